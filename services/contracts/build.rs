@@ -1,0 +1,41 @@
+//! Compiles every file below `proto/jumun` with protox: no protoc, nothing generated in git.
+
+use std::path::{Path, PathBuf};
+use std::{env, error::Error, fs};
+
+const PROTO_DIR: &str = "../../proto";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed={PROTO_DIR}");
+    let mut files = Vec::new();
+    collect_protos(&Path::new(PROTO_DIR).join("jumun"), &mut files)?;
+    files.sort();
+
+    let mut compiler = protox::Compiler::new([PROTO_DIR])?;
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_files(&files)?;
+    // These bytes keep the custom options (google.api.http); the typed set does not.
+    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(
+        out_dir.join("descriptors.bin"),
+        compiler.encode_file_descriptor_set(),
+    )?;
+    tonic_prost_build::configure()
+        .compile_well_known_types(false)
+        .compile_fds(compiler.file_descriptor_set())?;
+    Ok(())
+}
+
+fn collect_protos(dir: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect_protos(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "proto") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

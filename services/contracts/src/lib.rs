@@ -1,0 +1,33 @@
+//! The protobuf contracts of every context. Generated from `proto/` at build time; nothing here is written by hand
+//! but the module tree.
+
+#![allow(missing_docs, clippy::all)]
+
+macro_rules! package {
+    ($($context:ident),*) => {
+        pub mod jumun {
+            $(pub mod $context {
+                pub mod v1 {
+                    include!(concat!(env!("OUT_DIR"), "/jumun.", stringify!($context), ".v1.rs"));
+                }
+            })*
+        }
+    };
+}
+
+package!(admin, bench, dashboard, delivery, order, payment, store);
+
+pub mod google {
+    pub mod r#type {
+        tonic::include_proto!("google.r#type");
+    }
+    pub mod api {
+        tonic::include_proto!("google.api");
+    }
+}
+
+pub use google::r#type::Money;
+pub use jumun::*;
+
+/// Every file's descriptor, with comments and options: what reflection serves.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,0 +1,21 @@
+CREATE TABLE order_views (
+    id TEXT PRIMARY KEY,
+    version BIGINT NOT NULL,
+    last_event BIGINT NOT NULL,
+    customer TEXT NOT NULL,
+    store TEXT NOT NULL,
+    items TEXT NOT NULL,
+    -- NULL, as the state, until the order itself is heard of.
+    currency TEXT,
+    total BIGINT,
+    state TEXT,
+    payment_state TEXT NOT NULL,
+    rider TEXT NOT NULL,
+    history TEXT NOT NULL,
+    create_time BIGINT NOT NULL,
+    update_time BIGINT NOT NULL
+);
+CREATE INDEX order_views_by_time ON order_views (create_time, id);
+CREATE INDEX order_views_by_customer ON order_views (customer, create_time, id);
+CREATE INDEX order_views_by_store ON order_views (store, create_time, id);
+CREATE INDEX order_views_by_state ON order_views (state, create_time, id);

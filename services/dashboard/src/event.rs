@@ -1,0 +1,141 @@
+//! What the other contexts' events tell about an order: one line for each thing that can happen.
+
+use contracts::{
+    delivery::v1::{DeliveryEvent, delivery_event},
+    order::v1::{OrderEvent, OrderSummary, order_event, order_summary},
+    payment::v1::{PaymentEvent, payment_event},
+    store::v1::{TicketEvent, ticket_event},
+};
+use kit::{Error, Message, Money, consumer::decode, name::id_in};
+
+use crate::domain::{Entry, Item, Source, State};
+
+/// What one event tells.
+#[derive(Clone, Debug)]
+pub(crate) struct Happening {
+    /// The id of the order that it happened to.
+    pub(crate) order: String,
+    pub(crate) entry: Entry,
+    /// What was ordered, if it says so.
+    pub(crate) summary: Option<Summary>,
+}
+
+/// What was ordered.
+#[derive(Clone, Debug)]
+pub(crate) struct Summary {
+    pub(crate) customer: String,
+    pub(crate) store: String,
+    pub(crate) items: Vec<Item>,
+    pub(crate) total: Money,
+}
+
+impl Happening {
+    /// Reads an event; None when it is about no order, or of a kind that this version does not know.
+    pub(crate) fn read(message: &Message) -> Result<Option<Self>, Error> {
+        match message.context.as_str() {
+            "payment" => of_payment(message),
+            "order" => of_order(message),
+            "store" => of_ticket(message),
+            "delivery" => of_delivery(message),
+            _ => Ok(None),
+        }
+    }
+
+    fn new(message: &Message, source: Source, order: &str, kind: &str, state: Option<State>) -> Result<Self, Error> {
+        let entry =
+            Entry { time: message.time, source, number: message.number, kind: kind.to_owned(), state, rider: None };
+        Ok(Self { order: id_in("orders", order).map_err(unreadable)?.to_owned(), entry, summary: None })
+    }
+}
+
+fn of_payment(message: &Message) -> Result<Option<Happening>, Error> {
+    use payment_event::Kind;
+    let event: PaymentEvent = decode(message)?;
+    let kind = match event.kind {
+        Some(Kind::Authorized(_)) => "PAYMENT_AUTHORIZED",
+        Some(Kind::Declined(_)) => "PAYMENT_DECLINED",
+        Some(Kind::Captured(_)) => "PAYMENT_CAPTURED",
+        Some(Kind::Voided(_)) => "PAYMENT_VOIDED",
+        Some(Kind::Refunded(_)) => "PAYMENT_REFUNDED",
+        None => return Ok(None),
+    };
+    // Other things than orders are paid for too.
+    if !event.payable.starts_with("orders/") {
+        return Ok(None);
+    }
+    Happening::new(message, Source::Payment, &event.payable, kind, None).map(Some)
+}
+
+fn of_order(message: &Message) -> Result<Option<Happening>, Error> {
+    use order_event::Kind;
+    let event: OrderEvent = decode(message)?;
+    let told = |order: &str, kind, state| Happening::new(message, Source::Order, order, kind, Some(state));
+    Ok(Some(match event.kind {
+        Some(Kind::Placed(placed)) => {
+            let summary = Some(read_summary(placed.summary)?);
+            Happening { summary, ..told(&placed.order, "ORDER_PLACED", State::Placed)? }
+        }
+        Some(Kind::Rejected(rejected)) => {
+            let summary = Some(read_summary(rejected.summary)?);
+            Happening { summary, ..told(&rejected.order, "ORDER_REJECTED", State::Rejected)? }
+        }
+        Some(Kind::Cancelled(cancelled)) => told(&cancelled.order, "ORDER_CANCELLED", State::Cancelled)?,
+        Some(Kind::Completed(completed)) => told(&completed.order, "ORDER_COMPLETED", State::Completed)?,
+        None => return Ok(None),
+    }))
+}
+
+fn of_ticket(message: &Message) -> Result<Option<Happening>, Error> {
+    use ticket_event::Kind;
+    let event: TicketEvent = decode(message)?;
+    let (kind, state) = match event.kind {
+        Some(Kind::Opened(_)) => ("TICKET_OPENED", None),
+        Some(Kind::Accepted(_)) => ("TICKET_ACCEPTED", Some(State::Accepted)),
+        // The order says itself that it is cancelled, when it hears of this.
+        Some(Kind::Rejected(_)) => ("TICKET_REJECTED", None),
+        Some(Kind::CookingStarted(_)) => ("COOKING_STARTED", Some(State::Cooking)),
+        Some(Kind::CookingFinished(_)) => ("COOKING_FINISHED", Some(State::Ready)),
+        Some(Kind::Cancelled(_)) => ("TICKET_CANCELLED", None),
+        None => return Ok(None),
+    };
+    Happening::new(message, Source::Store, &event.order, kind, state).map(Some)
+}
+
+fn of_delivery(message: &Message) -> Result<Option<Happening>, Error> {
+    use delivery_event::Kind;
+    let event: DeliveryEvent = decode(message)?;
+    let (kind, state, rider) = match event.kind {
+        Some(Kind::Scheduled(_)) => ("DELIVERY_SCHEDULED", None, None),
+        Some(Kind::Started(started)) => ("DELIVERY_STARTED", None, Some(started.rider)),
+        Some(Kind::PickedUp(_)) => ("DELIVERY_PICKED_UP", Some(State::PickedUp), None),
+        Some(Kind::Completed(_)) => ("DELIVERY_COMPLETED", Some(State::Completed), None),
+        Some(Kind::Cancelled(_)) => ("DELIVERY_CANCELLED", None, None),
+        None => return Ok(None),
+    };
+    let mut happening = Happening::new(message, Source::Delivery, &event.order, kind, state)?;
+    let _ = rider;
+    Ok(Some(happening))
+}
+
+fn read_summary(summary: Option<OrderSummary>) -> Result<Summary, Error> {
+    let summary = summary.ok_or_else(|| unreadable("it does not say what was ordered"))?;
+    let total = read_money(summary.total.as_ref())?;
+    let items = summary.items.iter().map(|item| read_item(item, total)).collect::<Result<_, _>>()?;
+    Ok(Summary { customer: summary.customer, store: summary.store, items, total })
+}
+
+fn read_item(item: &order_summary::Item, total: Money) -> Result<Item, Error> {
+    let price = read_money(item.unit_price.as_ref())?;
+    if price.currency() != total.currency() {
+        return Err(unreadable("its lines and its total are in different currencies"));
+    }
+    Ok(Item { item: item.item.clone(), quantity: item.quantity, unit_price: price.minor() })
+}
+
+fn read_money(money: Option<&contracts::Money>) -> Result<Money, Error> {
+    Money::from_wire(money.ok_or_else(|| unreadable("an amount is missing"))?).map_err(unreadable)
+}
+
+fn unreadable(reason: impl Into<String>) -> Error {
+    Error::precondition("UNREADABLE_EVENT", reason)
+}

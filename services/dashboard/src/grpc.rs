@@ -1,0 +1,106 @@
+//! Who may ask the dashboard context for what.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use contracts::dashboard::v1::{
+    GetOrderViewRequest, ListOrderViewsRequest, ListOrderViewsResponse, OrderView as OrderViewResource,
+    WatchViewsRequest, WatchViewsResponse, dashboard_service_server::DashboardService, watch_views_response::View,
+};
+use futures::{Stream, stream};
+use kit::{Aggregate, Engine, Error, FilterField, PageRequest, Violations, name::id_in};
+use tokio::sync::{
+    OwnedSemaphorePermit, Semaphore,
+    broadcast::{self, error::RecvError},
+};
+use tonic::{Request, Response, Status};
+
+use crate::domain::{OrderView, State};
+
+/// Callers that watch at once.
+const MAX_WATCHERS: usize = 1000;
+/// When a caller may try again that was one too many, or too slow.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+const FILTER: &[FilterField] =
+    &[FilterField::name("customer"), FilterField::name("store"), FilterField::state::<State>()];
+
+/// Serves `jumun.dashboard.v1.DashboardService`.
+pub(crate) struct DashboardApi {
+    views: Engine<OrderView>,
+    /// One permit for each caller that may watch.
+    places: Arc<Semaphore>,
+}
+
+impl DashboardApi {
+    pub(crate) fn new(views: Engine<OrderView>) -> Self {
+        Self { views, places: Arc::new(Semaphore::new(MAX_WATCHERS)) }
+    }
+}
+
+#[tonic::async_trait]
+impl DashboardService for DashboardApi {
+    async fn get_order_view(
+        &self,
+        request: Request<GetOrderViewRequest>,
+    ) -> Result<Response<OrderViewResource>, Status> {
+        let name = request.into_inner().name;
+        let view = self.views.get(view_id(&name)?).await?.ok_or_else(|| Error::not_found(&name))?;
+        Ok(Response::new(view.resource()))
+    }
+
+    async fn list_order_views(
+        &self,
+        request: Request<ListOrderViewsRequest>,
+    ) -> Result<Response<ListOrderViewsResponse>, Status> {
+        let request = request.into_inner();
+        let page =
+            PageRequest { page_size: request.page_size, page_token: &request.page_token, filter: &request.filter };
+        let (views, next_page_token) = self.views.list(page, FILTER).await?;
+        let order_views = views.iter().map(Aggregate::resource).collect();
+        Ok(Response::new(ListOrderViewsResponse { order_views, next_page_token }))
+    }
+
+    type WatchViewsStream = Pin<Box<dyn Stream<Item = Result<WatchViewsResponse, Status>> + Send>>;
+
+    async fn watch_views(&self, _: Request<WatchViewsRequest>) -> Result<Response<Self::WatchViewsStream>, Status> {
+        let place = self.places.clone().try_acquire_owned();
+        let place =
+            place.map_err(|_| Error::exhausted("TOO_MANY_WATCHERS", "too many callers are watching", RETRY_AFTER))?;
+        let watcher = Watcher { changes: self.views.changes(), _place: place };
+        let changes = stream::unfold(Some(watcher), |watcher| async { watcher?.next().await });
+        Ok(Response::new(Box::pin(changes)))
+    }
+}
+
+/// A caller that follows every view.
+struct Watcher {
+    changes: broadcast::Receiver<Arc<OrderView>>,
+    /// Given back when the caller is gone.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watcher {
+    /// The next change; after an error there is none.
+    async fn next(mut self) -> Option<(Result<WatchViewsResponse, Status>, Option<Self>)> {
+        match self.changes.recv().await {
+            Ok(view) => {
+                let view = Some(View::OrderView(view.resource()));
+                Some((Ok(WatchViewsResponse { view }), Some(self)))
+            }
+            Err(RecvError::Lagged(missed)) => Some((Err(too_slow(missed).into()), None)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+fn too_slow(missed: u64) -> Error {
+    let message = format!("{missed} changes were missed; list the views and watch again");
+    Error::exhausted("WATCHER_TOO_SLOW", message, RETRY_AFTER)
+}
+
+fn view_id(name: &str) -> Result<&str, Error> {
+    let mut violations = Violations::default();
+    let id = violations.take("name", id_in("orderViews", name));
+    violations.into_result()?;
+    Ok(id.unwrap_or_default())
+}

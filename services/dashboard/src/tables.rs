@@ -1,0 +1,59 @@
+//! How views are stored.
+
+use kit::{
+    Money, StateName, Stored, json_column,
+    storage::{Column, Row, StorageError, Table, Value},
+};
+
+use crate::domain::{OrderView, State};
+
+impl Stored for OrderView {
+    const TABLE: Table = Table {
+        name: "order_views",
+        columns: &[
+            Column::text("customer"),
+            Column::text("store"),
+            Column::text("items"),
+            Column::text("currency"),
+            Column::int("total"),
+            Column::text("state"),
+            Column::text("payment_state"),
+            Column::text("rider"),
+            Column::text("history"),
+            Column::int("create_time"),
+            Column::int("update_time"),
+        ],
+    };
+
+    fn to_row(&self) -> Vec<Value> {
+        vec![
+            self.customer.as_str().into(),
+            self.store.as_str().into(),
+            json_column(&self.items),
+            self.total.map(Money::currency).into(),
+            self.total.map(Money::minor).into(),
+            self.state.map(StateName::name).into(),
+            self.payment_state.as_str().into(),
+            self.rider.as_str().into(),
+            json_column(&self.history),
+            self.create_time.0.into(),
+            self.update_time.0.into(),
+        ]
+    }
+
+    fn from_row(id: String, row: &mut Row) -> Result<Self, StorageError> {
+        Ok(Self {
+            id,
+            customer: row.text()?,
+            store: row.text()?,
+            items: row.json()?,
+            total: row.optional_money()?,
+            state: row.optional_text()?.map(|name| State::of_name(&name)).transpose()?,
+            payment_state: row.text()?,
+            rider: row.text()?,
+            history: row.json()?,
+            create_time: row.time()?,
+            update_time: row.time()?,
+        })
+    }
+}

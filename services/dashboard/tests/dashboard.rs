@@ -1,0 +1,212 @@
+//! The dashboard in a process of its own: events come in by the bus, callers come in by the edge.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use contracts::{
+    Money,
+    admin::v1::{ListDeadLettersRequest, admin_service_client::AdminServiceClient},
+    dashboard::v1::{
+        GetOrderViewRequest, ListOrderViewsRequest, OrderView as OrderViewResource, WatchViewsRequest,
+        WatchViewsResponse, dashboard_service_client::DashboardServiceClient, watch_views_response::View,
+    },
+    order::v1::{self as order, order_event::Kind as Ordered},
+    payment::v1::{self as payment, payment_event::Kind as Paid},
+};
+use dashboard::OrderView;
+use futures::future::join_all;
+use kit::{
+    Aggregate, Clock, Edge, Host, Message, Places, Time,
+    bus::{Bus, LocalBus},
+    reason_of,
+};
+use tonic::{Code, Status, Streaming};
+
+/// As many changes as a watcher may be behind, and as many watchers as there may be; see `kit::Engine` and `grpc.rs`.
+const MAX_UNSEEN_CHANGES: usize = 1024;
+const MAX_WATCHERS: usize = 1000;
+
+struct Dashboard {
+    host: Host,
+    bus: Bus,
+    client: DashboardServiceClient<Edge>,
+    _directory: tempfile::TempDir,
+}
+
+impl Dashboard {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = format!("sqlite://{}", directory.path().join("dashboard.db").display());
+        let mut places = Places::default();
+        places.databases.insert("dashboard".to_owned(), url.parse().expect("a database"));
+        places.migrate(&[dashboard::context()]).expect("a schema");
+        let bus = Bus::Local(LocalBus::default());
+        let mut host = Host::build(&[dashboard::context()], places, Clock::System, bus.clone()).expect("a host");
+        host.start().await;
+        let client = DashboardServiceClient::new(host.edge());
+        Self { host, bus, client, _directory: directory }
+    }
+
+    /// Announces, and waits until all is applied or put aside.
+    async fn hear(&self, messages: &[Message]) {
+        let publish = messages.iter().map(|message| self.bus.publish(Arc::new(message.clone())));
+        for acknowledged in join_all(publish).await {
+            acknowledged.expect("taken").await.expect("applied");
+        }
+    }
+
+    async fn get(&self, id: &str) -> Result<OrderViewResource, Status> {
+        let request = GetOrderViewRequest { name: format!("orderViews/{id}") };
+        self.client.clone().get_order_view(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// The ids on every page of two, in their order.
+    async fn list(&self, filter: &str) -> Vec<String> {
+        let (mut ids, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = ListOrderViewsRequest { page_size: 2, page_token, filter: filter.to_owned() };
+            let page = self.client.clone().list_order_views(request).await.expect("a page").into_inner();
+            ids.extend(page.order_views.iter().map(|view| view.name.replace("orderViews/", "")));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return ids;
+            }
+        }
+    }
+
+    async fn watch(&self) -> Result<Streaming<WatchViewsResponse>, Status> {
+        self.client.clone().watch_views(WatchViewsRequest {}).await.map(tonic::Response::into_inner)
+    }
+}
+
+fn message(context: &str, id: &str, number: i64, time: i64, event: &impl prost::Message) -> Message {
+    Message {
+        context: context.to_owned(),
+        aggregate: id.to_owned(),
+        number,
+        kind: String::new(),
+        payload: event.encode_to_vec(),
+        time: Time(time),
+        traceparent: None,
+        causation: None,
+    }
+}
+
+fn authorized(id: &str, time: i64) -> Message {
+    let kind = Some(Paid::Authorized(payment::PaymentAuthorized {}));
+    let event = payment::PaymentEvent { payable: format!("orders/{id}"), amount: None, kind };
+    message("payment", &format!("order-{id}"), 1, time, &event)
+}
+
+fn placed(id: &str, customer: &str, time: i64) -> Message {
+    let price = Some(Money { currency_code: "EUR".to_owned(), units: 4, nanos: 500_000_000 });
+    let item = order::order_summary::Item { item: "items/latte".to_owned(), quantity: 1, unit_price: price.clone() };
+    let summary = order::OrderSummary {
+        customer: format!("customers/{customer}"),
+        store: "stores/gangnam".to_owned(),
+        items: vec![item],
+        total: price,
+        fulfillment: "COUNTER".to_owned(),
+    };
+    let kind = Ordered::Placed(order::OrderPlaced {
+        order: format!("orders/{id}"),
+        payment: String::new(),
+        summary: Some(summary),
+    });
+    message("order", id, 1, time, &order::OrderEvent { kind: Some(kind) })
+}
+
+fn cancelled(id: &str, time: i64) -> Message {
+    let kind = Ordered::Cancelled(order::OrderCancelled { order: format!("orders/{id}"), reason: String::new() });
+    message("order", id, 2, time, &order::OrderEvent { kind: Some(kind) })
+}
+
+fn fold(messages: &[Message]) -> OrderViewResource {
+    let fold = |view: Option<OrderView>, message| OrderView::fold(view.as_ref(), message).expect("a readable event");
+    messages.iter().fold(None, fold).expect("a view").resource()
+}
+
+#[tokio::test]
+async fn a_stored_view_is_the_fold_of_the_events() {
+    let dashboard = Dashboard::start().await;
+    let events = [authorized("a", 1), placed("a", "mina", 2), cancelled("a", 3)];
+    // Stored and read again after each.
+    for heard in 1..=events.len() {
+        dashboard.hear(&events[heard - 1..heard]).await;
+        assert_eq!(dashboard.get("a").await.expect("a view"), fold(&events[..heard]));
+    }
+    dashboard.hear(&events).await;
+    assert_eq!(dashboard.get("a").await.expect("a view"), fold(&events), "each event counts once");
+}
+
+#[tokio::test]
+async fn a_view_that_does_not_exist_is_not_found() {
+    let dashboard = Dashboard::start().await;
+    assert_eq!(dashboard.get("nobody").await.expect_err("no view").code(), Code::NotFound);
+    assert_eq!(dashboard.get("No Body").await.expect_err("no name").code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn views_are_listed_newest_first_and_filtered() {
+    let dashboard = Dashboard::start().await;
+    for (id, customer, time) in [("a", "mina", 30), ("b", "joon", 10), ("c", "mina", 20)] {
+        dashboard.hear(&[authorized(id, time - 9), placed(id, customer, time)]).await;
+    }
+    dashboard.hear(&[cancelled("c", 40), authorized("d", 50)]).await;
+    assert_eq!(dashboard.list("").await, ["d", "a", "c", "b"]);
+    assert_eq!(dashboard.list("customer = customers/mina").await, ["a", "c"]);
+    assert_eq!(dashboard.list("state = PLACED AND store = stores/gangnam").await, ["a", "b"]);
+    assert_eq!(dashboard.list("state = CANCELLED").await, ["c"]);
+    let wrong = ListOrderViewsRequest { filter: "state = VOIDING".to_owned(), ..Default::default() };
+    let error = dashboard.client.clone().list_order_views(wrong).await.expect_err("no such state here");
+    assert_eq!(error.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn watchers_see_every_change_from_now_on() {
+    let dashboard = Dashboard::start().await;
+    dashboard.hear(&[authorized("a", 1)]).await;
+    let mut watching = dashboard.watch().await.expect("a stream");
+    let events = [authorized("a", 1), placed("a", "mina", 2)];
+    dashboard.hear(&[placed("a", "mina", 2)]).await;
+    dashboard.hear(&[authorized("b", 3)]).await;
+    for expected in [fold(&events), fold(&[authorized("b", 3)])] {
+        let change = watching.message().await.expect("no error").expect("a change");
+        assert_eq!(change.view, Some(View::OrderView(expected)));
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_that_falls_behind_is_told_so() {
+    let dashboard = Dashboard::start().await;
+    let mut watching = dashboard.watch().await.expect("a stream");
+    let events: Vec<_> = (0..=MAX_UNSEEN_CHANGES).map(|order| authorized(&format!("a{order}"), 1)).collect();
+    dashboard.hear(&events).await;
+    let error = watching.message().await.expect_err("too slow");
+    assert_eq!((error.code(), reason_of(&error).as_str()), (Code::ResourceExhausted, "WATCHER_TOO_SLOW"));
+}
+
+#[tokio::test]
+async fn watchers_are_bounded_and_make_room_when_they_leave() {
+    let dashboard = Dashboard::start().await;
+    let mut watching = Vec::new();
+    for _ in 0..MAX_WATCHERS {
+        watching.push(dashboard.watch().await.expect("a place"));
+    }
+    let error = dashboard.watch().await.expect_err("one too many");
+    assert_eq!((error.code(), reason_of(&error).as_str()), (Code::ResourceExhausted, "TOO_MANY_WATCHERS"));
+    watching.pop();
+    assert!(dashboard.watch().await.is_ok());
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_is_put_aside_with_those_behind_it() {
+    let dashboard = Dashboard::start().await;
+    let unreadable = Message { payload: b"\xff\xff\xff".to_vec(), ..placed("a", "mina", 1) };
+    dashboard.hear(&[authorized("a", 1), unreadable]).await;
+    dashboard.hear(&[cancelled("a", 2)]).await;
+    assert_eq!(dashboard.get("a").await.expect("a view"), fold(&[authorized("a", 1)]));
+    let mut admin = AdminServiceClient::new(dashboard.host.edge());
+    let letters = admin.list_dead_letters(ListDeadLettersRequest::default()).await.expect("a list").into_inner();
+    let events: BTreeSet<_> = letters.dead_letters.iter().map(|letter| letter.event.as_str()).collect();
+    assert_eq!(events, BTreeSet::from(["order/a/1", "order/a/2"]));
+}

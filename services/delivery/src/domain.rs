@@ -1,0 +1,173 @@
+//! The rules of a delivery. Pure: no database, no network, no clock.
+
+#[cfg(test)]
+mod tests;
+
+use contracts::delivery::v1::{self as pb, delivery_event::Kind};
+use kit::{Aggregate, Decision, Error, StateName, Time};
+
+/// Why a rider's word about a delivery is refused.
+pub(crate) mod reason {
+    /// Only a delivery without a rider is started.
+    pub(crate) const DELIVERY_NOT_SCHEDULED: &str = "DELIVERY_NOT_SCHEDULED";
+    /// Only a rider who set out picks up.
+    pub(crate) const DELIVERY_NOT_STARTED: &str = "DELIVERY_NOT_STARTED";
+    /// The store has not finished cooking.
+    pub(crate) const NOT_READY: &str = "NOT_READY";
+    /// Only what was picked up is handed over.
+    pub(crate) const DELIVERY_NOT_PICKED_UP: &str = "DELIVERY_NOT_PICKED_UP";
+}
+
+/// Where a delivery stands; the diagram is at the top of the crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum State {
+    Scheduled,
+    Started,
+    PickedUp,
+    Completed,
+    Cancelled,
+}
+
+impl StateName for State {
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Scheduled, "SCHEDULED"),
+        (Self::Started, "STARTED"),
+        (Self::PickedUp, "PICKED_UP"),
+        (Self::Completed, "COMPLETED"),
+        (Self::Cancelled, "CANCELLED"),
+    ];
+}
+
+/// The way of one order from the store to the customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Delivery {
+    /// The order's, too.
+    pub id: String,
+    pub store: String,
+    /// Empty until a rider starts.
+    pub rider: String,
+    pub state: State,
+    /// Whether the store has finished cooking.
+    pub ready: bool,
+    pub create_time: Time,
+    pub update_time: Time,
+}
+
+impl Delivery {
+    /// `deliveries/{id}`.
+    pub fn name(&self) -> String {
+        format!("deliveries/{}", self.id)
+    }
+
+    /// The store took an order on. It may be told again; the delivery is scheduled once.
+    pub(crate) fn schedule(existing: Option<&Delivery>, scheduled: &Delivery) -> Result<Decision<Delivery>, Error> {
+        match existing {
+            None => Decision::announce(scheduled.clone(), scheduled.event(Kind::Scheduled(pb::DeliveryScheduled {}))),
+            Some(_) => Ok(Decision::Leave),
+        }
+    }
+
+    /// The store has cooked it. Whoever needs to know hears that from the store, so nothing is announced.
+    pub(crate) fn make_ready(&self, now: Time) -> Result<Decision<Delivery>, Error> {
+        if self.ready || !self.is_waiting() {
+            return Ok(Decision::Leave);
+        }
+        Decision::save(Delivery { ready: true, update_time: now, ..self.clone() })
+    }
+
+    /// A rider sets out for the store, cooked or not.
+    pub(crate) fn start(&self, rider: &str, now: Time) -> Result<Decision<Delivery>, Error> {
+        self.require(State::Scheduled, reason::DELIVERY_NOT_SCHEDULED)?;
+        let ridden = Delivery { rider: rider.to_owned(), ..self.clone() };
+        ridden.turn(State::Started, Kind::Started(pb::DeliveryStarted { rider: rider.to_owned() }), now)
+    }
+
+    /// The rider has the food.
+    pub(crate) fn pick_up(&self, now: Time) -> Result<Decision<Delivery>, Error> {
+        self.require(State::Started, reason::DELIVERY_NOT_STARTED)?;
+        if !self.ready {
+            return Err(self.refusal(reason::NOT_READY, format!("{} is not cooked yet", self.name())));
+        }
+        self.turn(State::PickedUp, Kind::PickedUp(pb::DeliveryPickedUp {}), now)
+    }
+
+    /// The customer has the food.
+    pub(crate) fn complete(&self, now: Time) -> Result<Decision<Delivery>, Error> {
+        self.require(State::PickedUp, reason::DELIVERY_NOT_PICKED_UP)?;
+        self.turn(State::Completed, Kind::Completed(pb::DeliveryCompleted {}), now)
+    }
+
+    /// The ticket was cancelled: before it was accepted, and nothing was scheduled, or before the rider had the food,
+    /// and nobody rides. What was picked up already is delivered all the same.
+    pub(crate) fn cancel(existing: Option<&Delivery>, now: Time) -> Result<Decision<Delivery>, Error> {
+        match existing {
+            Some(delivery) if delivery.is_waiting() => {
+                delivery.turn(State::Cancelled, Kind::Cancelled(pb::DeliveryCancelled {}), now)
+            }
+            Some(_) | None => Ok(Decision::Leave),
+        }
+    }
+
+    /// Whether the food is still the store's.
+    fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Scheduled | State::Started)
+    }
+
+    fn require(&self, state: State, otherwise: &'static str) -> Result<(), Error> {
+        if self.state == state {
+            return Ok(());
+        }
+        Err(self.refusal(otherwise, format!("{} is {}, not {}", self.name(), self.state.name(), state.name())))
+    }
+
+    fn refusal(&self, reason: &'static str, message: String) -> Error {
+        Error::precondition(reason, message).with("state", self.state.name())
+    }
+
+    fn turn(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Delivery>, Error> {
+        Decision::announce(Delivery { state, update_time: now, ..self.clone() }, self.event(kind))
+    }
+
+    fn event(&self, kind: Kind) -> pb::DeliveryEvent {
+        pb::DeliveryEvent { order: self.order(), kind: Some(kind) }
+    }
+
+    fn order(&self) -> String {
+        format!("orders/{}", self.id)
+    }
+}
+
+impl Aggregate for Delivery {
+    type Event = pb::DeliveryEvent;
+    type Resource = pb::Delivery;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn resource(&self) -> pb::Delivery {
+        pb::Delivery {
+            name: self.name(),
+            order: self.order(),
+            store: self.store.clone(),
+            rider: self.rider.clone(),
+            state: pb::delivery::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            ready: self.ready,
+            create_time: Some(self.create_time.to_timestamp()),
+            update_time: Some(self.update_time.to_timestamp()),
+        }
+    }
+
+    fn kind(event: &pb::DeliveryEvent) -> &'static str {
+        match event.kind {
+            Some(Kind::Scheduled(_)) => "DeliveryScheduled",
+            Some(Kind::Started(_)) => "DeliveryStarted",
+            Some(Kind::PickedUp(_)) => "DeliveryPickedUp",
+            Some(Kind::Completed(_)) => "DeliveryCompleted",
+            Some(Kind::Cancelled(_)) => "DeliveryCancelled",
+            None => "",
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Whenever a store takes an order on, has cooked it or need not cook it any more, its delivery follows.
+
+#[cfg(test)]
+mod tests;
+
+use contracts::store::v1::{TicketEvent, ticket_event::Kind};
+use kit::{Clock, Error, Policy, Reaction, Time, name::id_in, policy};
+
+use crate::domain::{Delivery, State};
+
+/// What the store says about the ticket.
+pub(crate) fn on_ticket_event(clock: &Clock) -> Policy<Delivery> {
+    let clock = clock.clone();
+    policy(move |event: TicketEvent, _| {
+        let now = clock.now();
+        match event.kind {
+            Some(Kind::Accepted(_)) => schedule(&event, now),
+            Some(Kind::CookingFinished(_)) => make_ready(&event, now),
+            Some(Kind::Cancelled(_)) => {
+                let id = order_id(&event)?;
+                Ok(Reaction::decide(id, move |delivery| Delivery::cancel(delivery, now)))
+            }
+            Some(Kind::Opened(_) | Kind::Rejected(_) | Kind::CookingStarted(_)) | None => Ok(Reaction::Ignore),
+        }
+    })
+}
+
+fn schedule(event: &TicketEvent, now: Time) -> Result<Reaction<Delivery>, Error> {
+    let id = order_id(event)?;
+    let scheduled = Delivery {
+        id: id.to_owned(),
+        store: event.store.clone(),
+        rider: String::new(),
+        state: State::Scheduled,
+        ready: false,
+        create_time: now,
+        update_time: now,
+    };
+    Ok(Reaction::decide(id, move |existing| Delivery::schedule(existing, &scheduled)))
+}
+
+/// A ticket is accepted before it is cooked, and its events come in order: a delivery that is not there is a fault of
+/// ours, which becomes a dead letter instead of being forgotten.
+fn make_ready(event: &TicketEvent, now: Time) -> Result<Reaction<Delivery>, Error> {
+    let id = order_id(event)?;
+    let name = format!("deliveries/{id}");
+    Ok(Reaction::decide(id, move |delivery: Option<&Delivery>| {
+        delivery.ok_or_else(|| Error::not_found(&name))?.make_ready(now)
+    }))
+}
+
+fn order_id(event: &TicketEvent) -> Result<&str, Error> {
+    id_in("orders", &event.order).map_err(|reason| Error::precondition("UNREADABLE_EVENT", reason))
+}

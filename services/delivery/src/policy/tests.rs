@@ -1,0 +1,98 @@
+//! What each event of a ticket leads to.
+
+use std::sync::Arc;
+
+use contracts::store::v1::{
+    CookingFinished, CookingStarted, TicketAccepted, TicketCancelled, TicketOpened, TicketRejected,
+};
+use kit::{Aggregate, Decide, Decision, Message};
+use prost::Message as _;
+
+use super::*;
+
+#[tokio::test]
+async fn an_accepted_ticket_schedules_a_delivery() {
+    let clock = Clock::manual();
+    let mut decide = decision(react(&clock, "orders/7", Kind::Accepted(TicketAccepted {})).await);
+    let Ok(Decision::Save(delivery, events)) = decide(None) else { panic!("nothing was scheduled") };
+    assert_eq!(delivery, scheduled(&clock));
+    assert_eq!(events.iter().map(Delivery::kind).collect::<Vec<_>>(), ["DeliveryScheduled"]);
+    assert!(matches!(decide(Some(&delivery)), Ok(Decision::Leave)), "the same ticket schedules no second delivery");
+}
+
+#[tokio::test]
+async fn a_cooked_ticket_makes_its_delivery_ready() {
+    let clock = Clock::manual();
+    let mut decide = decision(react(&clock, "orders/7", Kind::CookingFinished(CookingFinished {})).await);
+    let Ok(Decision::Save(delivery, events)) = decide(Some(&scheduled(&clock))) else { panic!("it is not ready") };
+    assert_eq!((delivery.ready, events.len()), (true, 0));
+
+    let missing = decide(None).expect_err("the ticket was accepted before");
+    assert_eq!((missing.reason, missing.is_transient()), ("NOT_FOUND", false), "it becomes a dead letter");
+}
+
+#[tokio::test]
+async fn a_cancelled_ticket_takes_its_delivery_along_where_there_is_one() {
+    let clock = Clock::manual();
+    let mut decide = decision(react(&clock, "orders/7", Kind::Cancelled(TicketCancelled {})).await);
+    assert!(matches!(decide(None), Ok(Decision::Leave)), "the ticket was never accepted");
+    let Ok(Decision::Save(delivery, _)) = decide(Some(&scheduled(&clock))) else { panic!("it was not cancelled") };
+    assert_eq!(delivery.state, State::Cancelled);
+}
+
+#[tokio::test]
+async fn everything_else_is_no_affair_of_the_riders() {
+    let elsewhere =
+        [Kind::Opened(TicketOpened {}), Kind::Rejected(TicketRejected {}), Kind::CookingStarted(CookingStarted {})];
+    for kind in elsewhere {
+        let reaction = react(&Clock::manual(), "orders/7", kind).await;
+        assert!(matches!(reaction, Ok(Reaction::Ignore)), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_without_its_order_becomes_a_dead_letter() {
+    let told = [
+        Kind::Accepted(TicketAccepted {}),
+        Kind::CookingFinished(CookingFinished {}),
+        Kind::Cancelled(TicketCancelled {}),
+    ];
+    for kind in told {
+        let error = react(&Clock::manual(), "seven", kind).await.err().expect("it is refused");
+        assert_eq!((error.reason, error.is_transient()), ("UNREADABLE_EVENT", false), "{kind:?}");
+    }
+}
+
+async fn react(clock: &Clock, order: &str, kind: Kind) -> Result<Reaction<Delivery>, Error> {
+    let event = TicketEvent { order: order.to_owned(), store: "stores/gangnam".to_owned(), kind: Some(kind) };
+    let message = Message {
+        context: "store".to_owned(),
+        aggregate: "7".to_owned(),
+        number: 1,
+        kind: String::new(),
+        payload: event.encode_to_vec(),
+        time: clock.now(),
+        traceparent: None,
+        causation: None,
+    };
+    on_ticket_event(clock)(Arc::new(message)).await
+}
+
+fn decision(reaction: Result<Reaction<Delivery>, Error>) -> Decide<Delivery> {
+    match reaction {
+        Ok(Reaction::Decide(id, decide)) if id == "7" => decide,
+        _ => panic!("no decision upon the ticket's delivery"),
+    }
+}
+
+fn scheduled(clock: &Clock) -> Delivery {
+    Delivery {
+        id: "7".to_owned(),
+        store: "stores/gangnam".to_owned(),
+        rider: String::new(),
+        state: State::Scheduled,
+        ready: false,
+        create_time: clock.now(),
+        update_time: clock.now(),
+    }
+}

@@ -1,0 +1,202 @@
+//! Configuration: environment variables, each with a flag, a default and its unit in the name.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{Arg, ArgMatches, Args, Command, ValueEnum};
+use kit::{
+    Places,
+    bus::JetStreamSettings,
+    storage::{DatabaseUrl, without_password},
+    telemetry::LogFormat,
+};
+
+use crate::contexts;
+
+/// What every command that opens databases can be told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StorageSettings {
+    /// Folder of the SQLite files, where no database URL is set
+    #[arg(long, env = "JUMUN_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
+    pub(crate) data_dir: PathBuf,
+
+    /// Database of every context that has none of its own: postgres://USER@HOST/DATABASE (a schema for each context) or
+    /// sqlite://FOLDER/ (a file for each)
+    #[arg(long, env = "JUMUN_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+}
+
+/// What a serving process can be told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServeSettings {
+    /// Address that gRPC is served on
+    #[arg(long, env = "JUMUN_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub(crate) listen: SocketAddr,
+
+    #[command(flatten)]
+    pub(crate) storage: StorageSettings,
+
+    /// NATS servers, joined by commas; not set: the embedded bus, for one process
+    #[arg(long, env = "JUMUN_NATS_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) nats_url: Option<String>,
+
+    /// First word of every NATS subject and stream
+    #[arg(long, env = "JUMUN_NATS_PREFIX", default_value = "jumun", value_name = "WORD")]
+    pub(crate) nats_prefix: String,
+
+    /// Copies of each NATS stream
+    #[arg(long, env = "JUMUN_NATS_REPLICAS", default_value_t = 1, value_name = "COUNT")]
+    pub(crate) nats_replicas: usize,
+
+    /// How long events stay in NATS; 0: for ever. They stay in the databases in any case
+    #[arg(long, env = "JUMUN_NATS_MAX_AGE_HOURS", default_value_t = 168, value_name = "HOURS")]
+    pub(crate) nats_max_age_hours: u64,
+
+    /// Whether to bring the databases up to date at the start
+    #[arg(long, env = "JUMUN_MIGRATE", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub(crate) migrate: bool,
+
+    /// How logs are written
+    #[arg(long, env = "JUMUN_LOG_FORMAT", value_enum, default_value_t = LogStyle::Pretty, value_name = "FORMAT")]
+    pub(crate) log_format: LogStyle,
+
+    /// Print the configuration, passwords masked, and end
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogStyle {
+    /// For people
+    Pretty,
+    /// One JSON object a line
+    Json,
+}
+
+impl From<LogStyle> for LogFormat {
+    fn from(style: LogStyle) -> Self {
+        match style {
+            LogStyle::Pretty => Self::Pretty,
+            LogStyle::Json => Self::Json,
+        }
+    }
+}
+
+impl ServeSettings {
+    /// How to reach NATS, when it is to be reached.
+    pub(crate) fn jetstream(&self) -> Option<JetStreamSettings> {
+        Some(JetStreamSettings {
+            url: self.nats_url.clone()?,
+            prefix: self.nats_prefix.clone(),
+            replicas: self.nats_replicas,
+            max_age: Duration::from_secs(self.nats_max_age_hours * 3600),
+        })
+    }
+
+    /// The configuration as KEY=value lines, passwords masked.
+    pub(crate) fn print(&self, places: &Places) -> String {
+        let mut text = String::new();
+        let mut line = |key: &str, value: &dyn std::fmt::Display| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{key}={value}");
+        };
+        line("JUMUN_LISTEN", &self.listen);
+        line("JUMUN_DATA_DIR", &self.storage.data_dir.display());
+        for (context, url) in &places.databases {
+            line(&format!("JUMUN_{}_DATABASE_URL", context.to_uppercase()), url);
+        }
+        for (context, address) in &places.addresses {
+            line(&format!("JUMUN_{}_ADDR", context.to_uppercase()), address);
+        }
+        line("JUMUN_NATS_URL", &without_password(self.nats_url.as_deref().unwrap_or_default()));
+        line("JUMUN_NATS_PREFIX", &self.nats_prefix);
+        line("JUMUN_NATS_REPLICAS", &self.nats_replicas);
+        line("JUMUN_NATS_MAX_AGE_HOURS", &self.nats_max_age_hours);
+        line("JUMUN_MIGRATE", &self.migrate);
+        line("JUMUN_LOG_FORMAT", &format!("{:?}", self.log_format).to_lowercase());
+        text
+    }
+}
+
+/// Adds `--CONTEXT-database-url` and `--CONTEXT-addr` for every context.
+pub(crate) fn with_context_args(mut command: Command, databases: bool, addresses: bool) -> Command {
+    for context in contexts::names() {
+        let upper = context.to_uppercase();
+        if databases {
+            command = command.arg(
+                context_arg(context, "database-url", format!("JUMUN_{upper}_DATABASE_URL"), "URL")
+                    .help(format!("Database of {context}"))
+                    .hide_env_values(true),
+            );
+        }
+        if addresses {
+            command = command.arg(
+                context_arg(context, "addr", format!("JUMUN_{upper}_ADDR"), "URL")
+                    .help(format!("http://host:port of {context}, where it runs in another process")),
+            );
+        }
+    }
+    command
+}
+
+fn context_arg(context: &str, what: &str, variable: String, value: &'static str) -> Arg {
+    let name = format!("{context}-{what}");
+    Arg::new(name.clone()).long(name).env(variable).value_name(value).help_heading("Per context")
+}
+
+fn given<'a>(matches: &'a ArgMatches, context: &str, what: &str) -> Option<&'a String> {
+    matches.get_one::<String>(&format!("{context}-{what}")).filter(|value| !value.is_empty())
+}
+
+/// The addresses that were given, by context.
+pub(crate) fn addresses(matches: &ArgMatches) -> BTreeMap<String, String> {
+    contexts::names()
+        .into_iter()
+        .filter_map(|context| Some((context.to_owned(), given(matches, context, "addr")?.clone())))
+        .collect()
+}
+
+/// The database of each of these contexts.
+pub(crate) fn databases(
+    storage: &StorageSettings,
+    matches: &ArgMatches,
+    names: &[&str],
+) -> anyhow::Result<BTreeMap<String, DatabaseUrl>> {
+    let common = storage.database_url.as_ref().filter(|url| !url.is_empty());
+    let mut databases = BTreeMap::new();
+    for context in names {
+        let own = given(matches, context, "database-url");
+        let parse = |url: &str| {
+            url.parse::<DatabaseUrl>().map_err(|error| anyhow::anyhow!("{}: {error}", without_password(url)))
+        };
+        let url = match (own, common) {
+            (Some(url), _) => parse(url)?,
+            (None, Some(url)) => shared(parse(url)?, context, names.len())?,
+            (None, None) => DatabaseUrl::Sqlite(file(&storage.data_dir, context)),
+        };
+        databases.insert((*context).to_owned(), url);
+    }
+    Ok(databases)
+}
+
+/// A context's part of a database URL that serves several.
+fn shared(url: DatabaseUrl, context: &str, contexts: usize) -> anyhow::Result<DatabaseUrl> {
+    match url {
+        DatabaseUrl::Sqlite(path) if path.extension().is_none() => Ok(DatabaseUrl::Sqlite(file(&path, context))),
+        DatabaseUrl::Sqlite(path) if contexts > 1 => anyhow::bail!(
+            "JUMUN_DATABASE_URL names the one file {}, but each context needs its own: name a folder, sqlite://FOLDER/",
+            path.display()
+        ),
+        url => Ok(url),
+    }
+}
+
+fn file(folder: &Path, context: &str) -> PathBuf {
+    folder.join(format!("{context}.db"))
+}

@@ -1,0 +1,70 @@
+//! Scenarios played against a running instance by people who know nothing of it but its public API.
+//!
+//! A demo is one file with a `play`, and one line in DEMOS. It tells each step as it happens; a step that does not hold
+//! ends its scene, the other scenes are still played, and the demo fails.
+
+mod clients;
+mod food_cards;
+mod food_course;
+mod food_delivery;
+mod food_load;
+mod food_withdrawal;
+mod refusal;
+mod sights;
+mod stage;
+
+use std::{collections::BTreeMap, future::Future, pin::Pin};
+
+use anyhow::Context;
+use clap::builder::{PossibleValue, PossibleValuesParser};
+
+use stage::Stage;
+
+const DEMOS: &[Demo] = &[Demo {
+    name: "food-delivery",
+    about: "Order, pay, cook, deliver; and what happens when one of them fails",
+    play: |stage, addresses| Box::pin(food_delivery::play(stage, addresses)),
+}];
+
+/// A scenario, as the list knows it.
+struct Demo {
+    name: &'static str,
+    about: &'static str,
+    play: for<'a> fn(&'a Stage, &'a Addresses<'a>) -> Play<'a>,
+}
+
+type Play<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// The scenario to play
+    #[arg(value_parser = names())]
+    name: String,
+}
+
+fn names() -> PossibleValuesParser {
+    DEMOS.iter().map(|demo| PossibleValue::new(demo.name).help(demo.about)).collect::<Vec<_>>().into()
+}
+
+/// Where each context answers.
+struct Addresses<'a> {
+    default: &'a str,
+    overrides: &'a BTreeMap<String, String>,
+}
+
+impl Addresses<'_> {
+    /// The context's own address, or everybody's.
+    fn for_context(&self, context: &str) -> &str {
+        self.overrides.get(context).map_or(self.default, String::as_str)
+    }
+}
+
+/// Plays the demo against the contexts at `address`, or where `addresses` has another for one; fails when a step did
+/// not hold.
+pub(crate) async fn run(args: &DemoArgs, address: &str, addresses: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    let demo = DEMOS.iter().find(|demo| demo.name == args.name).context("there is no such demo")?;
+    let addresses = Addresses { default: address, overrides: addresses };
+    let stage = Stage::new();
+    (demo.play)(&stage, &addresses).await?;
+    stage.close()
+}

@@ -1,0 +1,95 @@
+//! The doors of the contexts, each at its own address.
+
+use std::{future::Future, time::Duration};
+
+use anyhow::Context;
+use contracts::{
+    dashboard::v1::{GetOrderViewRequest, OrderView, dashboard_service_client::DashboardServiceClient},
+    delivery::v1::{
+        CompleteDeliveryRequest, Delivery, GetDeliveryRequest, PickUpDeliveryRequest, StartDeliveryRequest,
+        delivery_service_client::DeliveryServiceClient,
+    },
+    order::v1::{
+        CancelOrderRequest, CreateOrderRequest, GetOrderRequest, Order, WatchOrderRequest,
+        order_service_client::OrderServiceClient,
+    },
+    payment::v1::{GetPaymentRequest, Payment, payment_service_client::PaymentServiceClient},
+    store::v1::{
+        AcceptTicketRequest, FinishCookingRequest, GetTicketRequest, ListTicketsRequest, ListTicketsResponse,
+        RejectTicketRequest, StartCookingRequest, Ticket, store_service_client::StoreServiceClient,
+    },
+};
+use tonic::{
+    Response, Status, Streaming,
+    transport::{Channel, Endpoint},
+};
+
+use super::{Addresses, refusal::Answer};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer than a server takes at most, so that its own word on lateness is heard.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+#[derive(Clone)]
+pub(crate) struct Clients {
+    orders: OrderServiceClient<Channel>,
+    payments: PaymentServiceClient<Channel>,
+    stores: StoreServiceClient<Channel>,
+    deliveries: DeliveryServiceClient<Channel>,
+    dashboard: DashboardServiceClient<Channel>,
+}
+
+macro_rules! calls {
+    ($($client:ident.$method:ident($request:ty) -> $answer:ty;)*) => {
+        $(pub(crate) async fn $method(&self, request: $request) -> Answer<$answer> {
+            answer(self.$client.clone().$method(request)).await
+        })*
+    };
+}
+
+impl Clients {
+    /// Connects to every context; fails on the first that cannot be reached.
+    pub(crate) async fn connect(addresses: &Addresses<'_>) -> anyhow::Result<Self> {
+        Ok(Self {
+            orders: OrderServiceClient::new(connect("order", addresses).await?),
+            payments: PaymentServiceClient::new(connect("payment", addresses).await?),
+            stores: StoreServiceClient::new(connect("store", addresses).await?),
+            deliveries: DeliveryServiceClient::new(connect("delivery", addresses).await?),
+            dashboard: DashboardServiceClient::new(connect("dashboard", addresses).await?),
+        })
+    }
+
+    calls! {
+        orders.create_order(CreateOrderRequest) -> Order;
+        orders.get_order(GetOrderRequest) -> Order;
+        orders.cancel_order(CancelOrderRequest) -> Order;
+        orders.watch_order(WatchOrderRequest) -> Streaming<Order>;
+        payments.get_payment(GetPaymentRequest) -> Payment;
+        stores.get_ticket(GetTicketRequest) -> Ticket;
+        stores.list_tickets(ListTicketsRequest) -> ListTicketsResponse;
+        stores.accept_ticket(AcceptTicketRequest) -> Ticket;
+        stores.reject_ticket(RejectTicketRequest) -> Ticket;
+        stores.start_cooking(StartCookingRequest) -> Ticket;
+        stores.finish_cooking(FinishCookingRequest) -> Ticket;
+        deliveries.get_delivery(GetDeliveryRequest) -> Delivery;
+        deliveries.start_delivery(StartDeliveryRequest) -> Delivery;
+        deliveries.pick_up_delivery(PickUpDeliveryRequest) -> Delivery;
+        deliveries.complete_delivery(CompleteDeliveryRequest) -> Delivery;
+        dashboard.get_order_view(GetOrderViewRequest) -> OrderView;
+    }
+}
+
+async fn connect(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Channel> {
+    let address = addresses.for_context(context);
+    let endpoint = Endpoint::from_shared(address.to_owned())
+        .with_context(|| format!("{address:?} is not an address such as http://127.0.0.1:8080"))?;
+    let connected = endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await;
+    connected.with_context(|| format!("cannot connect to the {context} context at {address}; is it running there?"))
+}
+
+/// What came back, within patience.
+async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Answer<T> {
+    let silence = || Status::deadline_exceeded(format!("no answer at all within {} s", PATIENCE.as_secs()));
+    let answer = tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(silence()));
+    Ok(answer?.into_inner())
+}

@@ -1,0 +1,26 @@
+//! Order to payment: one binary, any set of contexts.
+
+mod bench;
+mod check;
+mod cli;
+mod config;
+mod contexts;
+mod demo;
+mod serve;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match cli::run().await {
+        Ok(code) => code,
+        Err(error) => {
+            // The chain says what was tried and why it failed, in one line.
+            eprintln!("jumun: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

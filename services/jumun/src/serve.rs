@@ -1,0 +1,158 @@
+//! `up`, `serve` and `migrate`: from settings to a serving process and back to nothing.
+
+use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use kit::{
+    Clock, Context, Host, Places,
+    bus::{Bus, JetStreamBus, LocalBus},
+    telemetry,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::config::{self, ServeSettings, StorageSettings};
+
+/// How long the databases may take to be there when a process starts beside them.
+const DATABASE_WAIT: Duration = Duration::from_secs(30);
+const DATABASE_POLL: Duration = Duration::from_millis(500);
+
+/// What a process is going to serve.
+pub(crate) struct Plan {
+    contexts: Vec<Context>,
+    settings: ServeSettings,
+    places: Places,
+    /// Everything in this process: it greets a person.
+    whole: bool,
+}
+
+impl Plan {
+    /// Reads the settings; an error names the one that is wrong.
+    pub(crate) fn new(
+        contexts: Vec<Context>,
+        settings: ServeSettings,
+        matches: &ArgMatches,
+        whole: bool,
+    ) -> anyhow::Result<Self> {
+        let names: Vec<_> = contexts.iter().map(|context| context.name).collect();
+        let databases = config::databases(&settings.storage, matches, &names)?;
+        let addresses = if whole { Default::default() } else { config::addresses(matches) };
+        for context in &contexts {
+            for callee in context.calls.iter().filter(|callee| !names.contains(callee)) {
+                anyhow::ensure!(
+                    addresses.contains_key(*callee),
+                    "{} calls {callee}, which does not run here: set JUMUN_{}_ADDR to its http://host:port",
+                    context.name,
+                    callee.to_uppercase()
+                );
+            }
+        }
+        Ok(Self { contexts, settings, places: Places { databases, addresses }, whole })
+    }
+
+    /// Serves until SIGTERM or SIGINT; a second one ends at once.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        if self.settings.print_config {
+            return Ok(write!(std::io::stdout(), "{}", self.settings.print(&self.places))?);
+        }
+        telemetry::start(self.settings.log_format.into())?;
+        let listen = self.settings.listen;
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("cannot listen on {listen} (is another process there? set JUMUN_LISTEN)"))?;
+        let address = listener.local_addr()?;
+        if self.settings.migrate {
+            migrate_when_there(&self.contexts, &self.places).await?;
+        }
+        let bus = match self.settings.jetstream() {
+            Some(settings) => Bus::JetStream(JetStreamBus::connect(settings).await?),
+            None => Bus::Local(LocalBus::default()),
+        };
+        let mut host = Host::build(&self.contexts, self.places, Clock::System, bus)?;
+        host.start().await;
+        host.start_workers();
+        let names = self.contexts.iter().map(|context| context.name).collect::<Vec<_>>().join(" ");
+        tracing::info!(%address, contexts = names, "ready");
+        if self.whole {
+            greet(address)?;
+        }
+        host.serve(listener, stop_signal()?).await;
+        tracing::info!("ended");
+        telemetry::stop();
+        Ok(())
+    }
+}
+
+/// Brings the databases of these contexts up to date.
+pub(crate) async fn migrate(
+    contexts: &[Context],
+    storage: &StorageSettings,
+    matches: &ArgMatches,
+) -> anyhow::Result<ExitCode> {
+    let names: Vec<_> = contexts.iter().map(|context| context.name).collect();
+    let places = Places { databases: config::databases(storage, matches, &names)?, ..Places::default() };
+    migrate_when_there(contexts, &places).await?;
+    for (context, url) in &places.databases {
+        writeln!(std::io::stdout(), "{context} is up to date at {url}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A database server may start a little later than we do.
+async fn migrate_when_there(contexts: &[Context], places: &Places) -> anyhow::Result<()> {
+    let start = std::time::Instant::now();
+    loop {
+        match tokio::task::block_in_place(|| places.migrate(contexts)) {
+            Err(error) if start.elapsed() < DATABASE_WAIT && is_away(&error) => {
+                tracing::warn!(error = format!("{error:#}"), "waiting for the database");
+                tokio::time::sleep(DATABASE_POLL).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_away(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(kit::storage::StorageError::Lost(_)))
+}
+
+/// Done at the first SIGTERM or SIGINT; the second ends the process at once.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("draining; a second signal ends at once");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(130);
+        });
+    })
+}
+
+fn greet(address: SocketAddr) -> anyhow::Result<()> {
+    let order = r#"{"request_id":"first","order":{"customer":"customers/mina","store":"stores/gangnam","items":[{"item":"items/bibimbap","quantity":2,"unit_price":{"currency_code":"KRW","units":9000}}],"payment_method":"tok_visa"}}"#;
+    writeln!(
+        std::io::stdout(),
+        "Jumun is up on {address} (gRPC). Try:
+
+  grpcurl -plaintext {address} list
+  grpcurl -plaintext {address} describe jumun.order.v1.OrderService
+  grpcurl -plaintext -d '{order}' \\
+    {address} jumun.order.v1.OrderService/CreateOrder
+  grpcurl -plaintext {address} jumun.dashboard.v1.DashboardService/ListOrderViews
+  jumun demo food-delivery --addr http://{address}
+
+Ctrl-C ends it; the next start goes on where this one stopped."
+    )?;
+    Ok(())
+}

@@ -1,0 +1,1 @@
+DROP TABLE bus_identity, dead_letters, requests, inbox, events;

@@ -1,0 +1,53 @@
+-- What the context announced: its history, and what waits for the bus (published_at IS NULL).
+CREATE TABLE events (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    aggregate TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    payload BYTEA NOT NULL,
+    time BIGINT NOT NULL,
+    traceparent TEXT,
+    causation TEXT,
+    published_at BIGINT
+);
+CREATE UNIQUE INDEX events_by_aggregate ON events (aggregate, number);
+CREATE INDEX events_unpublished ON events (seq) WHERE published_at IS NULL;
+
+-- How far each consumer has come with each aggregate it hears of, as "consumer/aggregate".
+CREATE TABLE inbox (
+    id TEXT PRIMARY KEY,
+    last_event BIGINT NOT NULL,
+    parked BIGINT NOT NULL
+);
+
+-- The first answer to each request_id.
+CREATE TABLE requests (
+    id TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    reply BYTEA NOT NULL,
+    time BIGINT NOT NULL
+);
+CREATE INDEX requests_by_time ON requests (time);
+
+-- Events that could not be applied, each with everything that is needed to apply it again.
+CREATE TABLE dead_letters (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    inbox_id TEXT NOT NULL,
+    consumer TEXT NOT NULL,
+    event TEXT NOT NULL,
+    context TEXT NOT NULL,
+    aggregate TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    payload BYTEA NOT NULL,
+    event_time BIGINT NOT NULL,
+    traceparent TEXT,
+    reason TEXT NOT NULL,
+    time BIGINT NOT NULL
+);
+
+-- Which bus has been fed with the events: another one is fed again from the beginning.
+CREATE TABLE bus_identity (
+    id TEXT PRIMARY KEY,
+    identity TEXT NOT NULL
+);

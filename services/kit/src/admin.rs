@@ -1,0 +1,230 @@
+//! The operator's door: dead letters and outboxes of every context of the process.
+
+use std::sync::Arc;
+
+use contracts::admin::v1::{
+    DeadLetter, DiscardDeadLettersRequest, DiscardDeadLettersResponse, GetOutboxStatusRequest, GetOutboxStatusResponse,
+    ListDeadLettersRequest, ListDeadLettersResponse, RedriveDeadLettersRequest, RedriveDeadLettersResponse,
+    admin_service_server::{AdminService, AdminServiceServer},
+    get_outbox_status_response,
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    Error, Message, Time,
+    error::Violations,
+    host::{Hearer, Outbox},
+    outbox,
+    storage::{Database, Row, StorageError},
+};
+
+/// Dead letters on a page, when the caller does not say and at most; and those that one call applies again.
+const DEFAULT_PAGE_SIZE: usize = 50;
+const MAX_PAGE_SIZE: usize = 100;
+const MAX_REDRIVEN: usize = 1000;
+
+pub(crate) struct Admin {
+    outboxes: Vec<Arc<dyn Outbox>>,
+    hearers: Vec<Arc<dyn Hearer>>,
+}
+
+/// A dead letter, whole.
+struct Stored {
+    seq: i64,
+    consumer: String,
+    message: Message,
+    reason: String,
+    time: Time,
+}
+
+const SELECT: &str =
+    "SELECT seq, consumer, context, aggregate, number, kind, payload, event_time, traceparent, reason, time FROM dead_letters";
+
+impl Stored {
+    fn read(row: &mut Row) -> Result<Self, StorageError> {
+        Ok(Self {
+            seq: row.int()?,
+            consumer: row.text()?,
+            message: Message {
+                context: row.text()?,
+                aggregate: row.text()?,
+                number: row.int()?,
+                kind: row.text()?,
+                payload: row.bytes()?,
+                time: Time(row.int()?),
+                traceparent: row.optional_text()?,
+                causation: None,
+            },
+            reason: row.text()?,
+            time: Time(row.int()?),
+        })
+    }
+
+    fn to_wire(&self, context: &str) -> DeadLetter {
+        DeadLetter {
+            name: format!("deadLetters/{context}-{}", self.seq),
+            context: context.to_owned(),
+            consumer: self.consumer.clone(),
+            event: self.message.id(),
+            kind: self.message.kind.clone(),
+            reason: self.reason.clone(),
+            create_time: Some(self.time.to_timestamp()),
+        }
+    }
+}
+
+impl Admin {
+    pub(crate) fn new(outboxes: Vec<Arc<dyn Outbox>>, hearers: Vec<Arc<dyn Hearer>>) -> Self {
+        Self { outboxes, hearers }
+    }
+
+    pub(crate) fn into_service(self) -> AdminServiceServer<Self> {
+        AdminServiceServer::new(self)
+    }
+
+    async fn dead_letters(database: &Database, after: i64, limit: usize) -> Result<Vec<Stored>, Error> {
+        database
+            .read(move |connection| {
+                let sql = format!("{SELECT} WHERE seq > ? ORDER BY seq LIMIT {limit}");
+                connection.query(&sql, &[after.into()])?.iter_mut().map(Stored::read).collect()
+            })
+            .await
+    }
+
+    /// Deletes a dead letter and lets the events behind it go on.
+    async fn discard(outbox: &dyn Outbox, seq: i64) -> Result<bool, Error> {
+        let found = Self::dead_letters(outbox.database(), seq - 1, 1).await?.first().is_some_and(|found| found.seq == seq);
+        if found {
+            outbox
+                .maintain(Box::new(move |connection| {
+                    connection.execute(
+                        "UPDATE inbox SET parked = parked - 1 WHERE id = (SELECT inbox_id FROM dead_letters WHERE seq = ?)",
+                        &[seq.into()],
+                    )?;
+                    connection.execute("DELETE FROM dead_letters WHERE seq = ?", &[seq.into()]).map(drop)
+                }))
+                .await?;
+        }
+        Ok(found)
+    }
+
+    fn outbox(&self, context: &str) -> Option<&Arc<dyn Outbox>> {
+        self.outboxes.iter().find(|outbox| outbox.database().schema() == context)
+    }
+}
+
+/// `deadLetters/{context}-{number}`.
+fn parse_name(name: &str) -> Result<(&str, i64), String> {
+    name.strip_prefix("deadLetters/")
+        .and_then(|rest| rest.rsplit_once('-'))
+        .and_then(|(context, seq)| Some((context, seq.parse().ok()?)))
+        .ok_or_else(|| "must be deadLetters/{context}-{number}".to_owned())
+}
+
+#[tonic::async_trait]
+impl AdminService for Admin {
+    async fn list_dead_letters(
+        &self,
+        request: Request<ListDeadLettersRequest>,
+    ) -> Result<Response<ListDeadLettersResponse>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::default();
+        let size = violations.take(
+            "page_size",
+            usize::try_from(request.page_size).map_err(|_| "must not be negative".to_owned()),
+        );
+        let from = match request.page_token.as_str() {
+            "" => Some((0, 0)),
+            token => violations.take("page_token", {
+                token
+                    .split_once('-')
+                    .and_then(|(index, seq)| Some((index.parse().ok()?, seq.parse().ok()?)))
+                    .ok_or_else(|| "is not the next_page_token of a list of dead letters".to_owned())
+            }),
+        };
+        violations.into_result()?;
+        let size = match size.unwrap_or_default() {
+            0 => DEFAULT_PAGE_SIZE,
+            size => size.min(MAX_PAGE_SIZE),
+        };
+        let (first, mut after): (usize, i64) = from.unwrap_or_default();
+        let mut response = ListDeadLettersResponse::default();
+        for (index, outbox) in self.outboxes.iter().enumerate().skip(first) {
+            let room = size - response.dead_letters.len();
+            // One more than there is room for tells whether there is another page.
+            let found = Self::dead_letters(outbox.database(), after, room + 1).await?;
+            let context = outbox.database().schema();
+            response.dead_letters.extend(found.iter().take(room).map(|letter| letter.to_wire(context)));
+            if found.len() > room {
+                let last = room.checked_sub(1).map_or(after, |last| found[last].seq);
+                response.next_page_token = format!("{index}-{last}");
+                break;
+            }
+            after = 0;
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn redrive_dead_letters(
+        &self,
+        request: Request<RedriveDeadLettersRequest>,
+    ) -> Result<Response<RedriveDeadLettersResponse>, Status> {
+        let context = request.into_inner().context;
+        if !context.is_empty() && self.outbox(&context).is_none() {
+            return Err(Error::not_found(&context).into());
+        }
+        let mut response = RedriveDeadLettersResponse::default();
+        for outbox in self.outboxes.iter().filter(|outbox| context.is_empty() || outbox.database().schema() == context) {
+            for letter in Self::dead_letters(outbox.database(), 0, MAX_REDRIVEN).await? {
+                let hearer = self.hearers.iter().find(|hearer| hearer.name() == letter.consumer);
+                let applied = match hearer {
+                    Some(hearer) => hearer.redrive(Arc::new(letter.message), letter.seq).await.is_ok(),
+                    None => false,
+                };
+                *(if applied { &mut response.applied_count } else { &mut response.remaining_count }) += 1;
+            }
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn discard_dead_letters(
+        &self,
+        request: Request<DiscardDeadLettersRequest>,
+    ) -> Result<Response<DiscardDeadLettersResponse>, Status> {
+        let names = request.into_inner().names;
+        let mut violations = Violations::default();
+        violations.require(!names.is_empty(), "names", "must name at least one dead letter");
+        violations.require(names.len() <= MAX_REDRIVEN, "names", "must be at most 1000");
+        let names: Vec<_> = names
+            .iter()
+            .enumerate()
+            .filter_map(|(index, name)| violations.take(format!("names[{index}]"), parse_name(name)))
+            .collect();
+        violations.into_result()?;
+        let mut response = DiscardDeadLettersResponse::default();
+        for (context, seq) in names {
+            if let Some(outbox) = self.outbox(context)
+                && Self::discard(outbox.as_ref(), seq).await?
+            {
+                response.discarded_count += 1;
+            }
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn get_outbox_status(
+        &self,
+        _: Request<GetOutboxStatusRequest>,
+    ) -> Result<Response<GetOutboxStatusResponse>, Status> {
+        let mut response = GetOutboxStatusResponse::default();
+        for outbox in &self.outboxes {
+            let status = outbox::status(outbox.database()).await?;
+            response.outboxes.push(get_outbox_status_response::Outbox {
+                context: outbox.database().schema().to_owned(),
+                unpublished_count: status.unpublished,
+                oldest_time: status.oldest.map(Time::to_timestamp),
+            });
+        }
+        Ok(Response::new(response))
+    }
+}

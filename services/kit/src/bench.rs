@@ -1,0 +1,24 @@
+//! The yardstick: an empty method, behind the same edge as every other.
+
+use contracts::bench::v1::{
+    EchoRequest, EchoResponse,
+    bench_service_server::{BenchService, BenchServiceServer},
+};
+use tonic::{Request, Response, Status};
+
+/// Answers nothing.
+#[derive(Clone)]
+pub(crate) struct Bench;
+
+impl Bench {
+    pub(crate) fn service() -> BenchServiceServer<Self> {
+        BenchServiceServer::new(Self)
+    }
+}
+
+#[tonic::async_trait]
+impl BenchService for Bench {
+    async fn echo(&self, _: Request<EchoRequest>) -> Result<Response<EchoResponse>, Status> {
+        Ok(Response::new(EchoResponse {}))
+    }
+}

@@ -1,0 +1,144 @@
+//! The two buses behind one face: `local`, within the process, and `jetstream`. Both deliver at least once and keep an
+//! aggregate's events in order as far as they can; the inbox makes it once and exactly in order.
+
+mod jetstream;
+mod local;
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+
+pub use jetstream::{JetStreamBus, JetStreamSettings};
+pub use local::LocalBus;
+
+use crate::Message;
+
+/// Why the bus did not take an event, or does not deliver.
+#[derive(Debug, thiserror::Error)]
+#[error("bus: {0}")]
+pub struct BusError(pub String);
+
+impl BusError {
+    fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Done when the bus has an event for good.
+pub type Acknowledged = BoxFuture<'static, Result<(), BusError>>;
+
+/// Where events go and come from.
+#[derive(Clone)]
+pub enum Bus {
+    /// Within the process.
+    Local(LocalBus),
+    /// NATS JetStream.
+    JetStream(JetStreamBus),
+}
+
+impl Bus {
+    /// Hands an event over. The order of calls is the order of delivery; the future tells when the bus has it.
+    pub async fn publish(&self, message: Arc<Message>) -> Result<Acknowledged, BusError> {
+        match self {
+            Self::Local(bus) => bus.publish(message).await,
+            Self::JetStream(bus) => bus.publish(&message).await,
+        }
+    }
+
+    /// Which bus this is for a context's events: another identity has not seen the earlier events.
+    pub async fn identity(&self, context: &str) -> Result<Identity, BusError> {
+        match self {
+            Self::Local(bus) => Ok(bus.identity(context)),
+            Self::JetStream(bus) => bus.identity(context).await,
+        }
+    }
+
+    /// Hears a context's events as `consumer`, from where it stopped.
+    pub async fn subscribe(&self, context: &str, consumer: &str) -> Result<Incoming, BusError> {
+        match self {
+            Self::Local(bus) => Ok(Incoming::Local(bus.subscribe(context, consumer))),
+            Self::JetStream(bus) => bus.subscribe(context, consumer).await.map(Incoming::JetStream),
+        }
+    }
+
+    /// Events that a consumer has not settled yet, as far as the bus knows.
+    pub async fn unsettled(&self, context: &str, consumer: &str) -> Result<u64, BusError> {
+        match self {
+            // An event counts as published only when every consumer settled it.
+            Self::Local(_) => Ok(0),
+            Self::JetStream(bus) => bus.unsettled(context, consumer).await,
+        }
+    }
+}
+
+/// What a bus has seen of a context's events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity(pub String);
+
+impl Identity {
+    /// Whether a bus that was `before` has seen everything that this one must have.
+    pub fn is_covered_by(&self, before: &str) -> bool {
+        let before: Vec<&str> = before.split(' ').collect();
+        self.0.split(' ').all(|part| before.contains(&part))
+    }
+}
+
+/// A subscription's deliveries.
+pub enum Incoming {
+    /// Of the local bus.
+    Local(local::LocalIncoming),
+    /// Of JetStream.
+    JetStream(jetstream::JetStreamIncoming),
+}
+
+impl Incoming {
+    /// The next delivery; an error, or None, ends the subscription, and it is to be made anew.
+    pub async fn next(&mut self) -> Option<Result<Delivery, BusError>> {
+        match self {
+            Self::Local(incoming) => incoming.next().await.map(|delivery| Ok(Delivery::Local(delivery))),
+            Self::JetStream(incoming) => incoming.next().await.map(|next| next.map(Delivery::JetStream)),
+        }
+    }
+}
+
+/// An event that waits to be settled. Dropped, it comes again.
+pub enum Delivery {
+    /// Of the local bus.
+    Local(local::LocalDelivery),
+    /// Of JetStream.
+    JetStream(Box<jetstream::JetStreamDelivery>),
+}
+
+impl Delivery {
+    /// The event, or why it cannot be read.
+    pub fn message(&self) -> Result<Arc<Message>, String> {
+        match self {
+            Self::Local(delivery) => Ok(delivery.message.clone()),
+            Self::JetStream(delivery) => delivery.message.clone(),
+        }
+    }
+
+    /// How often it has been delivered, this time included.
+    pub fn attempt(&self) -> u32 {
+        match self {
+            Self::Local(delivery) => delivery.attempt,
+            Self::JetStream(delivery) => delivery.attempt,
+        }
+    }
+
+    /// It is applied, or put aside: not again.
+    pub async fn settle(self) {
+        match self {
+            Self::Local(delivery) => delivery.settle(),
+            Self::JetStream(delivery) => delivery.settle().await,
+        }
+    }
+
+    /// It could not be applied now: again after `delay`.
+    pub async fn retry(self, delay: Duration) {
+        match self {
+            Self::Local(delivery) => delivery.retry(delay),
+            Self::JetStream(delivery) => delivery.retry(delay).await,
+        }
+    }
+}

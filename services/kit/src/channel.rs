@@ -1,0 +1,120 @@
+//! One tonic client, two transports: the routes of this process, or a connection to another.
+//!
+//! Either way a call carries the deadline that is left and the trace, and ends with DEADLINE_EXCEEDED when time is up
+//! (tonic's own bound would say CANCELLED, which meshes retry).
+
+use std::{
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use http::{HeaderValue, Request, Response};
+use tonic::{Status, body::Body, transport::Endpoint};
+use tower::{Service, ServiceExt};
+use tracing::{Instrument, field, info_span};
+
+use crate::{Error, ambient, edge::Edge, telemetry};
+
+/// How long a connection attempt may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// How a dead peer is noticed.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a call leaves of its caller's time, to answer in.
+const RESERVE: Duration = Duration::from_millis(50);
+/// How long a call to another context may take at most.
+pub const MAX_OUTGOING_CALL: Duration = Duration::from_secs(2);
+
+/// Where a context is: in this process, or elsewhere.
+#[derive(Clone)]
+pub struct Channel(Transport);
+
+#[derive(Clone)]
+enum Transport {
+    /// Set once every context of the process is built.
+    Local(Arc<OnceLock<Edge>>),
+    Remote(tonic::transport::Channel),
+}
+
+impl Channel {
+    /// The contexts of this process.
+    pub fn local(edge: Arc<OnceLock<Edge>>) -> Self {
+        Self(Transport::Local(edge))
+    }
+
+    /// A process at `http://host:port`. It is connected to when it is first called.
+    pub fn remote(address: &str) -> anyhow::Result<Self> {
+        let endpoint = Endpoint::from_shared(address.to_owned())?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .keep_alive_while_idle(true);
+        Ok(Self(Transport::Remote(endpoint.connect_lazy())))
+    }
+}
+
+impl Service<Request<Body>> for Channel {
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = BoxFuture<'static, Result<Response<Body>, Status>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let left = ambient::remaining().map_or(MAX_OUTGOING_CALL, |left| left.saturating_sub(RESERVE));
+        let timeout = left.min(MAX_OUTGOING_CALL);
+        let span = client_span(request.uri().path());
+        let transport = self.0.clone();
+        Box::pin(
+            async move {
+                if timeout.is_zero() {
+                    return Err(Error::deadline_exceeded("no time is left to ask another context").into());
+                }
+                announce(request.headers_mut(), timeout);
+                match tokio::time::timeout(timeout, transport.send(request)).await {
+                    Ok(result) => result,
+                    Err(_) => Err(Error::deadline_exceeded("another context did not answer in time").into()),
+                }
+            }
+            .instrument(span),
+        )
+    }
+}
+
+impl Transport {
+    async fn send(self, request: Request<Body>) -> Result<Response<Body>, Status> {
+        match self {
+            Self::Remote(channel) => channel.oneshot(request).await.map_err(|error| Status::from_error(Box::new(error))),
+            Self::Local(edge) => match edge.get() {
+                Some(edge) => edge.clone().oneshot(request).await.map_err(|never| match never {}),
+                None => Err(Status::unavailable("the process is starting")),
+            },
+        }
+    }
+}
+
+/// Tells the callee how long there is, and which trace this belongs to.
+fn announce(headers: &mut http::HeaderMap, timeout: Duration) {
+    if let Ok(value) = HeaderValue::try_from(format!("{}m", timeout.as_millis().max(1))) {
+        headers.insert("grpc-timeout", value);
+    }
+    if let Some(value) = telemetry::traceparent().and_then(|text| HeaderValue::try_from(text).ok()) {
+        headers.insert("traceparent", value);
+    }
+}
+
+fn client_span(path: &str) -> tracing::Span {
+    if !telemetry::is_tracing() {
+        return tracing::Span::none();
+    }
+    let method = path.trim_start_matches('/');
+    info_span!(
+        target: telemetry::TRACE_TARGET, "rpc", otel.name = method, otel.kind = "client", rpc.system.name = "grpc",
+        rpc.method = method, rpc.response.status_code = field::Empty,
+    )
+}

@@ -1,0 +1,158 @@
+//! Whenever X happens, do Y: how a context hears another's events and applies each once and in order.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tracing::{Instrument, info_span};
+
+use crate::{
+    Decision, Error, Message, Stored,
+    ambient::Ambient,
+    bus::{Bus, Delivery, Incoming},
+    engine::{Arrival, Decide, Engine, Job},
+    telemetry,
+};
+
+/// Events that one consumer works on at once.
+const MAX_UNSETTLED: usize = 512;
+/// The pause before a bus that failed is asked again.
+const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(500);
+/// Delays before a transient failure is tried again: doubled each time, up to a bound.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const MAX_RETRY: Duration = Duration::from_secs(5);
+
+/// What an event leads to.
+pub enum Reaction<A: Stored> {
+    /// Nothing, here.
+    Ignore,
+    /// A decision upon one aggregate.
+    Decide(String, Decide<A>),
+}
+
+impl<A: Stored> Reaction<A> {
+    /// A decision upon the aggregate `id`.
+    pub fn decide(
+        id: impl Into<String>,
+        decide: impl FnMut(Option<&A>) -> Result<Decision<A>, Error> + Send + 'static,
+    ) -> Self {
+        Self::Decide(id.into(), Box::new(decide))
+    }
+}
+
+/// What a context does about another's events. It may call others, so long as doing it twice does no harm.
+pub type Policy<A> = Arc<dyn Fn(Arc<Message>) -> BoxFuture<'static, Result<Reaction<A>, Error>> + Send + Sync>;
+
+/// A policy that only looks at the event.
+pub fn policy<A: Stored, E: prost::Message + Default>(
+    react: impl Fn(E, &Message) -> Result<Reaction<A>, Error> + Send + Sync + 'static,
+) -> Policy<A> {
+    Arc::new(move |message| {
+        let reaction = decode::<E>(&message).and_then(|event| react(event, &message));
+        Box::pin(std::future::ready(reaction))
+    })
+}
+
+/// Decodes an event.
+pub fn decode<E: prost::Message + Default>(message: &Message) -> Result<E, Error> {
+    E::decode(message.payload.as_slice())
+        .map_err(|error| Error::precondition("UNREADABLE_EVENT", format!("{}: {error}", message.kind)))
+}
+
+/// One context hearing another.
+pub(crate) struct Consumer<A: Stored> {
+    pub(crate) bus: Bus,
+    pub(crate) engine: Engine<A>,
+    /// The context that is heard.
+    pub(crate) source: &'static str,
+    /// The consumer's name, e.g. "store-on-order".
+    pub(crate) name: String,
+    pub(crate) policy: Policy<A>,
+}
+
+impl<A: Stored> Consumer<A> {
+    /// Subscribes; kept apart from `run`, so that a local bus knows its consumers before it is fed.
+    pub(crate) async fn subscribe(&self) -> Option<Incoming> {
+        match self.bus.subscribe(self.source, &self.name).await {
+            Ok(incoming) => Some(incoming),
+            Err(error) => {
+                tracing::debug!(%error, consumer = self.name, "cannot subscribe yet");
+                None
+            }
+        }
+    }
+
+    /// Runs until the task is dropped.
+    pub(crate) async fn run(self, mut incoming: Option<Incoming>) {
+        loop {
+            if let Some(incoming) = incoming.take() {
+                self.hear(incoming).await;
+            }
+            tokio::time::sleep(RESUBSCRIBE_PAUSE).await;
+            incoming = self.subscribe().await;
+        }
+    }
+
+    async fn hear(&self, mut incoming: Incoming) {
+        let mut unsettled = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                Some(()) = unsettled.next(), if !unsettled.is_empty() => {}
+                delivery = incoming.next(), if unsettled.len() < MAX_UNSETTLED => match delivery {
+                    Some(Ok(delivery)) => unsettled.push(self.apply(delivery)),
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, consumer = self.name, "subscription broke");
+                        return;
+                    }
+                    None => return,
+                }
+            }
+        }
+    }
+
+    async fn apply(&self, delivery: Delivery) {
+        let message = match delivery.message() {
+            Ok(message) => message,
+            Err(reason) => {
+                // Nothing tells which aggregate it is about, so no other event can wait behind it.
+                tracing::error!(reason, consumer = self.name, "an event without an envelope was dropped");
+                return delivery.settle().await;
+            }
+        };
+        let span = info_span!(
+            target: telemetry::TRACE_TARGET, "process",
+            otel.name = format!("process {}.{} by {}", message.context, message.kind, self.name),
+            otel.kind = "consumer", messaging.system = "nats", messaging.message.id = message.id(),
+            messaging.consumer.group.name = self.name,
+        );
+        telemetry::set_parent(&span, message.traceparent.as_deref());
+        let ambient = Ambient { deadline: None, traceparent: message.traceparent.clone() };
+        match ambient.scope(self.react(message, None)).instrument(span).await {
+            Ok(()) => delivery.settle().await,
+            Err(error) => {
+                let delay = (FIRST_RETRY * 2_u32.pow(delivery.attempt().min(10) - 1)).min(MAX_RETRY);
+                tracing::debug!(%error, consumer = self.name, ?delay, "an event is tried again");
+                delivery.retry(error.retry_after.map_or(delay, |after| after.min(delay))).await;
+            }
+        }
+    }
+
+    /// Applies an event, or puts it aside. An error means: not now.
+    pub(crate) async fn react(&self, message: Arc<Message>, redriven: Option<i64>) -> Result<(), Error> {
+        let (target, decide, poison): (_, Decide<A>, _) = match (self.policy)(message.clone()).await {
+            Ok(Reaction::Decide(id, decide)) => (Some(id), decide, None),
+            Ok(Reaction::Ignore) => (None, Box::new(|_| Ok(Decision::Leave)), None),
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => (None, Box::new(|_| Ok(Decision::Leave)), Some(error.to_string())),
+        };
+        let arrival = Arrival { consumer: self.name.clone(), message, poison, redriven };
+        let job = Job {
+            target,
+            request: None,
+            arrival: Some(arrival),
+            decide,
+            traceparent: telemetry::traceparent(),
+            answer: None,
+        };
+        self.engine.submit(job).await.map(drop)
+    }
+}

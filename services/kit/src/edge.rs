@@ -1,0 +1,128 @@
+//! What every request meets before a handler: its deadline, its trace. The same for a call from outside and for one
+//! from another context of the same process.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures::future::BoxFuture;
+use http::{HeaderMap, Request, Response};
+use tonic::{body::Body, service::Routes};
+use tower::{Service, ServiceExt};
+use tracing::{Instrument, field, info_span};
+
+use crate::{Error, ambient::Ambient, telemetry};
+
+/// How long a call may take at most, and when its caller sets no deadline.
+pub const MAX_CALL: Duration = Duration::from_secs(10);
+/// How long a server stream may stay open; its caller opens it again.
+pub const MAX_STREAM: Duration = Duration::from_secs(3600);
+
+/// The routes of a process behind everything that each request meets.
+#[derive(Clone)]
+pub struct Edge {
+    routes: Routes,
+}
+
+impl Edge {
+    /// Puts routes behind the edge.
+    pub fn new(routes: Routes) -> Self {
+        Self { routes: routes.prepare() }
+    }
+}
+
+impl Service<Request<Body>> for Edge {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let routes = self.routes.clone();
+        let timeout = grpc_timeout(request.headers()).unwrap_or(MAX_CALL).min(MAX_CALL);
+        let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let span = server_span(request.uri().path(), traceparent.as_deref());
+        let ambient = Ambient { deadline: Some(Instant::now() + timeout), traceparent };
+        let answer = async move {
+            // The bound holds until the answer begins: a stream goes on after it.
+            match tokio::time::timeout(timeout, routes.oneshot(request)).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(never)) => match never {},
+                Err(_) => tonic::Status::from(Error::deadline_exceeded("the deadline passed before the answer")).into_http(),
+            }
+        };
+        Box::pin(ambient.scope(record(span, answer)).then_ok())
+    }
+}
+
+trait ThenOk: Future + Sized {
+    /// The same, where an error is expected that never comes.
+    fn then_ok(self) -> impl Future<Output = Result<Self::Output, Infallible>> {
+        async move { Ok(self.await) }
+    }
+}
+
+impl<F: Future> ThenOk for F {}
+
+fn server_span(path: &str, traceparent: Option<&str>) -> tracing::Span {
+    // Without a collector there is nobody to tell.
+    if !telemetry::is_tracing() {
+        return tracing::Span::none();
+    }
+    let method = path.trim_start_matches('/');
+    let span = info_span!(
+        target: telemetry::TRACE_TARGET, "rpc", otel.name = method, otel.kind = "server", rpc.system.name = "grpc",
+        rpc.method = method, rpc.response.status_code = field::Empty,
+    );
+    telemetry::set_parent(&span, traceparent);
+    span
+}
+
+/// Runs a call within its span, and notes how it ended.
+async fn record(span: tracing::Span, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
+    let response = answer.instrument(span.clone()).await;
+    if !span.is_disabled() {
+        let code = response.headers().get("grpc-status").and_then(|value| value.to_str().ok()).unwrap_or("0");
+        span.record("rpc.response.status_code", code);
+    }
+    response
+}
+
+/// Reads `grpc-timeout`: up to eight digits and a unit.
+pub(crate) fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let value: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    Some(match unit {
+        "H" => Duration::from_secs(value * 3600),
+        "M" => Duration::from_secs(value * 60),
+        "S" => Duration::from_secs(value),
+        "m" => Duration::from_millis(value),
+        "u" => Duration::from_micros(value),
+        "n" => Duration::from_nanos(value),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_deadlines_as_grpc_writes_them() {
+        let read = |text: &'static str| {
+            grpc_timeout(&HeaderMap::from_iter([(http::HeaderName::from_static("grpc-timeout"), text.parse().expect("a value"))]))
+        };
+        assert_eq!(read("150m"), Some(Duration::from_millis(150)));
+        assert_eq!(read("2S"), Some(Duration::from_secs(2)));
+        assert_eq!(read("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        for wrong in ["", "m", "1", "-1S", "123456789m", "1x"] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! One transaction: what many jobs read, decide and write.
+
+use std::collections::{HashMap, HashSet};
+
+use prost::Message as _;
+
+use super::{Arrival, Done, Job, RequestKey, Standing, read_stored, select};
+use crate::{
+    Decision, Error, Message, Stored, Time,
+    storage::{Column, Connection, StorageError, Value, insert_rows, update_rows},
+};
+
+const EVENT_COLUMNS: &[Column] = &[
+    Column::text("aggregate"),
+    Column::int("number"),
+    Column::text("kind"),
+    Column::bytes("payload"),
+    Column::int("time"),
+    Column::text("traceparent"),
+    Column::text("causation"),
+];
+const INBOX_COLUMNS: &[Column] = &[Column::text("id"), Column::int("last_event"), Column::int("parked")];
+const REQUEST_COLUMNS: &[Column] =
+    &[Column::text("id"), Column::text("fingerprint"), Column::bytes("reply"), Column::int("time")];
+const DEAD_LETTER_COLUMNS: &[Column] = &[
+    Column::text("inbox_id"),
+    Column::text("consumer"),
+    Column::text("event"),
+    Column::text("context"),
+    Column::text("aggregate"),
+    Column::int("number"),
+    Column::text("kind"),
+    Column::bytes("payload"),
+    Column::int("event_time"),
+    Column::text("traceparent"),
+    Column::text("reason"),
+    Column::int("time"),
+];
+
+/// `id, version, last_event` and the table's own columns.
+pub(super) fn columns<A: Stored>() -> Vec<&'static Column> {
+    const KEPT: [Column; 3] = [Column::text("id"), Column::int("version"), Column::int("last_event")];
+    KEPT.iter().chain(A::TABLE.columns).collect()
+}
+
+/// One aggregate while the batch works on it.
+struct Slot<A> {
+    state: Option<A>,
+    /// As it is stored; version 0: it is not.
+    stored: Standing,
+    now: Standing,
+}
+
+impl<A> Default for Slot<A> {
+    fn default() -> Self {
+        Self { state: None, stored: Standing::default(), now: Standing::default() }
+    }
+}
+
+/// How far a consumer has come with one aggregate.
+#[derive(Clone, Copy, Default)]
+struct Gate {
+    last_event: i64,
+    /// Dead letters that later events wait behind.
+    parked: i64,
+    touched: bool,
+}
+
+/// The rows that jobs name, and those they leave to be written.
+pub(super) struct Batch<A: Stored> {
+    schema: String,
+    now: Time,
+    slots: HashMap<String, Slot<A>>,
+    gates: HashMap<String, Gate>,
+    /// First answers: those stored before, then those of this batch.
+    replies: HashMap<String, (String, Vec<u8>)>,
+    new_requests: Vec<Vec<Value>>,
+    dead_letters: Vec<Vec<Value>>,
+    redriven: Vec<i64>,
+    messages: Vec<Message>,
+}
+
+/// What is told once the transaction is committed.
+pub(super) struct Outcome<A: Stored> {
+    pub(super) answers: Vec<Result<Done<A>, Error>>,
+    pub(super) changed: Vec<A>,
+    pub(super) messages: Vec<Message>,
+}
+
+impl<A: Stored> Batch<A> {
+    /// Reads everything that the jobs name: one query per table.
+    pub(super) fn load(
+        connection: &mut Connection,
+        schema: &str,
+        now: Time,
+        jobs: &[Job<A>],
+    ) -> Result<Self, StorageError> {
+        Ok(Self {
+            schema: schema.to_owned(),
+            now,
+            slots: load_slots(connection, jobs)?,
+            gates: load_gates(connection, jobs)?,
+            replies: load_replies(connection, jobs)?,
+            new_requests: Vec::new(),
+            dead_letters: Vec::new(),
+            redriven: Vec::new(),
+            messages: Vec::new(),
+        })
+    }
+
+    /// Decides one job in memory.
+    pub(super) fn decide(&mut self, job: &mut Job<A>) -> Result<Done<A>, Error> {
+        match &job.arrival {
+            Some(_) => self.decide_event(job),
+            None => self.decide_command(job),
+        }
+    }
+
+    fn decide_command(&mut self, job: &mut Job<A>) -> Result<Done<A>, Error> {
+        if let Some(key) = &job.request
+            && let Some((fingerprint, reply)) = self.replies.get(&key.id)
+        {
+            if *fingerprint != key.fingerprint {
+                return Err(Error::request_id_reused());
+            }
+            return Ok(Done { state: None, replay: Some(reply.clone()) });
+        }
+        let state = self.apply(job, None)?;
+        if let (Some(key), Some(state)) = (&job.request, &state) {
+            self.remember(key, state.resource().encode_to_vec());
+        }
+        Ok(Done { state, replay: None })
+    }
+
+    /// Applies the next event of an aggregate, once; keeps a later one waiting; puts one aside that cannot be applied,
+    /// and those that follow it.
+    fn decide_event(&mut self, job: &mut Job<A>) -> Result<Done<A>, Error> {
+        let Some(arrival) = job.arrival.take() else { return Err(Error::internal("no event arrived")) };
+        let result = self.pass_gate(job, &arrival);
+        job.arrival = Some(arrival);
+        result
+    }
+
+    fn pass_gate(&mut self, job: &mut Job<A>, arrival: &Arrival) -> Result<Done<A>, Error> {
+        let done = Ok(Done { state: None, replay: None });
+        let gate = self.gates.get(&arrival.inbox_id()).copied().unwrap_or_default();
+        let number = arrival.message.number;
+        if arrival.redriven.is_none() {
+            if number <= gate.last_event {
+                return done;
+            }
+            if number > gate.last_event + 1 {
+                return Err(Error::unavailable(
+                    "EARLIER_EVENT_MISSING",
+                    format!("{} waits for number {}", arrival.message.id(), gate.last_event + 1),
+                    std::time::Duration::from_millis(200),
+                ));
+            }
+            if gate.parked > 0 {
+                self.park(arrival, "waits behind an earlier dead letter");
+                return done;
+            }
+        }
+        let causation = Some(arrival.message.id());
+        let applied = match &arrival.poison {
+            Some(reason) => Err(Error::precondition("UNREADABLE_EVENT", reason.clone())),
+            None => self.apply(job, causation),
+        };
+        match (applied, arrival.redriven) {
+            (Err(error), _) if error.is_transient() => return Err(error),
+            (Err(error), Some(_)) => return Err(error),
+            (Err(error), None) => self.park(arrival, &error.to_string()),
+            (Ok(_), Some(dead_letter)) => {
+                self.redriven.push(dead_letter);
+                let gate = self.gates.entry(arrival.inbox_id()).or_default();
+                gate.parked -= 1;
+                gate.touched = true;
+            }
+            (Ok(_), None) => {
+                let gate = self.gates.entry(arrival.inbox_id()).or_default();
+                gate.last_event = number;
+                gate.touched = true;
+            }
+        }
+        done
+    }
+
+    /// Runs the job's rule; returns the state after it.
+    fn apply(&mut self, job: &mut Job<A>, causation: Option<String>) -> Result<Option<A>, Error> {
+        let Some(id) = &job.target else { return Ok(None) };
+        if !self.slots.contains_key(id) {
+            self.slots.insert(id.clone(), Slot::default());
+        }
+        let Some(slot) = self.slots.get_mut(id) else { return Err(Error::internal("no slot")) };
+        match (job.decide)(slot.state.as_ref())? {
+            Decision::Leave => {}
+            Decision::Save(state, events) => {
+                debug_assert_eq!(state.id(), id, "a decision keeps the aggregate's id");
+                slot.now.version = slot.stored.version + 1;
+                for event in events {
+                    slot.now.last_event += 1;
+                    self.messages.push(Message {
+                        context: self.schema.clone(),
+                        aggregate: id.clone(),
+                        number: slot.now.last_event,
+                        kind: A::kind(&event).to_owned(),
+                        payload: event.encode_to_vec(),
+                        time: self.now,
+                        traceparent: job.traceparent.clone(),
+                        causation: causation.clone(),
+                    });
+                }
+                slot.state = Some(state);
+            }
+        }
+        Ok(slot.state.clone())
+    }
+
+    fn remember(&mut self, key: &RequestKey, reply: Vec<u8>) {
+        self.new_requests.push(vec![
+            key.id.as_str().into(),
+            key.fingerprint.as_str().into(),
+            Value::Bytes(reply.clone()),
+            self.now.0.into(),
+        ]);
+        self.replies.insert(key.id.clone(), (key.fingerprint.clone(), reply));
+    }
+
+    fn park(&mut self, arrival: &Arrival, reason: &str) {
+        let message = &arrival.message;
+        tracing::warn!(event = message.id(), consumer = arrival.consumer, reason, "dead letter");
+        self.dead_letters.push(vec![
+            arrival.inbox_id().into(),
+            arrival.consumer.as_str().into(),
+            message.id().into(),
+            message.context.as_str().into(),
+            message.aggregate.as_str().into(),
+            message.number.into(),
+            message.kind.as_str().into(),
+            Value::Bytes(message.payload.clone()),
+            message.time.0.into(),
+            message.traceparent.clone().into(),
+            reason.into(),
+            self.now.0.into(),
+        ]);
+        let gate = self.gates.entry(arrival.inbox_id()).or_default();
+        gate.last_event = message.number;
+        gate.parked += 1;
+        gate.touched = true;
+    }
+
+    /// Writes everything that the decisions left: one statement per table.
+    pub(super) fn save(
+        mut self,
+        connection: &mut Connection,
+        answers: Vec<Result<Done<A>, Error>>,
+    ) -> Result<Outcome<A>, StorageError> {
+        let changed = self.save_aggregates(connection)?;
+        let events = self.messages.iter().map(event_row).collect();
+        insert_rows(connection, "events", &refs(EVENT_COLUMNS), events, "")?;
+        let gates = self.gates.iter().filter(|(_, gate)| gate.touched);
+        let gates = gates.map(|(id, gate)| vec![id.as_str().into(), gate.last_event.into(), gate.parked.into()]);
+        insert_rows(
+            connection,
+            "inbox",
+            &refs(INBOX_COLUMNS),
+            gates.collect(),
+            "ON CONFLICT (id) DO UPDATE SET last_event = excluded.last_event, parked = excluded.parked",
+        )?;
+        insert_rows(connection, "requests", &refs(REQUEST_COLUMNS), self.new_requests, "")?;
+        insert_rows(connection, "dead_letters", &refs(DEAD_LETTER_COLUMNS), self.dead_letters, "")?;
+        for dead_letter in self.redriven {
+            connection.execute("DELETE FROM dead_letters WHERE seq = ?", &[dead_letter.into()])?;
+        }
+        Ok(Outcome { answers, changed, messages: self.messages })
+    }
+
+    fn save_aggregates(&mut self, connection: &mut Connection) -> Result<Vec<A>, StorageError> {
+        let columns = columns::<A>();
+        let (mut created, mut updated, mut versions, mut changed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (id, slot) in self.slots.drain().filter(|(_, slot)| slot.now.version > slot.stored.version) {
+            let Some(state) = slot.state else { continue };
+            let mut row = vec![id.into(), slot.now.version.into(), slot.now.last_event.into()];
+            row.extend(state.to_row());
+            if slot.stored.version == 0 {
+                created.push(row);
+            } else {
+                updated.push(row);
+                versions.push(slot.stored.version);
+            }
+            changed.push(state);
+        }
+        let (creations, updates) = (created.len(), updated.len());
+        let written = insert_rows(connection, A::TABLE.name, &columns, created, "ON CONFLICT (id) DO NOTHING")?
+            + update_rows(connection, A::TABLE.name, &columns, updated, &versions)?;
+        if written == creations + updates { Ok(changed) } else { Err(StorageError::Stale(A::TABLE.name)) }
+    }
+}
+
+impl Arrival {
+    /// The gate that the event passes: one per consumer and aggregate.
+    fn inbox_id(&self) -> String {
+        format!("{}/{}", self.consumer, self.message.aggregate)
+    }
+}
+
+/// Marks events as published.
+pub(super) fn mark_published(
+    connection: &mut Connection,
+    now: Time,
+    published: &[(String, i64)],
+) -> Result<(), StorageError> {
+    match connection {
+        Connection::Postgres(_) => {
+            let aggregates = published.iter().map(|(aggregate, _)| Some(aggregate.clone())).collect();
+            let numbers = published.iter().map(|(_, number)| Some(*number)).collect();
+            connection.execute(
+                "UPDATE events AS e SET published_at = ? FROM UNNEST(?::text[], ?::bigint[]) AS u (aggregate, number) \
+                 WHERE e.aggregate = u.aggregate AND e.number = u.number",
+                &[now.0.into(), Value::Texts(aggregates), Value::Ints(numbers)],
+            )?;
+        }
+        Connection::Sqlite(_) => {
+            for (aggregate, number) in published {
+                connection.execute(
+                    "UPDATE events SET published_at = ? WHERE aggregate = ? AND number = ?",
+                    &[now.0.into(), aggregate.as_str().into(), (*number).into()],
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn load_slots<A: Stored>(connection: &mut Connection, jobs: &[Job<A>]) -> Result<HashMap<String, Slot<A>>, StorageError> {
+    let ids = distinct(jobs.iter().filter_map(|job| job.target.as_deref()));
+    let mut slots = HashMap::with_capacity(ids.len());
+    if !ids.is_empty() {
+        for mut row in connection.query_any(&select::<A>(), "id", &ids)? {
+            let (state, standing): (A, Standing) = read_stored(&mut row)?;
+            slots.insert(state.id().to_owned(), Slot { state: Some(state), stored: standing, now: standing });
+        }
+    }
+    Ok(slots)
+}
+
+fn load_gates<A: Stored>(connection: &mut Connection, jobs: &[Job<A>]) -> Result<HashMap<String, Gate>, StorageError> {
+    let ids: Vec<String> = jobs.iter().filter_map(|job| job.arrival.as_ref()).map(Arrival::inbox_id).collect();
+    let ids = distinct(ids.iter().map(String::as_str));
+    let mut gates = HashMap::with_capacity(ids.len());
+    if !ids.is_empty() {
+        for mut row in connection.query_any("SELECT id, last_event, parked FROM inbox", "id", &ids)? {
+            gates.insert(row.text()?, Gate { last_event: row.int()?, parked: row.int()?, touched: false });
+        }
+    }
+    Ok(gates)
+}
+
+fn load_replies<A: Stored>(
+    connection: &mut Connection,
+    jobs: &[Job<A>],
+) -> Result<HashMap<String, (String, Vec<u8>)>, StorageError> {
+    let ids = distinct(jobs.iter().filter_map(|job| job.request.as_ref()).map(|key| key.id.as_str()));
+    let mut replies = HashMap::with_capacity(ids.len());
+    if !ids.is_empty() {
+        for mut row in connection.query_any("SELECT id, fingerprint, reply FROM requests", "id", &ids)? {
+            replies.insert(row.text()?, (row.text()?, row.bytes()?));
+        }
+    }
+    Ok(replies)
+}
+
+fn distinct<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    ids.collect::<HashSet<_>>().into_iter().collect()
+}
+
+fn event_row(message: &Message) -> Vec<Value> {
+    vec![
+        message.aggregate.as_str().into(),
+        message.number.into(),
+        message.kind.as_str().into(),
+        Value::Bytes(message.payload.clone()),
+        message.time.0.into(),
+        message.traceparent.clone().into(),
+        message.causation.clone().into(),
+    ]
+}
+
+fn refs(columns: &'static [Column]) -> Vec<&'static Column> {
+    columns.iter().collect()
+}

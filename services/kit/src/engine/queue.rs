@@ -1,0 +1,138 @@
+//! The bounded queue between callers and the writer thread.
+
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::Job;
+use crate::{
+    Error, Stored,
+    storage::{Connection, StorageError},
+};
+
+/// Commands, and events, that wait at most. One more is refused: waiting longer would help nobody.
+pub const MAX_QUEUED: usize = 4096;
+/// Jobs that share a transaction at most.
+pub const MAX_BATCH: usize = 512;
+/// Events that go along while commands are waiting: a caller waits for an answer, an event does not.
+const MAX_EVENTS_BESIDE_COMMANDS: usize = 32;
+/// When a caller that was turned away may try again.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// Work on the kit's own tables, in the writer's transaction.
+pub(crate) type Maintenance = Box<dyn FnMut(&mut Connection) -> Result<(), StorageError> + Send>;
+
+/// What one transaction does.
+pub(crate) struct Load<A: Stored> {
+    pub(crate) jobs: Vec<Job<A>>,
+    /// Events that the bus acknowledged: aggregate and number.
+    pub(crate) published: Vec<(String, i64)>,
+    pub(crate) marked: Vec<oneshot::Sender<()>>,
+    pub(crate) maintenance: Vec<(Maintenance, oneshot::Sender<Result<(), Error>>)>,
+}
+
+pub(crate) struct Queue<A: Stored> {
+    waiting: Mutex<Waiting<A>>,
+    ready: Condvar,
+}
+
+struct Waiting<A: Stored> {
+    commands: VecDeque<Job<A>>,
+    events: VecDeque<Job<A>>,
+    published: Vec<(String, i64)>,
+    marked: Vec<oneshot::Sender<()>>,
+    maintenance: Vec<(Maintenance, oneshot::Sender<Result<(), Error>>)>,
+    closed: bool,
+}
+
+impl<A: Stored> Queue<A> {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: Mutex::new(Waiting {
+                commands: VecDeque::new(),
+                events: VecDeque::new(),
+                published: Vec::new(),
+                marked: Vec::new(),
+                maintenance: Vec::new(),
+                closed: false,
+            }),
+            ready: Condvar::new(),
+        }
+    }
+
+    pub(super) fn push(&self, job: Job<A>) -> Result<(), Error> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(Error::unavailable("STOPPING", "the process is stopping", RETRY_AFTER));
+        }
+        let line = if job.arrival.is_some() { &mut waiting.events } else { &mut waiting.commands };
+        if line.len() >= MAX_QUEUED {
+            return Err(Error::exhausted("QUEUE_FULL", "too many requests are waiting", RETRY_AFTER));
+        }
+        line.push_back(job);
+        self.ready.notify_one();
+        Ok(())
+    }
+
+    /// Marks events that the bus has. It rides along with the next transaction.
+    pub(crate) async fn mark_published(&self, events: Vec<(String, i64)>) {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut waiting = self.lock();
+            waiting.published.extend(events);
+            waiting.marked.push(answer);
+        }
+        self.ready.notify_one();
+        // The writer ended: the events are published once more when it is back.
+        let _ = answered.await;
+    }
+
+    pub(crate) async fn maintain(&self, work: Maintenance) -> Result<(), Error> {
+        let (answer, answered) = oneshot::channel();
+        self.lock().maintenance.push((work, answer));
+        self.ready.notify_one();
+        answered.await.map_err(Error::internal)?
+    }
+
+    /// Takes what is waiting, or waits; None when the queue is closed and empty.
+    pub(super) fn take(&self) -> Option<Load<A>> {
+        let mut waiting = self.lock();
+        while waiting.is_empty() {
+            if waiting.closed {
+                return None;
+            }
+            waiting = self.ready.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        let commands = waiting.commands.len().min(MAX_BATCH);
+        let room = if commands > 0 { MAX_EVENTS_BESIDE_COMMANDS } else { MAX_BATCH };
+        let events = waiting.events.len().min(room);
+        let mut jobs: Vec<_> = waiting.commands.drain(..commands).collect();
+        jobs.extend(waiting.events.drain(..events));
+        Some(Load {
+            jobs,
+            published: std::mem::take(&mut waiting.published),
+            marked: std::mem::take(&mut waiting.marked),
+            maintenance: std::mem::take(&mut waiting.maintenance),
+        })
+    }
+
+    /// Lets the writer thread finish what is waiting and end.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.ready.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<A>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<A: Stored> Waiting<A> {
+    fn is_empty(&self) -> bool {
+        self.commands.is_empty() && self.events.is_empty() && self.published.is_empty() && self.maintenance.is_empty()
+    }
+}

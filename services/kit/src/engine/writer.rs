@@ -1,0 +1,143 @@
+//! The writer thread: one transaction after another, and what to do when one fails.
+
+use std::{thread, time::Duration};
+
+use super::{
+    Done, Job, Shared,
+    batch::{self, Batch, Outcome},
+    queue::Load,
+};
+use crate::{
+    Error, Stored,
+    storage::{Connection, StorageError},
+};
+
+/// Attempts to run one job whose aggregate another replica keeps changing.
+const MAX_STALE_ATTEMPTS: usize = 8;
+/// Attempts to reach the database before the waiting jobs are turned away, and the pause between them.
+const MAX_CONNECT_ATTEMPTS: usize = 4;
+const CONNECT_PAUSE: Duration = Duration::from_millis(250);
+
+pub(super) fn run<A: Stored>(shared: &Shared<A>) {
+    let mut writer = Writer { shared, connection: None };
+    while let Some(load) = shared.queue.take() {
+        writer.write(load);
+    }
+}
+
+struct Writer<'a, A: Stored> {
+    shared: &'a Shared<A>,
+    connection: Option<Connection>,
+}
+
+impl<A: Stored> Writer<'_, A> {
+    fn write(&mut self, mut load: Load<A>) {
+        self.maintain(&mut load);
+        let mut result = self.attempt(&mut load.jobs, &load.published);
+        if matches!(result, Err(StorageError::Lost(_))) {
+            result = self.attempt(&mut load.jobs, &load.published);
+        }
+        match result {
+            Ok(outcome) => self.answer(load.jobs, outcome),
+            Err(StorageError::Lost(cause)) => self.turn_away(load.jobs, &cause),
+            Err(error) => {
+                tracing::debug!(%error, jobs = load.jobs.len(), "batch failed; its jobs run one by one");
+                for job in load.jobs {
+                    self.write_alone(job);
+                }
+                // Events that stay unmarked are published once more; consumers know them by their number.
+                if let Err(error) = self.attempt(&mut [], &load.published) {
+                    tracing::warn!(%error, "published events could not be marked");
+                }
+            }
+        }
+        for answer in load.marked {
+            // A relay that stopped needs no answer.
+            let _ = answer.send(());
+        }
+    }
+
+    fn turn_away(&self, jobs: Vec<Job<A>>, cause: &str) {
+        let refuse = |_: &Job<A>| Err(Error::from(StorageError::Lost(cause.to_owned())));
+        let answers = jobs.iter().map(refuse).collect();
+        self.answer(jobs, Outcome { answers, changed: Vec::new(), messages: Vec::new() });
+    }
+
+    /// Runs jobs in one transaction. After an error nothing is written, except that a connection lost at the commit
+    /// leaves that unknown: running the jobs again then finds their request ids, gates and states.
+    fn attempt(&mut self, jobs: &mut [Job<A>], published: &[(String, i64)]) -> Result<Outcome<A>, StorageError> {
+        if jobs.is_empty() && published.is_empty() {
+            return Ok(Outcome { answers: Vec::new(), changed: Vec::new(), messages: Vec::new() });
+        }
+        let shared = self.shared;
+        let now = shared.clock.now();
+        let _writing = shared.database.lock_writing();
+        let result = self.connection()?.transaction(|connection| {
+            let mut batch = Batch::load(connection, shared.database.schema(), now, jobs)?;
+            let answers = jobs.iter_mut().map(|job| batch.decide(job)).collect();
+            if !published.is_empty() {
+                batch::mark_published(connection, now, published)?;
+            }
+            batch.save(connection, answers)
+        });
+        if matches!(result, Err(StorageError::Lost(_))) {
+            self.connection = None;
+        }
+        result
+    }
+
+    fn write_alone(&mut self, mut job: Job<A>) {
+        let mut attempts = 0;
+        let result = loop {
+            match self.attempt(std::slice::from_mut(&mut job), &[]) {
+                Err(StorageError::Stale(_)) if attempts < MAX_STALE_ATTEMPTS => attempts += 1,
+                result => break result,
+            }
+        };
+        let outcome = result.unwrap_or_else(|error| Outcome {
+            answers: vec![Err(error.into())],
+            changed: Vec::new(),
+            messages: Vec::new(),
+        });
+        self.answer(vec![job], outcome);
+    }
+
+    fn maintain(&mut self, load: &mut Load<A>) {
+        for (mut work, answer) in load.maintenance.drain(..) {
+            let shared = self.shared;
+            let _writing = shared.database.lock_writing();
+            let result = self.connection().and_then(|connection| connection.transaction(|connection| work(connection)));
+            if matches!(result, Err(StorageError::Lost(_))) {
+                self.connection = None;
+            }
+            // A caller that stopped waiting needs no answer.
+            let _ = answer.send(result.map_err(Error::from));
+        }
+    }
+
+    fn answer(&self, jobs: Vec<Job<A>>, outcome: Outcome<A>) {
+        // The relay and the watchers first: they only take what was committed, and the callers wait for the network anyway.
+        self.shared.announce(outcome.changed, outcome.messages);
+        let answers: Vec<Result<Done<A>, Error>> = outcome.answers;
+        for (job, answer) in jobs.into_iter().zip(answers) {
+            if let Some(caller) = job.answer {
+                let _ = caller.send(answer);
+            }
+        }
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, StorageError> {
+        let mut attempt = 0;
+        while self.connection.is_none() {
+            match self.shared.database.connect() {
+                Ok(connection) => self.connection = Some(connection),
+                Err(error) if attempt + 1 == MAX_CONNECT_ATTEMPTS => return Err(error),
+                Err(_) => {
+                    attempt += 1;
+                    thread::sleep(CONNECT_PAUSE);
+                }
+            }
+        }
+        self.connection.as_mut().ok_or_else(|| StorageError::Lost("no connection".to_owned()))
+    }
+}

@@ -1,0 +1,409 @@
+//! Puts contexts together: which of them run here, where their databases and neighbours are, and what runs beside.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use diesel_migrations::EmbeddedMigrations;
+use futures::future::BoxFuture;
+use tokio::{net::TcpListener, task::JoinSet, time::MissedTickBehavior};
+use tonic::{body::Body, server::NamedService, service::RoutesBuilder};
+use tower::Service;
+
+use crate::{
+    Clock, Error, Message, Stored,
+    admin::Admin,
+    bench::Bench,
+    bus::Bus,
+    channel::Channel,
+    consumer::{Consumer, Policy},
+    edge::Edge,
+    engine::{Engine, Maintenance},
+    outbox::{self, Relay},
+    server,
+    storage::{Database, DatabaseUrl},
+};
+
+/// How long a process keeps serving after it said that it is going: time for load balancers to hear it.
+const LAME_DUCK: Duration = Duration::from_millis(500);
+/// How long the relays may take with the last events.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+const FLUSH_POLL: Duration = Duration::from_millis(20);
+
+/// A context, as its crate offers it.
+pub struct Context {
+    /// Its name: the proto package, the database schema and the word on the command line.
+    pub name: &'static str,
+    /// The contexts that it calls.
+    pub calls: &'static [&'static str],
+    /// Its databases and their tables; the first is the context's own and has its name.
+    pub databases: Vec<(&'static str, EmbeddedMigrations)>,
+    /// Wires it.
+    pub build: fn(&mut Unit<'_>) -> anyhow::Result<()>,
+}
+
+/// Where the databases and neighbours of a process are, by context.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// The database of each context that runs here.
+    pub databases: BTreeMap<String, DatabaseUrl>,
+    /// The address of each context that runs elsewhere.
+    pub addresses: BTreeMap<String, String>,
+}
+
+impl Places {
+    /// One of a context's databases. On PostgreSQL it is a schema, in SQLite a file beside the context's.
+    pub fn database(&self, context: &str, schema: &str) -> anyhow::Result<Database> {
+        let url = self.databases.get(context).ok_or_else(|| anyhow::anyhow!("no database is set for {context}"))?;
+        let url = match url {
+            DatabaseUrl::Sqlite(path) if schema != context => DatabaseUrl::Sqlite(path.with_file_name(format!("{schema}.db"))),
+            url => url.clone(),
+        };
+        Ok(Database::new(schema, url))
+    }
+
+    /// Brings every database of these contexts up to date.
+    pub fn migrate(&self, contexts: &[Context]) -> anyhow::Result<()> {
+        for context in contexts {
+            for (schema, migrations) in &context.databases {
+                self.database(context.name, schema)?.migrate(migrations)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A consumer that subscribes first, and then runs for as long as the process.
+type Subscribing = Box<dyn FnOnce() -> BoxFuture<'static, BoxFuture<'static, ()>> + Send>;
+
+/// What a worker does each time.
+type Round = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
+
+struct Worker {
+    name: &'static str,
+    every: Duration,
+    round: Round,
+}
+
+/// An engine that announces, whatever it is for.
+pub(crate) trait Outbox: Send + Sync {
+    fn database(&self) -> &Database;
+    fn close(&self);
+    fn maintain(&self, work: Maintenance) -> BoxFuture<'static, Result<(), Error>>;
+}
+
+impl<A: Stored> Outbox for Engine<A> {
+    fn database(&self) -> &Database {
+        Engine::database(self)
+    }
+
+    fn close(&self) {
+        self.shared().queue.close();
+    }
+
+    fn maintain(&self, work: Maintenance) -> BoxFuture<'static, Result<(), Error>> {
+        let shared = self.shared().clone();
+        Box::pin(async move { shared.queue.maintain(work).await })
+    }
+}
+
+/// A consumer, whatever it hears.
+pub(crate) trait Hearer: Send + Sync {
+    fn name(&self) -> &str;
+    fn source(&self) -> &'static str;
+    /// Applies a dead letter once more.
+    fn redrive(&self, message: Arc<Message>, dead_letter: i64) -> BoxFuture<'_, Result<(), Error>>;
+}
+
+impl<A: Stored> Hearer for Consumer<A> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn source(&self) -> &'static str {
+        self.source
+    }
+
+    fn redrive(&self, message: Arc<Message>, dead_letter: i64) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.react(message, Some(dead_letter)))
+    }
+}
+
+/// The wiring of one context within a process.
+pub struct Unit<'a> {
+    name: &'static str,
+    wiring: &'a mut Wiring,
+}
+
+struct Wiring {
+    places: Places,
+    clock: Clock,
+    bus: Bus,
+    here: Vec<&'static str>,
+    edge: Arc<OnceLock<Edge>>,
+    routes: RoutesBuilder,
+    services: Vec<&'static str>,
+    relays: Vec<BoxFuture<'static, ()>>,
+    subscribing: Vec<Subscribing>,
+    workers: Vec<Worker>,
+    outboxes: Vec<Arc<dyn Outbox>>,
+    hearers: Vec<Arc<dyn Hearer>>,
+}
+
+impl Unit<'_> {
+    /// The engine of the context's aggregate; what it announces goes to the bus.
+    pub fn engine<A: Stored>(&mut self) -> anyhow::Result<Engine<A>> {
+        let database = self.wiring.places.database(self.name, self.name)?;
+        let (outgoing, fresh) = outbox::channel();
+        let engine = Engine::start(database, self.wiring.clock.clone(), outgoing)?;
+        self.wiring.relays.push(Box::pin(Relay::new(engine.clone(), self.wiring.bus.clone()).run(fresh)));
+        self.wiring.outboxes.push(Arc::new(engine.clone()));
+        Ok(engine)
+    }
+
+    /// An engine that announces nothing, in a database of its own beside the context's.
+    pub fn silent_engine<A: Stored>(&mut self, schema: &str) -> anyhow::Result<Engine<A>> {
+        let database = self.wiring.places.database(self.name, schema)?;
+        Engine::start(database, self.wiring.clock.clone(), outbox::channel().0)
+    }
+
+    /// The way to another context: within this process, when it runs here.
+    pub fn channel(&self, context: &str) -> anyhow::Result<Channel> {
+        if self.wiring.here.contains(&context) {
+            return Ok(Channel::local(self.wiring.edge.clone()));
+        }
+        let address = self.wiring.places.addresses.get(context).ok_or_else(|| {
+            anyhow::anyhow!(
+                "{} calls {context}, which does not run here: set JUMUN_{}_ADDR to its http://host:port",
+                self.name,
+                context.to_uppercase()
+            )
+        })?;
+        Channel::remote(address)
+    }
+
+    /// Serves a gRPC service.
+    pub fn serve<S>(&mut self, service: S)
+    where
+        S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        self.wiring.services.push(S::NAME);
+        self.wiring.routes.add_service(service);
+    }
+
+    /// Hears what another context announces.
+    pub fn hear<A: Stored>(&mut self, source: &'static str, engine: &Engine<A>, policy: Policy<A>) {
+        let consumer = || Consumer {
+            bus: self.wiring.bus.clone(),
+            engine: engine.clone(),
+            source,
+            name: format!("{}-on-{source}", self.name),
+            policy: policy.clone(),
+        };
+        self.wiring.hearers.push(Arc::new(consumer()));
+        let consumer = consumer();
+        self.wiring.subscribing.push(Box::new(move || {
+            Box::pin(async move {
+                let incoming = consumer.subscribe().await;
+                Box::pin(consumer.run(incoming)) as BoxFuture<'static, ()>
+            })
+        }));
+    }
+
+    /// Does something at the start and every so often: what a crash interrupted is found by its state, and finished.
+    pub fn every<F>(&mut self, every: Duration, name: &'static str, round: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        self.wiring.workers.push(Worker { name, every, round: Arc::new(move || Box::pin(round())) });
+    }
+
+    /// The platform's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.wiring.clock
+    }
+}
+
+/// The contexts of one process, wired.
+pub struct Host {
+    edge: Edge,
+    health: tonic_health::server::HealthReporter,
+    services: Vec<&'static str>,
+    bus: Bus,
+    relays: Vec<BoxFuture<'static, ()>>,
+    subscribing: Vec<Subscribing>,
+    workers: Vec<Worker>,
+    outboxes: Vec<Arc<dyn Outbox>>,
+    hearers: Vec<Arc<dyn Hearer>>,
+    running: JoinSet<()>,
+}
+
+impl Host {
+    /// Wires contexts. Nothing runs yet but the writers, who have nothing to do.
+    pub fn build(contexts: &[Context], places: Places, clock: Clock, bus: Bus) -> anyhow::Result<Self> {
+        let edge = Arc::new(OnceLock::new());
+        let mut wiring = Wiring {
+            places,
+            clock,
+            bus: bus.clone(),
+            here: contexts.iter().map(|context| context.name).collect(),
+            edge: edge.clone(),
+            routes: RoutesBuilder::default(),
+            services: Vec::new(),
+            relays: Vec::new(),
+            subscribing: Vec::new(),
+            workers: Vec::new(),
+            outboxes: Vec::new(),
+            hearers: Vec::new(),
+        };
+        for context in contexts {
+            (context.build)(&mut Unit { name: context.name, wiring: &mut wiring })?;
+        }
+        let admin = Admin::new(wiring.outboxes.clone(), wiring.hearers.clone()).into_service();
+        let mut process = Unit { name: "process", wiring: &mut wiring };
+        process.serve(admin);
+        process.serve(Bench::service());
+
+        let (health, health_service) = tonic_health::server::health_reporter();
+        wiring.routes.add_service(health_service);
+        add_reflection(&mut wiring.routes, &wiring.services)?;
+        let built = Edge::new(wiring.routes.routes());
+        let _ = edge.set(built.clone());
+        Ok(Self {
+            edge: built,
+            health,
+            services: wiring.services,
+            bus,
+            relays: wiring.relays,
+            subscribing: wiring.subscribing,
+            workers: wiring.workers,
+            outboxes: wiring.outboxes,
+            hearers: wiring.hearers,
+            running: JoinSet::new(),
+        })
+    }
+
+    /// Subscribes every consumer, then starts the relays: a local bus knows its consumers before it is fed.
+    pub async fn start(&mut self) {
+        for subscribe in self.subscribing.drain(..) {
+            let consumer = subscribe().await;
+            self.running.spawn(consumer);
+        }
+        for relay in self.relays.drain(..) {
+            self.running.spawn(relay);
+        }
+        for service in self.services.iter().copied().chain([""]) {
+            self.health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
+        }
+    }
+
+    /// Runs the workers by the clock on the wall; a test runs them itself.
+    pub fn start_workers(&mut self) {
+        for Worker { name, every, round } in self.workers.drain(..) {
+            self.running.spawn(async move {
+                let mut ticks = tokio::time::interval(every);
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                loop {
+                    ticks.tick().await;
+                    if let Err(error) = round().await {
+                        tracing::debug!(%error, worker = name, "tried again soon");
+                    }
+                }
+            });
+        }
+    }
+
+    /// Runs each worker once.
+    pub async fn run_workers_once(&self) -> Result<(), Error> {
+        for worker in &self.workers {
+            (worker.round)().await?;
+        }
+        Ok(())
+    }
+
+    /// Serves until `stop` is done, and ends without losing anything under way.
+    pub async fn serve(mut self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let (health, services) = (self.health.clone(), self.services.clone());
+        let leave = async move {
+            stop.await;
+            for service in services.into_iter().chain([""]) {
+                health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
+            }
+            tokio::time::sleep(LAME_DUCK).await;
+        };
+        server::serve(listener, self.edge.clone(), leave).await;
+        self.stop().await;
+    }
+
+    /// Gives the last events to the bus, within a bound, and ends what runs.
+    pub async fn stop(&mut self) {
+        let until = Instant::now() + FLUSH_TIMEOUT;
+        while Instant::now() < until && !self.is_flushed().await {
+            tokio::time::sleep(FLUSH_POLL).await;
+        }
+        self.running.shutdown().await;
+        for outbox in &self.outboxes {
+            outbox.close();
+        }
+    }
+
+    async fn is_flushed(&self) -> bool {
+        for outbox in &self.outboxes {
+            match outbox::status(outbox.database()).await {
+                Ok(status) if status.unpublished > 0 => return false,
+                _ => {}
+            }
+        }
+        true
+    }
+
+    /// Whether every event is published and applied by the consumers of this process.
+    pub async fn is_settled(&self) -> bool {
+        if !self.is_flushed().await {
+            return false;
+        }
+        for hearer in &self.hearers {
+            match self.bus.unsettled(hearer.source(), hearer.name()).await {
+                Ok(0) => {}
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// The databases of the contexts that announce.
+    pub fn databases(&self) -> impl Iterator<Item = &Database> {
+        self.outboxes.iter().map(|outbox| outbox.database())
+    }
+
+    /// The way into the process, without a network.
+    pub fn edge(&self) -> Edge {
+        self.edge.clone()
+    }
+}
+
+fn add_reflection(routes: &mut RoutesBuilder, services: &[&'static str]) -> anyhow::Result<()> {
+    let builder = || {
+        let mut builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(contracts::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        for service in services {
+            builder = builder.with_service_name(*service);
+        }
+        builder
+    };
+    // Older clients speak v1alpha.
+    routes.add_service(builder().build_v1()?);
+    routes.add_service(builder().build_v1alpha()?);
+    Ok(())
+}

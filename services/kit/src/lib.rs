@@ -1,0 +1,38 @@
+//! Mechanism only, no business word in it: the engine and its storage, the outbox and the inbox, the bus, the server,
+//! telemetry, and the world that tests run in.
+//!
+//! A context offers a [`Context`]; a [`Host`] wires some of them into a process.
+
+mod admin;
+mod aggregate;
+pub mod ambient;
+mod bench;
+pub mod bus;
+mod channel;
+pub mod consumer;
+mod edge;
+mod engine;
+mod error;
+mod host;
+mod message;
+mod money;
+pub mod name;
+pub mod outbox;
+mod page;
+mod server;
+pub mod storage;
+pub mod telemetry;
+mod time;
+
+pub use aggregate::{Aggregate, Decision, StateName, Stored, json_column};
+pub use channel::{Channel, MAX_OUTGOING_CALL};
+pub use consumer::{Policy, Reaction, policy};
+pub use edge::{Edge, MAX_CALL, MAX_STREAM};
+pub use engine::{Decide, Done, Engine, MAX_BATCH, MAX_QUEUED, RequestKey};
+pub use error::{ERROR_DOMAIN, Error, Violation, Violations, reason_of};
+pub use host::{Context, Host, Places, Unit};
+pub use message::Message;
+pub use money::Money;
+pub use page::{FilterField, PageRequest};
+pub use server::MAX_REQUEST_BYTES;
+pub use time::{Clock, Time};

@@ -1,0 +1,84 @@
+//! Resource names (AIP-122), request ids (AIP-155) and ids that follow from other ids.
+
+use ring::digest::{SHA256, digest};
+use uuid::Uuid;
+
+/// The longest id within a resource name.
+const MAX_ID_LENGTH: usize = 63;
+/// The longest `request_id`.
+pub const MAX_REQUEST_ID_LENGTH: usize = 64;
+
+/// The id in `collection/{id}`, e.g. "mina" of "customers/mina".
+pub fn id_in<'a>(collection: &str, name: &'a str) -> Result<&'a str, String> {
+    name.strip_prefix(collection)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .filter(|id| is_id(id))
+        .ok_or_else(|| {
+            format!("must be {collection}/{{id}}, where id is 1 to {MAX_ID_LENGTH} of a-z, 0-9 and -, and begins and ends with a letter or digit")
+        })
+}
+
+/// Whether `name` is any `collection/{id}`.
+pub fn is_name(name: &str) -> bool {
+    name.split_once('/').is_some_and(|(collection, id)| {
+        !collection.is_empty() && collection.bytes().all(|byte| byte.is_ascii_alphabetic()) && is_id(id)
+    })
+}
+
+fn is_id(id: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=MAX_ID_LENGTH).contains(&id.len())
+        && id.bytes().all(|byte| inner(byte) || byte == b'-')
+        && id.bytes().next().is_some_and(inner)
+        && id.bytes().last().is_some_and(inner)
+}
+
+/// Checks a `request_id`.
+pub fn check_request_id(request_id: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=MAX_REQUEST_ID_LENGTH).contains(&request_id.len()) && request_id.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(format!("must be 1 to {MAX_REQUEST_ID_LENGTH} of A-Z a-z 0-9 . _ -; a UUID is best"))
+    }
+}
+
+/// A UUID (version 8, RFC 9562) that follows from `parts`: the same parts give the same id on every replica.
+pub fn derived_id(parts: &[&str]) -> String {
+    let hash = digest(&SHA256, parts.join("\0").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.as_ref()[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+}
+
+/// A new UUID (version 7): sorts by time.
+pub fn new_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// SHA-256 of a request without its `request_id`: tells a repetition from another request under the same id.
+pub fn fingerprint(message: &impl prost::Message) -> String {
+    digest(&SHA256, &message.encode_to_vec()).as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_collection_and_an_id() {
+        assert_eq!(id_in("orders", "orders/a-1"), Ok("a-1"));
+        for wrong in ["", "orders", "orders/", "orders/A", "orders/a/b", "order/a", "orders/-a", "orders/a-", "orders/a b"] {
+            assert!(id_in("orders", wrong).is_err(), "{wrong:?}");
+        }
+        assert!(id_in("orders", &format!("orders/{}", "a".repeat(64))).is_err());
+    }
+
+    #[test]
+    fn derived_ids_are_valid_ids_and_differ_by_every_part() {
+        let id = derived_id(&["CreateOrder", "1"]);
+        assert!(is_id(&id), "{id}");
+        assert_eq!(id, derived_id(&["CreateOrder", "1"]));
+        assert_ne!(id, derived_id(&["CreateOrder1", ""]));
+    }
+}

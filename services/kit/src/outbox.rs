@@ -1,0 +1,290 @@
+//! The relay: takes committed events to the bus, in order per aggregate and many at once, and marks them published only
+//! when the bus has them.
+//!
+//! The queue is `published_at IS NULL`, not a cursor: rows that are committed late are never skipped. What was just
+//! committed comes straight from the writer; the table is read at the start, after an overflow, and every so often.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::MissedTickBehavior,
+};
+use tracing::{Instrument, info_span};
+
+use crate::{
+    Error, Message, Stored, Time,
+    bus::Bus,
+    engine::{Engine, Outgoing},
+    storage::{Database, Row, StorageError, Value},
+    telemetry,
+};
+
+/// Events that the bus has not acknowledged yet.
+const MAX_IN_FLIGHT: usize = 2048;
+/// Rows read at once.
+const SCAN_BATCH: usize = 1024;
+/// How often the table is read when nothing calls for it, and how often the bus is looked at.
+const SCAN_INTERVAL: Duration = Duration::from_millis(500);
+const IDENTITY_INTERVAL: Duration = Duration::from_secs(2);
+/// Rows that are made unpublished in one transaction when a bus is fed again.
+const REFEED_BATCH: i64 = 20_000;
+/// Batches that may wait for the relay before it has to read the table.
+const MAX_FRESH: usize = 64;
+
+/// The two ends between a writer and its relay.
+pub(crate) fn channel() -> (Outgoing, Fresh) {
+    let (sender, receiver) = mpsc::channel(MAX_FRESH);
+    let overflow = Arc::new(Notify::new());
+    (Outgoing { fresh: sender, overflow: overflow.clone() }, Fresh { receiver, overflow })
+}
+
+/// What the writer just committed.
+pub(crate) struct Fresh {
+    receiver: mpsc::Receiver<Vec<Message>>,
+    overflow: Arc<Notify>,
+}
+
+type Key = (String, i64);
+
+/// Takes one context's events to the bus.
+pub(crate) struct Relay<A: Stored> {
+    feed: Feed<A>,
+    in_flight: HashSet<Key>,
+    acknowledged: Vec<Key>,
+    sending: FuturesUnordered<BoxFuture<'static, (Key, bool)>>,
+    marking: Option<BoxFuture<'static, Vec<Key>>>,
+}
+
+impl<A: Stored> Relay<A> {
+    pub(crate) fn new(engine: Engine<A>, bus: Bus) -> Self {
+        Self {
+            feed: Feed { engine, bus },
+            in_flight: HashSet::new(),
+            acknowledged: Vec::new(),
+            sending: FuturesUnordered::new(),
+            marking: None,
+        }
+    }
+
+    /// Runs until the task is dropped.
+    pub(crate) async fn run(mut self, mut fresh: Fresh) {
+        let mut scan = tokio::time::interval(SCAN_INTERVAL);
+        let mut identity = tokio::time::interval(IDENTITY_INTERVAL);
+        scan.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        identity.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let room = self.in_flight.len() < MAX_IN_FLIGHT;
+            tokio::select! {
+                Some((key, taken)) = self.sending.next(), if !self.sending.is_empty() => {
+                    self.note(key, taken);
+                    while let Some(Some((key, taken))) = self.sending.next().now_or_never() {
+                        self.note(key, taken);
+                    }
+                    self.mark();
+                }
+                keys = wait_for(&mut self.marking) => {
+                    self.marking = None;
+                    for key in keys {
+                        self.in_flight.remove(&key);
+                    }
+                    self.mark();
+                }
+                Some(messages) = fresh.receiver.recv(), if room => self.send(messages).await,
+                () = fresh.overflow.notified(), if room => self.scan().await,
+                _ = scan.tick(), if room => self.scan().await,
+                _ = identity.tick() => self.feed.check_identity().await,
+            }
+        }
+    }
+
+    async fn send(&mut self, messages: Vec<Message>) {
+        for message in messages {
+            let key = (message.aggregate.clone(), message.number);
+            if !self.in_flight.insert(key.clone()) {
+                continue;
+            }
+            let span = info_span!(
+                target: telemetry::TRACE_TARGET, "send", otel.name = format!("send {}.{}", message.context, message.kind),
+                otel.kind = "producer", messaging.system = "nats", messaging.message.id = message.id(),
+            );
+            telemetry::set_parent(&span, message.traceparent.as_deref());
+            match self.feed.bus.publish(Arc::new(message)).instrument(span.clone()).await {
+                Ok(acknowledged) => self.sending.push(
+                    async move {
+                        let result = acknowledged.await;
+                        if let Err(error) = &result {
+                            tracing::debug!(%error, "not published; tried again soon");
+                        }
+                        (key, result.is_ok())
+                    }
+                    .instrument(span)
+                    .boxed(),
+                ),
+                Err(error) => {
+                    tracing::debug!(%error, "not published; tried again soon");
+                    self.in_flight.remove(&key);
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, key: Key, taken: bool) {
+        if taken {
+            self.acknowledged.push(key);
+        } else {
+            self.in_flight.remove(&key);
+        }
+    }
+
+    /// Marks what the bus acknowledged; while that is being written, more gathers for the next time.
+    fn mark(&mut self) {
+        if self.marking.is_none() && !self.acknowledged.is_empty() {
+            let keys = std::mem::take(&mut self.acknowledged);
+            let shared = self.feed.engine.shared().clone();
+            self.marking = Some(Box::pin(async move {
+                shared.queue.mark_published(keys.clone()).await;
+                keys
+            }));
+        }
+    }
+
+    async fn scan(&mut self) {
+        match unpublished(self.feed.engine.database()).await {
+            Ok(messages) => self.send(messages).await,
+            Err(error) => tracing::warn!(%error, "cannot read the outbox"),
+        }
+    }
+
+}
+
+/// An outbox and the bus that it feeds.
+struct Feed<A: Stored> {
+    engine: Engine<A>,
+    bus: Bus,
+}
+
+impl<A: Stored> Feed<A> {
+    /// Feeds a bus that is not the one fed before: another set of consumers, or a stream made anew.
+    async fn check_identity(&self) {
+        let context = self.engine.database().schema();
+        let identity = match self.bus.identity(context).await {
+            Ok(identity) => identity,
+            Err(error) => return tracing::debug!(%error, "the bus does not answer"),
+        };
+        let result = async {
+            let before = fed_identity(self.engine.database()).await?;
+            if before.as_deref() == Some(&identity.0) {
+                return Ok(());
+            }
+            // Nothing was published before the first bus, so there is nothing to feed again.
+            if before.is_some_and(|before| !identity.is_covered_by(&before)) {
+                tracing::warn!(context, identity = identity.0, "another bus: feeding it from the beginning");
+                self.refeed().await?;
+            }
+            self.remember(identity.0).await
+        };
+        if let Err(error) = result.await {
+            tracing::warn!(%error, "cannot feed the bus again; tried again soon");
+        }
+    }
+
+    async fn refeed(&self) -> Result<(), Error> {
+        let last = self.engine.database().read(|connection| {
+            connection.query("SELECT COALESCE(MAX(seq), 0) FROM events", &[])?.pop().map_or(Ok(0), |mut row| row.int())
+        });
+        let last = last.await?;
+        let mut from = 0;
+        while from < last {
+            self.maintain(
+                "UPDATE events SET published_at = NULL WHERE seq > ? AND seq <= ?",
+                vec![from.into(), (from + REFEED_BATCH).into()],
+            )
+            .await?;
+            from += REFEED_BATCH;
+        }
+        Ok(())
+    }
+
+    async fn remember(&self, identity: String) -> Result<(), Error> {
+        self.maintain(
+            "INSERT INTO bus_identity (id, identity) VALUES ('bus', ?) \
+             ON CONFLICT (id) DO UPDATE SET identity = excluded.identity",
+            vec![identity.into()],
+        )
+        .await
+    }
+
+    async fn maintain(&self, sql: &'static str, binds: Vec<Value>) -> Result<(), Error> {
+        self.engine.shared().queue.maintain(Box::new(move |connection| connection.execute(sql, &binds).map(drop))).await
+    }
+}
+
+async fn wait_for(marking: &mut Option<BoxFuture<'static, Vec<Key>>>) -> Vec<Key> {
+    match marking {
+        Some(marking) => marking.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn fed_identity(database: &Database) -> Result<Option<String>, Error> {
+    database
+        .read(|connection| {
+            connection
+                .query("SELECT identity FROM bus_identity WHERE id = 'bus'", &[])?
+                .pop()
+                .map(|mut row| row.text())
+                .transpose()
+        })
+        .await
+}
+
+async fn unpublished(database: &Database) -> Result<Vec<Message>, Error> {
+    let schema = database.schema().to_owned();
+    database
+        .read(move |connection| {
+            let sql = format!("{SELECT_EVENTS} WHERE published_at IS NULL ORDER BY seq LIMIT {SCAN_BATCH}");
+            connection.query(&sql, &[])?.into_iter().map(|mut row| read_event(&schema, &mut row)).collect()
+        })
+        .await
+}
+
+/// Every column of an event that `read_event` reads.
+pub const SELECT_EVENTS: &str =
+    "SELECT aggregate, number, kind, payload, time, traceparent, causation FROM events";
+
+/// Reads what SELECT_EVENTS selected.
+pub fn read_event(context: &str, row: &mut Row) -> Result<Message, StorageError> {
+    Ok(Message {
+        context: context.to_owned(),
+        aggregate: row.text()?,
+        number: row.int()?,
+        kind: row.text()?,
+        payload: row.bytes()?,
+        time: Time(row.int()?),
+        traceparent: row.optional_text()?,
+        causation: row.optional_text()?,
+    })
+}
+
+/// How much of an outbox waits for the bus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutboxStatus {
+    /// Events that wait.
+    pub unpublished: i64,
+    /// When the oldest of them was committed.
+    pub oldest: Option<Time>,
+}
+
+/// How much of a context's outbox waits for the bus.
+pub async fn status(database: &Database) -> Result<OutboxStatus, Error> {
+    database
+        .read(|connection| {
+            let sql = "SELECT COUNT(*), MIN(time) FROM events WHERE published_at IS NULL";
+            connection.query(sql, &[])?.pop().map_or(Ok(OutboxStatus::default()), |mut row| {
+                Ok(OutboxStatus { unpublished: row.int()?, oldest: row.optional_int()?.map(Time) })
+            })
+        })
+        .await
+}

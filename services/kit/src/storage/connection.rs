@@ -1,0 +1,292 @@
+//! A connection to either database, and statements whose text and binds are known only when they run.
+
+use diesel::{
+    backend::Backend,
+    connection::SimpleConnection,
+    deserialize::{self, FromSql, QueryableByName},
+    pg::{Pg, PgConnection},
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    result::QueryResult,
+    row::{Field, NamedRow},
+    serialize::ToSql,
+    sql_types::{Array, BigInt, Binary, HasSqlType, Nullable, Text, Untyped},
+    sqlite::{Sqlite, SqliteConnection, SqliteType},
+    RunQueryDsl,
+};
+
+use super::StorageError;
+
+/// An open connection.
+pub enum Connection {
+    /// To a file.
+    Sqlite(SqliteConnection),
+    /// To a server.
+    Postgres(PgConnection),
+}
+
+/// What a column holds or a statement binds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// Text.
+    Text(String),
+    /// A 64-bit integer.
+    Int(i64),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// A column of texts; PostgreSQL only.
+    Texts(Vec<Option<String>>),
+    /// A column of integers; PostgreSQL only.
+    Ints(Vec<Option<i64>>),
+    /// A column of byte strings; PostgreSQL only.
+    ByteStrings(Vec<Option<Vec<u8>>>),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// The values of one row, taken from left to right.
+#[derive(Debug)]
+pub struct Row(std::vec::IntoIter<Value>);
+
+impl Row {
+    /// The next column's text.
+    pub fn text(&mut self) -> Result<String, StorageError> {
+        match self.0.next() {
+            Some(Value::Text(text)) => Ok(text),
+            other => Err(unexpected("text", &other)),
+        }
+    }
+
+    /// The next column's integer.
+    pub fn int(&mut self) -> Result<i64, StorageError> {
+        match self.0.next() {
+            Some(Value::Int(number)) => Ok(number),
+            other => Err(unexpected("an integer", &other)),
+        }
+    }
+
+    /// The next column's bytes.
+    pub fn bytes(&mut self) -> Result<Vec<u8>, StorageError> {
+        match self.0.next() {
+            Some(Value::Bytes(bytes)) => Ok(bytes),
+            other => Err(unexpected("bytes", &other)),
+        }
+    }
+
+    /// The next column's text, or None when it is null.
+    pub fn optional_text(&mut self) -> Result<Option<String>, StorageError> {
+        match self.0.next() {
+            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(Value::Null) => Ok(None),
+            other => Err(unexpected("text or null", &other)),
+        }
+    }
+
+    /// The next column's integer, or None when it is null.
+    pub fn optional_int(&mut self) -> Result<Option<i64>, StorageError> {
+        match self.0.next() {
+            Some(Value::Int(number)) => Ok(Some(number)),
+            Some(Value::Null) => Ok(None),
+            other => Err(unexpected("an integer or null", &other)),
+        }
+    }
+}
+
+fn unexpected(wanted: &str, found: &Option<Value>) -> StorageError {
+    StorageError::Unreadable(format!("expected {wanted}, found {found:?}"))
+}
+
+impl Connection {
+    /// Runs a statement and returns how many rows it touched.
+    pub fn execute(&mut self, sql: &str, binds: &[Value]) -> Result<usize, StorageError> {
+        let statement = Statement { sql, binds };
+        Ok(match self {
+            Self::Sqlite(connection) => statement.execute(connection)?,
+            Self::Postgres(connection) => statement.execute(connection)?,
+        })
+    }
+
+    /// Runs a query and returns its rows.
+    pub fn query(&mut self, sql: &str, binds: &[Value]) -> Result<Vec<Row>, StorageError> {
+        let statement = Statement { sql, binds };
+        Ok(match self {
+            Self::Sqlite(connection) => statement.load(connection)?,
+            Self::Postgres(connection) => statement.load(connection)?,
+        })
+    }
+
+    /// The rows whose text column is one of `ids`; `sql` ends where the condition begins.
+    pub fn query_any(&mut self, sql: &str, column: &str, ids: &[&str]) -> Result<Vec<Row>, StorageError> {
+        match self {
+            Self::Postgres(_) => {
+                let ids = ids.iter().map(|id| Some((*id).to_owned())).collect();
+                self.query(&format!("{sql} WHERE {column} = ANY(?)"), &[Value::Texts(ids)])
+            }
+            Self::Sqlite(_) => {
+                let sql = format!("{sql} WHERE {column} = ?");
+                let mut rows = Vec::with_capacity(ids.len());
+                for id in ids {
+                    rows.append(&mut self.query(&sql, &[Value::from(*id)])?);
+                }
+                Ok(rows)
+            }
+        }
+    }
+
+    /// Runs several statements without binds.
+    pub fn batch(&mut self, sql: &str) -> Result<(), StorageError> {
+        Ok(match self {
+            Self::Sqlite(connection) => connection.batch_execute(sql)?,
+            Self::Postgres(connection) => connection.batch_execute(sql)?,
+        })
+    }
+
+    /// Runs `work` in a transaction that writes: committed when it succeeds, rolled back when it fails.
+    pub fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        // BEGIN IMMEDIATE takes SQLite's write lock at once: a later upgrade could fail with SQLITE_BUSY_SNAPSHOT.
+        let begin = if matches!(self, Self::Sqlite(_)) { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        self.batch(begin)?;
+        match work(self) {
+            Ok(value) => {
+                self.batch("COMMIT")?;
+                Ok(value)
+            }
+            Err(error) => {
+                // Where the rollback fails too, the connection is of no more use; the first error says why.
+                let _ = self.batch("ROLLBACK");
+                Err(error)
+            }
+        }
+    }
+}
+
+/// SQL with `?` for binds. Its text is the key of diesel's cache of prepared statements.
+struct Statement<'a> {
+    sql: &'a str,
+    binds: &'a [Value],
+}
+
+impl QueryId for Statement<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for Statement<'_> {
+    type SqlType = Untyped;
+}
+
+impl<C> RunQueryDsl<C> for Statement<'_> {}
+
+impl Statement<'_> {
+    /// Writes the text and the binds that both databases know; `other` writes those that only one knows.
+    fn walk<'b, DB>(
+        &'b self,
+        mut pass: AstPass<'_, 'b, DB>,
+        other: impl Fn(&mut AstPass<'_, 'b, DB>, &'b Value) -> QueryResult<()>,
+    ) -> QueryResult<()>
+    where
+        DB: Backend + HasSqlType<Text> + HasSqlType<BigInt> + HasSqlType<Binary>,
+        String: ToSql<Text, DB>,
+        i64: ToSql<BigInt, DB>,
+        Vec<u8>: ToSql<Binary, DB>,
+        Option<String>: ToSql<Nullable<Text>, DB>,
+    {
+        let mut binds = self.binds.iter();
+        let mut pieces = self.sql.split('?');
+        pass.push_sql(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            match binds.next() {
+                Some(Value::Text(text)) => pass.push_bind_param::<Text, _>(text)?,
+                Some(Value::Int(number)) => pass.push_bind_param::<BigInt, _>(number)?,
+                Some(Value::Bytes(bytes)) => pass.push_bind_param::<Binary, _>(bytes)?,
+                Some(Value::Null) => pass.push_sql("NULL"),
+                Some(value) => other(&mut pass, value)?,
+                None => return Err(diesel::result::Error::QueryBuilderError("a bind is missing".into())),
+            }
+            pass.push_sql(piece);
+        }
+        Ok(())
+    }
+}
+
+impl QueryFragment<Sqlite> for Statement<'_> {
+    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.walk(pass, |_, _| Err(diesel::result::Error::QueryBuilderError("SQLite has no arrays".into())))
+    }
+}
+
+impl QueryFragment<Pg> for Statement<'_> {
+    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.walk(pass, |pass, value| match value {
+            Value::Texts(texts) => pass.push_bind_param::<Array<Nullable<Text>>, _>(texts),
+            Value::Ints(numbers) => pass.push_bind_param::<Array<Nullable<BigInt>>, _>(numbers),
+            Value::ByteStrings(strings) => pass.push_bind_param::<Array<Nullable<Binary>>, _>(strings),
+            _ => Ok(()),
+        })
+    }
+}
+
+impl QueryableByName<Sqlite> for Row {
+    fn build<'a>(row: &impl NamedRow<'a, Sqlite>) -> deserialize::Result<Self> {
+        read_row(row, |field| {
+            let Some(value) = field.value() else { return Ok(Value::Null) };
+            Ok(match value.value_type() {
+                None => Value::Null,
+                Some(SqliteType::Text) => Value::Text(FromSql::<Text, Sqlite>::from_sql(value)?),
+                Some(SqliteType::Binary) => Value::Bytes(FromSql::<Binary, Sqlite>::from_sql(value)?),
+                Some(_) => Value::Int(FromSql::<BigInt, Sqlite>::from_sql(value)?),
+            })
+        })
+    }
+}
+
+impl QueryableByName<Pg> for Row {
+    fn build<'a>(row: &impl NamedRow<'a, Pg>) -> deserialize::Result<Self> {
+        const BYTEA: u32 = 17;
+        const INT8: u32 = 20;
+        read_row(row, |field| {
+            let Some(value) = field.value() else { return Ok(Value::Null) };
+            Ok(match value.get_oid().get() {
+                INT8 => Value::Int(FromSql::<BigInt, Pg>::from_sql(value)?),
+                BYTEA => Value::Bytes(FromSql::<Binary, Pg>::from_sql(value)?),
+                _ => Value::Text(FromSql::<Text, Pg>::from_sql(value)?),
+            })
+        })
+    }
+}
+
+fn read_row<'a, DB: Backend, R: NamedRow<'a, DB>>(
+    row: &R,
+    read: impl Fn(R::Field<'_>) -> deserialize::Result<Value>,
+) -> deserialize::Result<Row> {
+    let values = (0..row.field_count())
+        .map(|index| read(diesel::row::Row::get(row, index).ok_or("a column is missing")?))
+        .collect::<deserialize::Result<Vec<_>>>()?;
+    Ok(Row(values.into_iter()))
+}

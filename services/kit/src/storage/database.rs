@@ -1,0 +1,267 @@
+//! One context's database: where it is, how it is opened, read and migrated.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use diesel::{Connection as _, pg::PgConnection, sqlite::SqliteConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use tokio::sync::Semaphore;
+
+use super::{Connection, StorageError};
+use crate::Error;
+
+const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// Connections that read at once, per database.
+const MAX_READERS: usize = 4;
+/// How long a PostgreSQL server may take to answer a connection attempt, and a statement.
+const POSTGRES_CONNECT_TIMEOUT_S: u64 = 3;
+const POSTGRES_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '5s'; SET client_min_messages = 'warning';";
+/// busy_timeout comes first: changing the journal mode can already meet a lock.
+const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+/// What every migration waits behind, so that replicas that start together migrate one after another.
+const MIGRATION_LOCK: i64 = 0x6a75_6d75_6e;
+/// How long a caller waits before it tries a database again that does not answer.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Where a database is: `sqlite://PATH` or `postgres://…`. Shown without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A server.
+    Postgres(String),
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Self, String> {
+        if let Some(path) = url.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
+            Ok(Self::Sqlite(PathBuf::from(path)))
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Ok(Self::Postgres(url.to_owned()))
+        } else {
+            Err("a database URL is sqlite://PATH or postgres://USER@HOST/DATABASE".to_owned())
+        }
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(url) => f.write_str(&without_password(url)),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A URL with its password, and any secret in its query, replaced by `***`.
+pub fn without_password(url: &str) -> String {
+    let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
+    let base = match (base.split_once("://"), base.rfind('@')) {
+        (Some((scheme, rest)), Some(at)) => {
+            let user_info = &base[scheme.len() + 3..at];
+            match user_info.split_once(':') {
+                Some((user, _)) => format!("{scheme}://{user}:***{}", &rest[user_info.len()..]),
+                None => base.to_owned(),
+            }
+        }
+        _ => base.to_owned(),
+    };
+    match query {
+        Some(query) if query.contains("password") => format!("{base}?***"),
+        Some(query) => format!("{base}?{query}"),
+        None => base,
+    }
+}
+
+/// One context's database. On PostgreSQL each context has a schema of its own, so that contexts may share a server.
+#[derive(Clone)]
+pub struct Database(Arc<Inner>);
+
+struct Inner {
+    schema: String,
+    url: DatabaseUrl,
+    idle: Mutex<Vec<Connection>>,
+    readers: Semaphore,
+    /// SQLite has one writer at a time: waiting here is fair and wakes at once, its own busy handler sleeps.
+    writing: Mutex<()>,
+}
+
+impl Database {
+    /// Names a database; nothing is opened yet.
+    pub fn new(schema: impl Into<String>, url: DatabaseUrl) -> Self {
+        Self(Arc::new(Inner {
+            schema: schema.into(),
+            url,
+            idle: Mutex::default(),
+            readers: Semaphore::new(MAX_READERS),
+            writing: Mutex::default(),
+        }))
+    }
+
+    /// The context's name, which is the schema's.
+    pub fn schema(&self) -> &str {
+        &self.0.schema
+    }
+
+    /// Opens a connection for writing.
+    pub fn connect(&self) -> Result<Connection, StorageError> {
+        let lost = |error: diesel::ConnectionError| StorageError::Lost(error.to_string());
+        match &self.0.url {
+            DatabaseUrl::Sqlite(path) => {
+                let path = path.to_string_lossy();
+                let mut connection = Connection::Sqlite(SqliteConnection::establish(&path).map_err(lost)?);
+                connection.batch(SQLITE_SETTINGS)?;
+                Ok(connection)
+            }
+            DatabaseUrl::Postgres(url) => {
+                let timeout = format!("connect_timeout={POSTGRES_CONNECT_TIMEOUT_S}");
+                let join = if url.contains('?') { '&' } else { '?' };
+                let url = if url.contains("connect_timeout") { url.clone() } else { format!("{url}{join}{timeout}") };
+                let mut connection = Connection::Postgres(PgConnection::establish(&url).map_err(lost)?);
+                connection.batch(&format!("{POSTGRES_SETTINGS} SET search_path TO \"{}\";", self.0.schema))?;
+                Ok(connection)
+            }
+        }
+    }
+
+    /// Waits for the right to write, where the database has only one.
+    pub(crate) fn lock_writing(&self) -> Option<MutexGuard<'_, ()>> {
+        matches!(self.0.url, DatabaseUrl::Sqlite(_))
+            .then(|| self.0.writing.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads on a thread for blocking work, with a connection of its own.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        mut work: impl FnMut(&mut Connection) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _permit = self.0.readers.acquire().await.map_err(Error::internal)?;
+        let database = self.clone();
+        tokio::task::spawn_blocking(move || {
+            database.read_blocking(&mut work).or_else(|error| match error {
+                // An idle connection may have died meanwhile; reading twice does no harm.
+                StorageError::Lost(_) => database.read_blocking(&mut work),
+                error => Err(error),
+            })
+        })
+        .await
+        .map_err(Error::internal)?
+        .map_err(Error::from)
+    }
+
+    fn read_blocking<T>(
+        &self,
+        work: &mut impl FnMut(&mut Connection) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let idle = self.idle().pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        let result = work(&mut connection);
+        if !matches!(result, Err(StorageError::Lost(_))) {
+            self.idle().push(connection);
+        }
+        result
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings the schema up to date: the kit's own tables, then the context's.
+    pub fn migrate(&self, migrations: &EmbeddedMigrations) -> anyhow::Result<()> {
+        if let DatabaseUrl::Sqlite(path) = &self.0.url {
+            std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+        }
+        let mut connection = self.connect()?;
+        if matches!(connection, Connection::Postgres(_)) {
+            let schema = self.schema();
+            connection.batch(&format!(
+                "SELECT pg_advisory_lock({MIGRATION_LOCK}); CREATE SCHEMA IF NOT EXISTS \"{schema}\";"
+            ))?;
+        }
+        let run = match &mut connection {
+            Connection::Sqlite(connection) => run_migrations(connection, SQLITE_MIGRATIONS, migrations),
+            Connection::Postgres(connection) => run_migrations(connection, POSTGRES_MIGRATIONS, migrations),
+        };
+        run.map_err(|error| anyhow::anyhow!("cannot migrate {} at {}: {error}", self.schema(), self.0.url))
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.0.schema, self.0.url)
+    }
+}
+
+fn run_migrations<DB: diesel::backend::Backend>(
+    connection: &mut impl MigrationHarness<DB>,
+    kit: EmbeddedMigrations,
+    context: &EmbeddedMigrations,
+) -> diesel::migration::Result<()> {
+    connection.run_pending_migrations(kit)?;
+    connection.run_pending_migrations(EmbeddedSource(context))?;
+    Ok(())
+}
+
+/// Migrations by reference: diesel wants to own its source.
+struct EmbeddedSource<'a>(&'a EmbeddedMigrations);
+
+impl<DB: diesel::backend::Backend> diesel::migration::MigrationSource<DB> for EmbeddedSource<'_> {
+    fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn diesel::migration::Migration<DB>>>> {
+        self.0.migrations()
+    }
+}
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Lost(cause) => {
+                tracing::warn!(cause, "database unavailable");
+                Error::unavailable("STORAGE_UNAVAILABLE", "the database does not answer", RETRY_AFTER)
+            }
+            StorageError::Stale(_) => Error::aborted("CONCURRENT_CHANGE", "somebody else changed it at the same time"),
+            error => Error::internal(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_never_shown() {
+        for (url, shown) in [
+            ("postgres://u:secret@h:5432/db", "postgres://u:***@h:5432/db"),
+            ("postgres://u:se@cret@h/db?sslmode=require", "postgres://u:***@h/db?sslmode=require"),
+            ("postgres://h/db?user=u&password=secret", "postgres://h/db?***"),
+            ("postgres://u@h/db", "postgres://u@h/db"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
+
+    #[test]
+    fn only_the_two_kinds_are_urls() {
+        assert!("mysql://h/db".parse::<DatabaseUrl>().is_err());
+        assert!("sqlite://".parse::<DatabaseUrl>().is_err());
+        assert_eq!("sqlite://a/b.db".parse(), Ok(DatabaseUrl::Sqlite("a/b.db".into())));
+    }
+}

@@ -1,0 +1,268 @@
+//! The rules of an order. Pure: no database, no network, no clock.
+
+use contracts::order::v1::{self as pb, order_event::Kind};
+use kit::{Aggregate, Decision, Error, Money, StateName, Time};
+use serde::{Deserialize, Serialize};
+
+/// Why an order is REJECTED or CANCELLED.
+pub(crate) mod reason {
+    /// Payment never said what became of its authorization; it is voided.
+    pub(crate) const PAYMENT_UNCONFIRMED: &str = "PAYMENT_UNCONFIRMED";
+    /// The payment method is not one.
+    pub(crate) const INVALID_PAYMENT_METHOD: &str = "INVALID_PAYMENT_METHOD";
+    /// The customer withdrew it.
+    pub(crate) const CANCELLED_BY_CUSTOMER: &str = "CANCELLED_BY_CUSTOMER";
+    /// The store turned it down.
+    pub(crate) const STORE_REJECTED: &str = "STORE_REJECTED";
+}
+
+/// Where an order stands; the diagram is at the top of the crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum State {
+    Pending,
+    Voiding,
+    Rejected,
+    Placed,
+    Accepted,
+    Cooking,
+    Ready,
+    PickedUp,
+    Completed,
+    Cancelled,
+}
+
+impl StateName for State {
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Pending, "PENDING"),
+        (Self::Voiding, "VOIDING"),
+        (Self::Rejected, "REJECTED"),
+        (Self::Placed, "PLACED"),
+        (Self::Accepted, "ACCEPTED"),
+        (Self::Cooking, "COOKING"),
+        (Self::Ready, "READY"),
+        (Self::PickedUp, "PICKED_UP"),
+        (Self::Completed, "COMPLETED"),
+        (Self::Cancelled, "CANCELLED"),
+    ];
+}
+
+/// One line of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// What is bought.
+    pub item: String,
+    /// How many.
+    pub quantity: i32,
+    /// The price of one, in minor units of the order's currency.
+    pub unit_price: i64,
+}
+
+/// What a customer asked a store for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Order {
+    pub id: String,
+    pub customer: String,
+    pub store: String,
+    pub items: Vec<Item>,
+    pub total: Money,
+    pub fulfillment: String,
+    pub payment_method: String,
+    /// Tells a repeated request from another one.
+    pub fingerprint: String,
+    pub state: State,
+    pub state_reason: String,
+    pub payment: String,
+    pub create_time: Time,
+    /// When it became PLACED; it may be further by now.
+    pub placed_time: Option<Time>,
+    pub update_time: Time,
+}
+
+impl Order {
+    /// `orders/{id}`.
+    pub fn name(&self) -> String {
+        format!("orders/{}", self.id)
+    }
+
+    /// Writes a requested order down, before payment is asked. A repetition of the request finds it there.
+    pub(crate) fn request(existing: Option<&Order>, requested: &Order) -> Result<Decision<Order>, Error> {
+        match existing {
+            None => Decision::save(requested.clone()),
+            Some(order) if order.fingerprint == requested.fingerprint => Ok(Decision::Leave),
+            Some(_) => Err(Error::request_id_reused()),
+        }
+    }
+
+    /// Payment holds the money: the order stands. Refused when the order was given up meanwhile: its payment is void.
+    pub(crate) fn place(&self, payment: &str, now: Time) -> Result<Decision<Order>, Error> {
+        match self.state {
+            State::Pending => {
+                let placed = Order {
+                    state: State::Placed,
+                    payment: payment.to_owned(),
+                    placed_time: Some(now),
+                    update_time: now,
+                    ..self.clone()
+                };
+                let happened = pb::OrderPlaced {
+                    order: self.name(),
+                    payment: payment.to_owned(),
+                    summary: Some(self.summary()),
+                };
+                Decision::announce(placed, event(Kind::Placed(happened)))
+            }
+            _ => Ok(Decision::Leave),
+        }
+    }
+
+    /// Payment's answer was never learnt: from now on the order can only be rejected, so that its payment can be voided.
+    pub(crate) fn give_up(&self, now: Time) -> Result<Decision<Order>, Error> {
+        match self.state {
+            State::Pending => Decision::save(Order { state: State::Voiding, update_time: now, ..self.clone() }),
+            _ => Ok(Decision::Leave),
+        }
+    }
+
+    /// Nothing is held for it, now or later: the order never stands.
+    pub(crate) fn reject(&self, reason: &str, now: Time) -> Result<Decision<Order>, Error> {
+        match self.state {
+            State::Pending | State::Voiding => {
+                let rejected = self.ended(State::Rejected, reason, now);
+                let happened = pb::OrderRejected {
+                    order: self.name(),
+                    reason: reason.to_owned(),
+                    summary: Some(self.summary()),
+                };
+                Decision::announce(rejected, event(Kind::Rejected(happened)))
+            }
+            _ => Ok(Decision::Leave),
+        }
+    }
+
+    /// The customer withdraws it: allowed until cooking starts, and again when it is withdrawn already.
+    pub(crate) fn cancel(&self, now: Time) -> Result<Decision<Order>, Error> {
+        match self.state {
+            State::Placed | State::Accepted => self.withdraw(reason::CANCELLED_BY_CUSTOMER, now),
+            State::Cancelled => Ok(Decision::Leave),
+            State::Pending | State::Voiding => Err(Error::precondition(
+                "ORDER_NOT_PLACED",
+                format!("{} is not placed yet", self.name()),
+            )),
+            state => Err(Error::precondition(
+                "ORDER_NOT_CANCELLABLE",
+                format!("{} is {} and can no longer be cancelled", self.name(), state.name()),
+            )
+            .with("state", state.name())),
+        }
+    }
+
+    /// The store turned it down. What the customer was told stands: an order withdrawn before stays so.
+    pub(crate) fn reject_by_store(&self, now: Time) -> Result<Decision<Order>, Error> {
+        if self.state == State::Placed { self.withdraw(reason::STORE_REJECTED, now) } else { Ok(Decision::Leave) }
+    }
+
+    /// Store and delivery report how far it is. Their reports may overtake each other, so it only goes forward.
+    pub(crate) fn progress(&self, to: State, now: Time) -> Result<Decision<Order>, Error> {
+        if !self.is_underway() || self.state >= to {
+            return Ok(Decision::Leave);
+        }
+        let order = Order { state: to, update_time: now, ..self.clone() };
+        if to == State::Completed {
+            let happened = pb::OrderCompleted { order: self.name() };
+            return Decision::announce(order, event(Kind::Completed(happened)));
+        }
+        Decision::save(order)
+    }
+
+    /// Whether nothing more happens to it.
+    pub fn is_final(&self) -> bool {
+        matches!(self.state, State::Rejected | State::Completed | State::Cancelled)
+    }
+
+    /// Whether it stands and is on its way.
+    fn is_underway(&self) -> bool {
+        (State::Placed..State::Completed).contains(&self.state)
+    }
+
+    fn withdraw(&self, reason: &str, now: Time) -> Result<Decision<Order>, Error> {
+        let happened = pb::OrderCancelled { order: self.name(), reason: reason.to_owned() };
+        Decision::announce(self.ended(State::Cancelled, reason, now), event(Kind::Cancelled(happened)))
+    }
+
+    fn ended(&self, state: State, reason: &str, now: Time) -> Order {
+        Order { state, state_reason: reason.to_owned(), update_time: now, ..self.clone() }
+    }
+
+    /// What CreateOrder answered, or answers: the order as it was when it was placed, however far it is by now.
+    pub(crate) fn as_placed(&self) -> Option<Order> {
+        let placed_time = self.placed_time?;
+        Some(Order { state: State::Placed, state_reason: String::new(), update_time: placed_time, ..self.clone() })
+    }
+
+    fn summary(&self) -> pb::OrderSummary {
+        let item = |item: &Item| pb::order_summary::Item {
+            item: item.item.clone(),
+            quantity: item.quantity,
+            unit_price: self.price(item),
+        };
+        pb::OrderSummary {
+            customer: self.customer.clone(),
+            store: self.store.clone(),
+            items: self.items.iter().map(item).collect(),
+            total: Some(self.total.to_wire()),
+            fulfillment: self.fulfillment.clone(),
+        }
+    }
+
+    fn price(&self, item: &Item) -> Option<contracts::Money> {
+        Money::new(self.total.currency(), item.unit_price).ok().map(Money::to_wire)
+    }
+}
+
+impl Aggregate for Order {
+    type Event = pb::OrderEvent;
+    type Resource = pb::Order;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn resource(&self) -> pb::Order {
+        let item = |item: &Item| pb::order::Item {
+            item: item.item.clone(),
+            quantity: item.quantity,
+            unit_price: self.price(item),
+        };
+        pb::Order {
+            name: self.name(),
+            uid: self.id.clone(),
+            customer: self.customer.clone(),
+            store: self.store.clone(),
+            items: self.items.iter().map(item).collect(),
+            total: Some(self.total.to_wire()),
+            fulfillment: pb::order::Fulfillment::from_str_name(&self.fulfillment).unwrap_or_default().into(),
+            payment_method: self.payment_method.clone(),
+            state: pb::order::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            state_reason: self.state_reason.clone(),
+            payment: self.payment.clone(),
+            create_time: Some(self.create_time.to_timestamp()),
+            update_time: Some(self.update_time.to_timestamp()),
+        }
+    }
+
+    fn kind(event: &pb::OrderEvent) -> &'static str {
+        match event.kind {
+            Some(Kind::Placed(_)) => "OrderPlaced",
+            Some(Kind::Rejected(_)) => "OrderRejected",
+            Some(Kind::Cancelled(_)) => "OrderCancelled",
+            Some(Kind::Completed(_)) => "OrderCompleted",
+            None => "",
+        }
+    }
+}
+
+fn event(kind: Kind) -> pb::OrderEvent {
+    pb::OrderEvent { kind: Some(kind) }
+}

@@ -1,0 +1,56 @@
+//! The order context: what a customer asked for, and whether it stands.
+//!
+//! An order that is not paid never stands. It is written down as PENDING before payment is asked, so whatever happens
+//! to the question, the answer or the process, the recovery finds it and brings it to an end:
+//!
+//! ```text
+//!            authorized                    accepted      cooking     cooked    picked up    handed over
+//! PENDING ───────────────▶ PLACED ──────▶ ACCEPTED ──▶ COOKING ──▶ READY ──▶ PICKED_UP ──▶ COMPLETED
+//!  │    │                    │               │
+//!  │    │ declined           └───────┬───────┘ by the customer, or rejected by the store
+//!  │    ▼                            ▼
+//!  │  REJECTED ◀── voided        CANCELLED
+//!  │                 │
+//!  └──▶ VOIDING ─────┘  payment's answer was never learnt
+//! ```
+
+mod domain;
+mod grpc;
+mod placing;
+mod policy;
+mod tables;
+
+use std::time::Duration;
+
+use contracts::{
+    order::v1::order_service_server::OrderServiceServer, payment::v1::payment_service_client::PaymentServiceClient,
+};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use kit::{Context, MAX_REQUEST_BYTES, Unit};
+
+pub use domain::{Item, Order, State};
+
+/// How often orders without payment's word are looked for.
+const RECOVERY_INTERVAL: Duration = Duration::from_secs(1);
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// The context, for the list.
+pub fn context() -> Context {
+    Context { name: "order", calls: &["payment"], databases: vec![("order", MIGRATIONS)], build }
+}
+
+fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+    let orders = unit.engine()?;
+    let payments = PaymentServiceClient::new(unit.channel("payment")?);
+    let placing = placing::Placing { orders: orders.clone(), payments };
+    let api = grpc::OrderApi { orders: orders.clone(), placing: placing.clone() };
+    unit.serve(OrderServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+    unit.hear("store", &orders, policy::on_ticket_event(unit.clock()));
+    unit.hear("delivery", &orders, policy::on_delivery_event(unit.clock()));
+    unit.every(RECOVERY_INTERVAL, "order-recovery", move || {
+        let placing = placing.clone();
+        async move { placing.recover().await }
+    });
+    Ok(())
+}

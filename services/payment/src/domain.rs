@@ -1,0 +1,183 @@
+//! The rules of a payment. Pure: no database, no network, no clock.
+
+use contracts::payment::v1::{self as pb, payment_event::Kind};
+use kit::{Aggregate, Decision, Error, Money, StateName, Time};
+
+use crate::provider::Verdict;
+
+/// Where the money is; the diagram is at the top of the crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum State {
+    Authorized,
+    Declined,
+    Captured,
+    Voided,
+    Refunded,
+}
+
+impl StateName for State {
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Authorized, "AUTHORIZED"),
+        (Self::Declined, "DECLINED"),
+        (Self::Captured, "CAPTURED"),
+        (Self::Voided, "VOIDED"),
+        (Self::Refunded, "REFUNDED"),
+    ];
+}
+
+/// Money held, taken or given back for one payable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Payment {
+    pub id: String,
+    pub payable: String,
+    /// None on a tombstone that no authorization came before.
+    pub amount: Option<Money>,
+    pub payment_method: String,
+    /// Tells a repeated authorization from another one.
+    pub fingerprint: String,
+    pub state: State,
+    pub decline_reason: String,
+    pub create_time: Time,
+    pub update_time: Time,
+}
+
+/// The id of a payable's one payment: `orders/{uuid}` is paid by `payments/order-{uuid}`.
+pub(crate) fn payment_id(payable: &str) -> Option<String> {
+    let (collection, id) = payable.split_once('/')?;
+    Some(format!("{}-{id}", collection.strip_suffix('s')?))
+}
+
+impl Payment {
+    /// `payments/{id}`.
+    pub fn name(&self) -> String {
+        format!("payments/{}", self.id)
+    }
+
+    /// Writes down what the provider said about an authorization that was asked for. A repetition finds it there, and
+    /// one that comes after the payable was voided meets the tombstone.
+    pub(crate) fn authorize(
+        existing: Option<&Payment>,
+        asked: &Payment,
+        verdict: &Verdict,
+    ) -> Result<Decision<Payment>, Error> {
+        match existing {
+            Some(payment) if payment.state == State::Voided => Err(payment_voided(&payment.payable)),
+            Some(payment) if payment.fingerprint == asked.fingerprint => Ok(Decision::Leave),
+            Some(payment) => Err(Error::precondition(
+                "PAYABLE_HAS_PAYMENT",
+                format!("{} is paid for otherwise, by {}", payment.payable, payment.name()),
+            )),
+            None => match verdict {
+                Verdict::Approved => {
+                    let payment = Payment { state: State::Authorized, ..asked.clone() };
+                    payment.announce(Kind::Authorized(pb::PaymentAuthorized {}))
+                }
+                Verdict::Declined(reason) => {
+                    let payment =
+                        Payment { state: State::Declined, decline_reason: reason.clone(), ..asked.clone() };
+                    payment.announce(Kind::Declined(pb::PaymentDeclined { reason: reason.clone() }))
+                }
+            },
+        }
+    }
+
+    /// What it stands for came to be: the money is taken.
+    pub(crate) fn capture(&self, now: Time) -> Result<Decision<Payment>, Error> {
+        match self.state {
+            State::Authorized => self.turn(State::Captured, now).announce(Kind::Captured(pb::PaymentCaptured {})),
+            State::Captured | State::Refunded => Ok(Decision::Leave),
+            state @ (State::Declined | State::Voided) => {
+                Err(Error::precondition("PAYMENT_NOT_HELD", format!("{} is {}", self.name(), state.name())))
+            }
+        }
+    }
+
+    /// Nothing is to be held for the payable, now or later.
+    pub(crate) fn void(existing: Option<&Payment>, tombstone: &Payment) -> Result<Decision<Payment>, Error> {
+        match existing {
+            None => tombstone.clone().announce(Kind::Voided(pb::PaymentVoided {})),
+            Some(payment) => match payment.state {
+                State::Authorized => {
+                    payment.turn(State::Voided, tombstone.create_time).announce(Kind::Voided(pb::PaymentVoided {}))
+                }
+                State::Declined | State::Voided => Ok(Decision::Leave),
+                State::Captured | State::Refunded => Err(Error::precondition(
+                    "PAYMENT_CAPTURED",
+                    format!("{} is taken already; refund it", payment.name()),
+                )),
+            },
+        }
+    }
+
+    /// What it stood for was withdrawn: the money is given back.
+    pub(crate) fn refund(&self, now: Time) -> Result<Decision<Payment>, Error> {
+        match self.state {
+            State::Captured => self.turn(State::Refunded, now).announce(Kind::Refunded(pb::PaymentRefunded {})),
+            State::Refunded => Ok(Decision::Leave),
+            state => Err(Error::precondition(
+                "PAYMENT_NOT_CAPTURED",
+                format!("{} is {}, so there is nothing to give back", self.name(), state.name()),
+            )
+            .with("state", state.name())),
+        }
+    }
+
+    /// What AuthorizePayment answered: the payment as it was when it was authorized, however far it is by now.
+    pub(crate) fn as_authorized(&self) -> Payment {
+        let state = if self.state == State::Declined { State::Declined } else { State::Authorized };
+        Payment { state, update_time: self.create_time, ..self.clone() }
+    }
+
+    fn turn(&self, state: State, now: Time) -> Payment {
+        Payment { state, update_time: now, ..self.clone() }
+    }
+
+    fn announce(self, kind: Kind) -> Result<Decision<Payment>, Error> {
+        let event = pb::PaymentEvent {
+            payable: self.payable.clone(),
+            amount: self.amount.map(Money::to_wire),
+            kind: Some(kind),
+        };
+        Decision::announce(self, event)
+    }
+}
+
+/// The tombstone's answer.
+pub(crate) fn payment_voided(payable: &str) -> Error {
+    Error::precondition("PAYMENT_VOIDED", format!("{payable} is not to be paid for any more"))
+}
+
+impl Aggregate for Payment {
+    type Event = pb::PaymentEvent;
+    type Resource = pb::Payment;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn resource(&self) -> pb::Payment {
+        pb::Payment {
+            name: self.name(),
+            payable: self.payable.clone(),
+            amount: self.amount.map(Money::to_wire),
+            payment_method: self.payment_method.clone(),
+            state: pb::payment::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            decline_reason: self.decline_reason.clone(),
+            create_time: Some(self.create_time.to_timestamp()),
+            update_time: Some(self.update_time.to_timestamp()),
+        }
+    }
+
+    fn kind(event: &pb::PaymentEvent) -> &'static str {
+        match event.kind {
+            Some(Kind::Authorized(_)) => "PaymentAuthorized",
+            Some(Kind::Declined(_)) => "PaymentDeclined",
+            Some(Kind::Captured(_)) => "PaymentCaptured",
+            Some(Kind::Voided(_)) => "PaymentVoided",
+            Some(Kind::Refunded(_)) => "PaymentRefunded",
+            None => "",
+        }
+    }
+}

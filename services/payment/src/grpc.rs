@@ -1,0 +1,155 @@
+//! Who may ask the payment context for what.
+
+use std::sync::Arc;
+
+use contracts::payment::v1::{
+    AuthorizePaymentRequest, GetPaymentRequest, ListPaymentsRequest, ListPaymentsResponse, Payment as PaymentResource,
+    RefundPaymentRequest, VoidPaymentRequest, payment_service_server::PaymentService,
+};
+use kit::{
+    Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Time, Violations,
+    ambient::carry,
+    name::{check_request_id, fingerprint, id_in, is_name},
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    domain::{Payment, State, payment_id},
+    provider::PaymentProvider,
+};
+
+const FILTER: &[FilterField] = &[FilterField::name("payable"), FilterField::state::<State>()];
+
+/// Serves `jumun.payment.v1.PaymentService`.
+#[derive(Clone)]
+pub(crate) struct PaymentApi {
+    pub(crate) payments: Engine<Payment>,
+    pub(crate) provider: Arc<dyn PaymentProvider>,
+}
+
+impl PaymentApi {
+    async fn authorize(&self, request: &AuthorizePaymentRequest) -> Result<Payment, Error> {
+        let (asked, amount) = asked_payment(request, self.payments.now())?;
+        let id = asked.id.clone();
+        let verdict = self.provider.authorize(&id, amount, &asked.payment_method).await?;
+        let rule = move |payment: Option<&Payment>| Payment::authorize(payment, &asked, &verdict);
+        let payment = self.payments.execute(id, None, rule).await?.state;
+        payment.map(|payment| payment.as_authorized()).ok_or_else(|| Error::internal("an authorization left nothing"))
+    }
+
+    /// The provider first: a crash in between leaves the caller without an answer, and it asks again.
+    async fn void(&self, request: &VoidPaymentRequest) -> Result<Response<PaymentResource>, Status> {
+        let mut violations = Violations::default();
+        let id = violations.take("payable", read_payable(&request.payable));
+        violations.into_result()?;
+        let id = id.unwrap_or_default();
+        let tombstone = tombstone(id.clone(), &request.payable, self.payments.now());
+        let key = RequestKey::new("VoidPayment", &request.request_id, request)?;
+        self.provider.void(&id).await?;
+        let rule = move |payment: Option<&Payment>| Payment::void(payment, &tombstone);
+        self.payments.execute(id, key, rule).await?.into_response()
+    }
+
+    async fn refund(&self, request: &RefundPaymentRequest) -> Result<Response<PaymentResource>, Status> {
+        let id = read_id(&request.name)?;
+        let key = RequestKey::new("RefundPayment", &request.request_id, request)?;
+        // The provider knows no payment that is not in our books, and its answer would say less.
+        self.payments.get(&id).await?.ok_or_else(|| Error::not_found(&request.name))?;
+        self.provider.refund(&id).await?;
+        let (name, now) = (request.name.clone(), self.payments.now());
+        let rule = move |payment: Option<&Payment>| payment.ok_or_else(|| Error::not_found(&name))?.refund(now);
+        self.payments.execute(id, key, rule).await?.into_response()
+    }
+}
+
+#[tonic::async_trait]
+impl PaymentService for PaymentApi {
+    async fn authorize_payment(
+        &self,
+        request: Request<AuthorizePaymentRequest>,
+    ) -> Result<Response<PaymentResource>, Status> {
+        let (api, request) = (self.clone(), request.into_inner());
+        // A caller that goes away does not stop a charge half way.
+        let payment = tokio::spawn(carry(async move { api.authorize(&request).await }));
+        Ok(Response::new(payment.await.map_err(Error::internal)??.resource()))
+    }
+
+    async fn void_payment(&self, request: Request<VoidPaymentRequest>) -> Result<Response<PaymentResource>, Status> {
+        let (api, request) = (self.clone(), request.into_inner());
+        tokio::spawn(carry(async move { api.void(&request).await })).await.map_err(Error::internal)?
+    }
+
+    async fn refund_payment(&self, request: Request<RefundPaymentRequest>) -> Result<Response<PaymentResource>, Status> {
+        let (api, request) = (self.clone(), request.into_inner());
+        tokio::spawn(carry(async move { api.refund(&request).await })).await.map_err(Error::internal)?
+    }
+
+    async fn get_payment(&self, request: Request<GetPaymentRequest>) -> Result<Response<PaymentResource>, Status> {
+        let name = request.into_inner().name;
+        let payment = self.payments.get(&read_id(&name)?).await?.ok_or_else(|| Error::not_found(&name))?;
+        Ok(Response::new(payment.resource()))
+    }
+
+    async fn list_payments(
+        &self,
+        request: Request<ListPaymentsRequest>,
+    ) -> Result<Response<ListPaymentsResponse>, Status> {
+        let request = request.into_inner();
+        let page =
+            PageRequest { page_size: request.page_size, page_token: &request.page_token, filter: &request.filter };
+        let (payments, next_page_token) = self.payments.list(page, FILTER).await?;
+        let payments = payments.iter().map(Aggregate::resource).collect();
+        Ok(Response::new(ListPaymentsResponse { payments, next_page_token }))
+    }
+}
+
+fn read_id(name: &str) -> Result<String, Error> {
+    let mut violations = Violations::default();
+    let id = violations.take("name", id_in("payments", name));
+    violations.into_result()?;
+    Ok(id.unwrap_or_default().to_owned())
+}
+
+fn read_payable(payable: &str) -> Result<String, String> {
+    payment_id(payable).filter(|_| is_name(payable)).ok_or_else(|| "must be a resource name, e.g. orders/{id}".to_owned())
+}
+
+/// Reads and checks everything in a request, and writes the payment that it asks for.
+fn asked_payment(request: &AuthorizePaymentRequest, now: Time) -> Result<(Payment, Money), Error> {
+    let mut violations = Violations::default();
+    violations.take("request_id", check_request_id(&request.request_id));
+    let id = violations.take("payable", read_payable(&request.payable));
+    let amount = request.amount.as_ref().ok_or_else(|| "is required".to_owned()).and_then(Money::from_wire);
+    let amount = violations.take("amount", amount);
+    violations.require(amount.is_none_or(|amount| amount.minor() > 0), "amount", "must be more than zero");
+    violations.require(!request.payment_method.is_empty(), "payment_method", "is required");
+    violations.into_result()?;
+    let amount = amount.ok_or_else(|| Error::internal("a wrong amount was not refused"))?;
+    let payment = Payment {
+        id: id.unwrap_or_default(),
+        payable: request.payable.clone(),
+        amount: Some(amount),
+        payment_method: request.payment_method.clone(),
+        // One payable has one payment, whatever the request is called.
+        fingerprint: fingerprint(&AuthorizePaymentRequest { request_id: String::new(), ..request.clone() }),
+        state: State::Authorized,
+        decline_reason: String::new(),
+        create_time: now,
+        update_time: now,
+    };
+    Ok((payment, amount))
+}
+
+fn tombstone(id: String, payable: &str, now: Time) -> Payment {
+    Payment {
+        id,
+        payable: payable.to_owned(),
+        amount: None,
+        payment_method: String::new(),
+        fingerprint: String::new(),
+        state: State::Voided,
+        decline_reason: String::new(),
+        create_time: now,
+        update_time: now,
+    }
+}

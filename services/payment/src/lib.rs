@@ -1,0 +1,50 @@
+//! The payment context: every charge, and what became of it.
+//!
+//! One payable has at most one payment, whose id follows from the payable's name. The provider is asked before the
+//! commit, and every question to it is idempotent by the payment's id, so a crash between the two is made good by
+//! asking again.
+//!
+//! ```text
+//!           approved               order placed              order cancelled
+//!    ┌─────────────────▶ AUTHORIZED ───────────▶ CAPTURED ───────────────▶ REFUNDED
+//! (nothing) ─ refused ─▶ DECLINED    │ voided
+//!    └───── voided ──────────────────┴──▶ VOIDED   (the tombstone: a late authorization is refused)
+//! ```
+
+mod domain;
+mod grpc;
+mod policy;
+mod provider;
+mod tables;
+
+use std::sync::Arc;
+
+use contracts::payment::v1::payment_service_server::PaymentServiceServer;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use kit::{Context, MAX_REQUEST_BYTES, Unit};
+
+pub use domain::{Payment, State};
+pub use provider::{Charge, ChargeState, PROVIDER_SCHEMA};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+const PROVIDER_MIGRATIONS: EmbeddedMigrations = embed_migrations!("provider_migrations");
+
+/// The context, for the list.
+pub fn context() -> Context {
+    Context {
+        name: "payment",
+        calls: &[],
+        databases: vec![("payment", MIGRATIONS), (PROVIDER_SCHEMA, PROVIDER_MIGRATIONS)],
+        build,
+    }
+}
+
+fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+    let payments = unit.engine()?;
+    let charges = unit.silent_engine(PROVIDER_SCHEMA)?;
+    let provider = Arc::new(provider::SimulatedProvider::new(charges, unit.clock().clone()));
+    let api = grpc::PaymentApi { payments: payments.clone(), provider: provider.clone() };
+    unit.serve(PaymentServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+    unit.hear("order", &payments.clone(), policy::on_order_event(payments, provider));
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! The rules of a ticket. Pure: no database, no network, no clock.
+
+#[cfg(test)]
+mod tests;
+
+use contracts::store::v1::{self as pb, ticket_event::Kind};
+use kit::{Aggregate, Decision, Error, StateName, Time};
+use serde::{Deserialize, Serialize};
+
+/// Why the store's word about a ticket is refused.
+pub(crate) mod reason {
+    /// Only an open ticket is accepted or rejected.
+    pub(crate) const TICKET_NOT_OPEN: &str = "TICKET_NOT_OPEN";
+    /// Only what was accepted is cooked.
+    pub(crate) const TICKET_NOT_ACCEPTED: &str = "TICKET_NOT_ACCEPTED";
+    /// Only what is being cooked gets cooked.
+    pub(crate) const TICKET_NOT_COOKING: &str = "TICKET_NOT_COOKING";
+}
+
+/// Where a ticket stands; the diagram is at the top of the crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum State {
+    Open,
+    Accepted,
+    Rejected,
+    Cooking,
+    Cooked,
+    Cancelled,
+}
+
+impl StateName for State {
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Open, "OPEN"),
+        (Self::Accepted, "ACCEPTED"),
+        (Self::Rejected, "REJECTED"),
+        (Self::Cooking, "COOKING"),
+        (Self::Cooked, "COOKED"),
+        (Self::Cancelled, "CANCELLED"),
+    ];
+}
+
+/// One line of a ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// What to cook.
+    pub item: String,
+    /// How many.
+    pub quantity: i32,
+}
+
+/// What a store has to cook for one order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Ticket {
+    /// The order's, too.
+    pub id: String,
+    pub store: String,
+    pub items: Vec<Item>,
+    pub state: State,
+    pub create_time: Time,
+    pub update_time: Time,
+}
+
+impl Ticket {
+    /// `tickets/{id}`.
+    pub fn name(&self) -> String {
+        format!("tickets/{}", self.id)
+    }
+
+    /// An order reached the store. It may be told again; the ticket is opened once.
+    pub(crate) fn open(existing: Option<&Ticket>, opened: &Ticket) -> Result<Decision<Ticket>, Error> {
+        match existing {
+            None => Decision::announce(opened.clone(), opened.event(Kind::Opened(pb::TicketOpened {}))),
+            Some(_) => Ok(Decision::Leave),
+        }
+    }
+
+    /// The store takes the order on.
+    pub(crate) fn accept(&self, now: Time) -> Result<Decision<Ticket>, Error> {
+        self.require(State::Open, reason::TICKET_NOT_OPEN)?;
+        self.turn(State::Accepted, Kind::Accepted(pb::TicketAccepted {}), now)
+    }
+
+    /// The store turns the order down.
+    pub(crate) fn reject(&self, now: Time) -> Result<Decision<Ticket>, Error> {
+        self.require(State::Open, reason::TICKET_NOT_OPEN)?;
+        self.turn(State::Rejected, Kind::Rejected(pb::TicketRejected {}), now)
+    }
+
+    /// The store starts cooking.
+    pub(crate) fn start_cooking(&self, now: Time) -> Result<Decision<Ticket>, Error> {
+        self.require(State::Accepted, reason::TICKET_NOT_ACCEPTED)?;
+        self.turn(State::Cooking, Kind::CookingStarted(pb::CookingStarted {}), now)
+    }
+
+    /// The store has cooked it.
+    pub(crate) fn finish_cooking(&self, now: Time) -> Result<Decision<Ticket>, Error> {
+        self.require(State::Cooking, reason::TICKET_NOT_COOKING)?;
+        self.turn(State::Cooked, Kind::CookingFinished(pb::CookingFinished {}), now)
+    }
+
+    /// The order was cancelled. An order that no rider brings has no ticket here, and there is nothing to cancel.
+    ///
+    /// The order decides: it let the customer go because it had not heard of any cooking, and the refund is on its way.
+    /// A store that started, or even finished, a moment before it hears of that cooked in vain.
+    pub(crate) fn cancel(existing: Option<&Ticket>, now: Time) -> Result<Decision<Ticket>, Error> {
+        match existing {
+            Some(ticket) if !ticket.is_ended() => {
+                ticket.turn(State::Cancelled, Kind::Cancelled(pb::TicketCancelled {}), now)
+            }
+            Some(_) | None => Ok(Decision::Leave),
+        }
+    }
+
+    /// Whether it was turned down or withdrawn. One that is cooked can still be withdrawn.
+    fn is_ended(&self) -> bool {
+        matches!(self.state, State::Rejected | State::Cancelled)
+    }
+
+    fn require(&self, state: State, otherwise: &'static str) -> Result<(), Error> {
+        if self.state == state {
+            return Ok(());
+        }
+        let message = format!("{} is {}, not {}", self.name(), self.state.name(), state.name());
+        Err(Error::precondition(otherwise, message).with("state", self.state.name()))
+    }
+
+    fn turn(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Ticket>, Error> {
+        Decision::announce(Ticket { state, update_time: now, ..self.clone() }, self.event(kind))
+    }
+
+    fn event(&self, kind: Kind) -> pb::TicketEvent {
+        pb::TicketEvent { order: self.order(), store: self.store.clone(), kind: Some(kind) }
+    }
+
+    fn order(&self) -> String {
+        format!("orders/{}", self.id)
+    }
+}
+
+impl Aggregate for Ticket {
+    type Event = pb::TicketEvent;
+    type Resource = pb::Ticket;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn resource(&self) -> pb::Ticket {
+        let item = |item: &Item| pb::ticket::Item { item: item.item.clone(), quantity: item.quantity };
+        pb::Ticket {
+            name: self.name(),
+            order: self.order(),
+            store: self.store.clone(),
+            items: self.items.iter().map(item).collect(),
+            state: pb::ticket::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            create_time: Some(self.create_time.to_timestamp()),
+            update_time: Some(self.update_time.to_timestamp()),
+        }
+    }
+
+    fn kind(event: &pb::TicketEvent) -> &'static str {
+        match event.kind {
+            Some(Kind::Opened(_)) => "TicketOpened",
+            Some(Kind::Accepted(_)) => "TicketAccepted",
+            Some(Kind::Rejected(_)) => "TicketRejected",
+            Some(Kind::CookingStarted(_)) => "CookingStarted",
+            Some(Kind::CookingFinished(_)) => "CookingFinished",
+            Some(Kind::Cancelled(_)) => "TicketCancelled",
+            None => "",
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Whenever an order is placed or cancelled, the store learns of it.
+
+#[cfg(test)]
+mod tests;
+
+use contracts::order::v1::{OrderEvent, OrderPlaced, order::Fulfillment, order_event::Kind};
+use kit::{Clock, Error, Policy, Reaction, Time, name::id_in, policy};
+
+use crate::domain::{Item, State, Ticket};
+
+/// What the order says about itself.
+pub(crate) fn on_order_event(clock: &Clock) -> Policy<Ticket> {
+    let clock = clock.clone();
+    policy(move |event: OrderEvent, _| {
+        let now = clock.now();
+        match event.kind {
+            Some(Kind::Placed(placed)) => open(placed, now),
+            Some(Kind::Cancelled(cancelled)) => {
+                let id = order_id(&cancelled.order)?;
+                Ok(Reaction::decide(id, move |ticket| Ticket::cancel(ticket, now)))
+            }
+            Some(Kind::Rejected(_) | Kind::Completed(_)) | None => Ok(Reaction::Ignore),
+        }
+    })
+}
+
+/// Opens a ticket for what a rider is to bring; what is fetched at the counter is another context's affair.
+fn open(placed: OrderPlaced, now: Time) -> Result<Reaction<Ticket>, Error> {
+    let id = order_id(&placed.order)?.to_owned();
+    let summary = placed.summary.ok_or_else(|| unreadable(format!("{} has no summary", placed.order)))?;
+    if summary.fulfillment != Fulfillment::Delivery.as_str_name() {
+        return Ok(Reaction::Ignore);
+    }
+    let items = summary.items.into_iter().map(|line| Item { item: line.item, quantity: line.quantity });
+    let opened = Ticket {
+        id: id.clone(),
+        store: summary.store,
+        items: items.collect(),
+        state: State::Open,
+        create_time: now,
+        update_time: now,
+    };
+    Ok(Reaction::decide(id, move |existing| Ticket::open(existing, &opened)))
+}
+
+fn order_id(name: &str) -> Result<&str, Error> {
+    id_in("orders", name).map_err(unreadable)
+}
+
+fn unreadable(reason: String) -> Error {
+    Error::precondition("UNREADABLE_EVENT", reason)
+}
