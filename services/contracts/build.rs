@@ -12,19 +12,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     files.sort();
 
     let mut compiler = protox::Compiler::new([PROTO_DIR])?;
-    compiler
-        .include_imports(true)
-        .include_source_info(true)
-        .open_files(&files)?;
+    compiler.include_imports(true).include_source_info(true).open_files(&files)?;
     // These bytes keep the custom options (google.api.http); the typed set does not.
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(
-        out_dir.join("descriptors.bin"),
-        compiler.encode_file_descriptor_set(),
-    )?;
-    tonic_prost_build::configure()
-        .compile_well_known_types(false)
-        .compile_fds(compiler.file_descriptor_set())?;
+    fs::write(out_dir.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
+    tonic_prost_build::configure().compile_well_known_types(false).compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
 

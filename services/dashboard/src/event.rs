@@ -6,7 +6,7 @@ use contracts::{
     payment::v1::{PaymentEvent, payment_event},
     store::v1::{TicketEvent, ticket_event},
 };
-use kit::{Error, Message, Money, consumer::decode, name::id_in};
+use kit::{Error, Message, Money, consumer::decode, event_id};
 
 use crate::domain::{Entry, Item, Source, State};
 
@@ -44,7 +44,7 @@ impl Happening {
     fn new(message: &Message, source: Source, order: &str, kind: &str, state: Option<State>) -> Result<Self, Error> {
         let entry =
             Entry { time: message.time, source, number: message.number, kind: kind.to_owned(), state, rider: None };
-        Ok(Self { order: id_in("orders", order).map_err(unreadable)?.to_owned(), entry, summary: None })
+        Ok(Self { order: event_id("orders", order)?.to_owned(), entry, summary: None })
     }
 }
 
@@ -113,12 +113,12 @@ fn of_delivery(message: &Message) -> Result<Option<Happening>, Error> {
         None => return Ok(None),
     };
     let mut happening = Happening::new(message, Source::Delivery, &event.order, kind, state)?;
-    let _ = rider;
+    happening.entry.rider = rider;
     Ok(Some(happening))
 }
 
 fn read_summary(summary: Option<OrderSummary>) -> Result<Summary, Error> {
-    let summary = summary.ok_or_else(|| unreadable("it does not say what was ordered"))?;
+    let summary = summary.ok_or_else(|| Error::unreadable_event("it does not say what was ordered"))?;
     let total = read_money(summary.total.as_ref())?;
     let items = summary.items.iter().map(|item| read_item(item, total)).collect::<Result<_, _>>()?;
     Ok(Summary { customer: summary.customer, store: summary.store, items, total })
@@ -127,15 +127,12 @@ fn read_summary(summary: Option<OrderSummary>) -> Result<Summary, Error> {
 fn read_item(item: &order_summary::Item, total: Money) -> Result<Item, Error> {
     let price = read_money(item.unit_price.as_ref())?;
     if price.currency() != total.currency() {
-        return Err(unreadable("its lines and its total are in different currencies"));
+        return Err(Error::unreadable_event("its lines and its total are in different currencies"));
     }
     Ok(Item { item: item.item.clone(), quantity: item.quantity, unit_price: price.minor() })
 }
 
 fn read_money(money: Option<&contracts::Money>) -> Result<Money, Error> {
-    Money::from_wire(money.ok_or_else(|| unreadable("an amount is missing"))?).map_err(unreadable)
-}
-
-fn unreadable(reason: impl Into<String>) -> Error {
-    Error::precondition("UNREADABLE_EVENT", reason)
+    Money::from_wire(money.ok_or_else(|| Error::unreadable_event("an amount is missing"))?)
+        .map_err(Error::unreadable_event)
 }

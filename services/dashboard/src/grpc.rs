@@ -7,7 +7,7 @@ use contracts::dashboard::v1::{
     WatchViewsRequest, WatchViewsResponse, dashboard_service_server::DashboardService, watch_views_response::View,
 };
 use futures::{Stream, stream};
-use kit::{Aggregate, Engine, Error, FilterField, PageRequest, Violations, name::id_in};
+use kit::{Aggregate, Engine, Error, FilterField, PageRequest, check_target};
 use tokio::sync::{
     OwnedSemaphorePermit, Semaphore,
     broadcast::{self, error::RecvError},
@@ -44,8 +44,8 @@ impl DashboardService for DashboardApi {
         request: Request<GetOrderViewRequest>,
     ) -> Result<Response<OrderViewResource>, Status> {
         let name = request.into_inner().name;
-        let view = self.views.get(view_id(&name)?).await?.ok_or_else(|| Error::not_found(&name))?;
-        Ok(Response::new(view.resource()))
+        check_target("orderViews", &name, "")?;
+        Ok(Response::new(self.views.get_named(&name).await?.resource()))
     }
 
     async fn list_order_views(
@@ -96,11 +96,4 @@ impl Watcher {
 fn too_slow(missed: u64) -> Error {
     let message = format!("{missed} changes were missed; list the views and watch again");
     Error::exhausted("WATCHER_TOO_SLOW", message, RETRY_AFTER)
-}
-
-fn view_id(name: &str) -> Result<&str, Error> {
-    let mut violations = Violations::default();
-    let id = violations.take("name", id_in("orderViews", name));
-    violations.into_result()?;
-    Ok(id.unwrap_or_default())
 }

@@ -38,7 +38,7 @@ fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let api = grpc::DashboardApi::new(views.clone());
     unit.serve(DashboardServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
     for source in SOURCES {
-        unit.hear(source, &views, policy::on_event());
+        unit.hear(source, &views, &policy::on_event());
     }
     Ok(())
 }

@@ -4,10 +4,7 @@ use contracts::delivery::v1::{
     CompleteDeliveryRequest, Delivery as DeliveryResource, GetDeliveryRequest, ListDeliveriesRequest,
     ListDeliveriesResponse, PickUpDeliveryRequest, StartDeliveryRequest, delivery_service_server::DeliveryService,
 };
-use kit::{
-    Aggregate, Decision, Engine, Error, FilterField, PageRequest, RequestKey, Time, Violations,
-    name::{check_request_id, id_in},
-};
+use kit::{Aggregate, Decision, Engine, Error, FilterField, PageRequest, RequestKey, Time, Violations, check_target};
 use tonic::{Request, Response, Status};
 
 use crate::domain::{Delivery, State};
@@ -23,9 +20,8 @@ pub(crate) struct DeliveryApi {
 impl DeliveryService for DeliveryApi {
     async fn get_delivery(&self, request: Request<GetDeliveryRequest>) -> Result<Response<DeliveryResource>, Status> {
         let name = request.into_inner().name;
-        let id = delivery_id(&name, "", Violations::default())?;
-        let delivery = self.deliveries.get(id).await?.ok_or_else(|| Error::not_found(&name))?;
-        Ok(Response::new(delivery.resource()))
+        check_target("deliveries", &name, "")?;
+        Ok(Response::new(self.deliveries.get_named(&name).await?.resource()))
     }
 
     async fn list_deliveries(
@@ -46,11 +42,13 @@ impl DeliveryService for DeliveryApi {
     ) -> Result<Response<DeliveryResource>, Status> {
         let request = request.into_inner();
         let mut violations = Violations::default();
-        violations.take("rider", id_in("riders", &request.rider));
-        let id = delivery_id(&request.name, &request.request_id, violations)?;
-        let key = RequestKey::new("StartDelivery", &request.request_id, &request)?;
+        violations.id("name", "deliveries", &request.name);
+        violations.id("rider", "riders", &request.rider);
+        violations.request_id(&request.request_id);
+        violations.into_result()?;
+        let key = RequestKey::new("StartDelivery", &request.request_id, &request);
         let rider = request.rider.clone();
-        self.decide(id, key, move |delivery, now| delivery.start(&rider, now)).await
+        self.decide(&request.name, key, move |delivery, now| delivery.start(&rider, now)).await
     }
 
     async fn pick_up_delivery(
@@ -58,9 +56,9 @@ impl DeliveryService for DeliveryApi {
         request: Request<PickUpDeliveryRequest>,
     ) -> Result<Response<DeliveryResource>, Status> {
         let request = request.into_inner();
-        let id = delivery_id(&request.name, &request.request_id, Violations::default())?;
-        let key = RequestKey::new("PickUpDelivery", &request.request_id, &request)?;
-        self.decide(id, key, Delivery::pick_up).await
+        check_target("deliveries", &request.name, &request.request_id)?;
+        let key = RequestKey::new("PickUpDelivery", &request.request_id, &request);
+        self.decide(&request.name, key, Delivery::pick_up).await
     }
 
     async fn complete_delivery(
@@ -68,31 +66,20 @@ impl DeliveryService for DeliveryApi {
         request: Request<CompleteDeliveryRequest>,
     ) -> Result<Response<DeliveryResource>, Status> {
         let request = request.into_inner();
-        let id = delivery_id(&request.name, &request.request_id, Violations::default())?;
-        let key = RequestKey::new("CompleteDelivery", &request.request_id, &request)?;
-        self.decide(id, key, Delivery::complete).await
+        check_target("deliveries", &request.name, &request.request_id)?;
+        let key = RequestKey::new("CompleteDelivery", &request.request_id, &request);
+        self.decide(&request.name, key, Delivery::complete).await
     }
 }
 
 impl DeliveryApi {
     async fn decide(
         &self,
-        id: &str,
+        name: &str,
         key: Option<RequestKey>,
         rule: impl Fn(&Delivery, Time) -> Result<Decision<Delivery>, Error> + Send + 'static,
     ) -> Result<Response<DeliveryResource>, Status> {
-        let (name, now) = (format!("deliveries/{id}"), self.deliveries.now());
-        let decide = move |delivery: Option<&Delivery>| rule(delivery.ok_or_else(|| Error::not_found(&name))?, now);
-        self.deliveries.execute(id, key, decide).await?.into_response()
+        let now = self.deliveries.now();
+        self.deliveries.command(name, key, move |delivery| rule(delivery, now)).await?.into_response()
     }
-}
-
-/// The delivery that a request names. A wrong name and a wrong `request_id` are told together with what else is wrong.
-fn delivery_id<'a>(name: &'a str, request_id: &str, mut violations: Violations) -> Result<&'a str, Error> {
-    let id = violations.take("name", id_in("deliveries", name));
-    if !request_id.is_empty() {
-        violations.take("request_id", check_request_id(request_id));
-    }
-    violations.into_result()?;
-    Ok(id.unwrap_or_default())
 }

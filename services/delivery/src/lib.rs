@@ -35,6 +35,6 @@ fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let deliveries = unit.engine()?;
     let api = grpc::DeliveryApi { deliveries: deliveries.clone() };
     unit.serve(DeliveryServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.hear("store", &deliveries, policy::on_ticket_event(unit.clock()));
+    unit.hear("store", &deliveries, &policy::on_ticket_event(unit.clock()));
     Ok(())
 }

@@ -4,7 +4,7 @@
 mod tests;
 
 use contracts::store::v1::{TicketEvent, ticket_event::Kind};
-use kit::{Clock, Error, Policy, Reaction, Time, name::id_in, policy};
+use kit::{Clock, Error, Policy, Reaction, Time, event_id, policy};
 
 use crate::domain::{Delivery, State};
 
@@ -17,7 +17,7 @@ pub(crate) fn on_ticket_event(clock: &Clock) -> Policy<Delivery> {
             Some(Kind::Accepted(_)) => schedule(&event, now),
             Some(Kind::CookingFinished(_)) => make_ready(&event, now),
             Some(Kind::Cancelled(_)) => {
-                let id = order_id(&event)?;
+                let id = event_id("orders", &event.order)?;
                 Ok(Reaction::decide(id, move |delivery| Delivery::cancel(delivery, now)))
             }
             Some(Kind::Opened(_) | Kind::Rejected(_) | Kind::CookingStarted(_)) | None => Ok(Reaction::Ignore),
@@ -26,7 +26,7 @@ pub(crate) fn on_ticket_event(clock: &Clock) -> Policy<Delivery> {
 }
 
 fn schedule(event: &TicketEvent, now: Time) -> Result<Reaction<Delivery>, Error> {
-    let id = order_id(event)?;
+    let id = event_id("orders", &event.order)?;
     let scheduled = Delivery {
         id: id.to_owned(),
         store: event.store.clone(),
@@ -42,13 +42,5 @@ fn schedule(event: &TicketEvent, now: Time) -> Result<Reaction<Delivery>, Error>
 /// A ticket is accepted before it is cooked, and its events come in order: a delivery that is not there is a fault of
 /// ours, which becomes a dead letter instead of being forgotten.
 fn make_ready(event: &TicketEvent, now: Time) -> Result<Reaction<Delivery>, Error> {
-    let id = order_id(event)?;
-    let name = format!("deliveries/{id}");
-    Ok(Reaction::decide(id, move |delivery: Option<&Delivery>| {
-        delivery.ok_or_else(|| Error::not_found(&name))?.make_ready(now)
-    }))
-}
-
-fn order_id(event: &TicketEvent) -> Result<&str, Error> {
-    id_in("orders", &event.order).map_err(|reason| Error::precondition("UNREADABLE_EVENT", reason))
+    Reaction::on_existing("orders", &event.order, move |delivery: &Delivery| delivery.make_ready(now))
 }

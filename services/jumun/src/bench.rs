@@ -51,6 +51,8 @@ const QUANTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), 
 const BAR_INTERVAL: Duration = Duration::from_millis(250);
 /// Where there is no terminal to redraw.
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
+/// The histograms count in 32 bits.
+const MAX_REQUESTS: u64 = 1_000_000_000;
 const CUSTOMERS: u64 = 1000;
 const STORES: u64 = 100;
 
@@ -77,8 +79,8 @@ pub(crate) struct BenchArgs {
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
-    /// End a method early after so many requests
-    #[arg(long, default_value_t = 5_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    /// End a measurement early after so many requests
+    #[arg(long, default_value_t = 5_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_REQUESTS))]
     max_requests: u64,
 }
 
@@ -196,19 +198,23 @@ struct Load {
 }
 
 impl Load {
-    fn may_send(&self) -> bool {
-        let is_exhausted = self.sent.fetch_add(1, Relaxed) >= self.max_requests;
-        if is_exhausted {
+    /// Takes one of the requests that may be sent while it is measured.
+    fn take(&self) -> bool {
+        let is_left = self.sent.fetch_add(1, Relaxed) < self.max_requests;
+        if !is_left {
             self.exhausted.notify_one();
         }
-        !is_exhausted && !self.is_stopped.load(Relaxed)
+        is_left
     }
 }
 
 async fn call_until_stopped(mut caller: Caller, load: Arc<Load>, measure_from: Instant) -> anyhow::Result<Tally> {
     let mut tally = Tally::new()?;
-    while load.may_send() {
+    while !load.is_stopped.load(Relaxed) {
         let sent = Instant::now();
+        if sent >= measure_from && !load.take() {
+            break;
+        }
         let outcome = caller.call().await;
         let answered = Instant::now();
         let is_error = outcome.is_err();

@@ -1,9 +1,6 @@
 //! The command line.
 
-use std::{
-    io::Write,
-    process::ExitCode,
-};
+use std::{io::Write, process::ExitCode};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -101,7 +98,8 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
             serve_or_explain(serve::Plan::new(contexts, settings, matches, true)).await
         }
         Action::Serve { contexts, settings } => {
-            let plan = contexts::named(&contexts).and_then(|contexts| serve::Plan::new(contexts, settings, matches, false));
+            let plan =
+                contexts::named(&contexts).and_then(|contexts| serve::Plan::new(contexts, settings, matches, false));
             serve_or_explain(plan).await
         }
         Action::Migrate { contexts, storage } => {

@@ -4,13 +4,7 @@ use kit::Context;
 
 /// Every context, in the order of the money.
 pub(crate) fn all() -> Vec<Context> {
-    vec![
-        order::context(),
-        payment::context(),
-        store::context(),
-        delivery::context(),
-        dashboard::context(),
-    ]
+    vec![order::context(), payment::context(), store::context(), delivery::context(), dashboard::context()]
 }
 
 /// The contexts of these names, or what is wrong with them.

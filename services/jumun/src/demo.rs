@@ -12,6 +12,7 @@ mod food_withdrawal;
 mod refusal;
 mod sights;
 mod stage;
+mod watching;
 
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
@@ -33,7 +34,7 @@ struct Demo {
     play: for<'a> fn(&'a Stage, &'a Addresses<'a>) -> Play<'a>,
 }
 
-type Play<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+type Play<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DemoArgs {

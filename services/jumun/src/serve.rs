@@ -68,7 +68,7 @@ impl Plan {
             migrate_when_there(&self.contexts, &self.places).await?;
         }
         let bus = match self.settings.jetstream() {
-            Some(settings) => Bus::JetStream(JetStreamBus::connect(settings).await?),
+            Some(settings) => Bus::JetStream(JetStreamBus::connect(settings).await?.into()),
             None => Bus::Local(LocalBus::default()),
         };
         let mut host = Host::build(&self.contexts, self.places, Clock::System, bus)?;

@@ -1,6 +1,6 @@
 //! The operator's door: dead letters and outboxes of every context of the process.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use contracts::admin::v1::{
     DeadLetter, DiscardDeadLettersRequest, DiscardDeadLettersResponse, GetOutboxStatusRequest, GetOutboxStatusResponse,
@@ -37,8 +37,7 @@ struct Stored {
     time: Time,
 }
 
-const SELECT: &str =
-    "SELECT seq, consumer, context, aggregate, number, kind, payload, event_time, traceparent, reason, time FROM dead_letters";
+const SELECT: &str = "SELECT seq, consumer, context, aggregate, number, kind, payload, event_time, traceparent, reason, time FROM dead_letters";
 
 impl Stored {
     fn read(row: &mut Row) -> Result<Self, StorageError> {
@@ -93,7 +92,8 @@ impl Admin {
 
     /// Deletes a dead letter and lets the events behind it go on.
     async fn discard(outbox: &dyn Outbox, seq: i64) -> Result<bool, Error> {
-        let found = Self::dead_letters(outbox.database(), seq - 1, 1).await?.first().is_some_and(|found| found.seq == seq);
+        let found =
+            Self::dead_letters(outbox.database(), seq - 1, 1).await?.first().is_some_and(|found| found.seq == seq);
         if found {
             outbox
                 .maintain(Box::new(move |connection| {
@@ -129,10 +129,8 @@ impl AdminService for Admin {
     ) -> Result<Response<ListDeadLettersResponse>, Status> {
         let request = request.into_inner();
         let mut violations = Violations::default();
-        let size = violations.take(
-            "page_size",
-            usize::try_from(request.page_size).map_err(|_| "must not be negative".to_owned()),
-        );
+        let size = violations
+            .take("page_size", usize::try_from(request.page_size).map_err(|_| "must not be negative".to_owned()));
         let from = match request.page_token.as_str() {
             "" => Some((0, 0)),
             token => violations.take("page_token", {
@@ -174,13 +172,22 @@ impl AdminService for Admin {
             return Err(Error::not_found(&context).into());
         }
         let mut response = RedriveDeadLettersResponse::default();
-        for outbox in self.outboxes.iter().filter(|outbox| context.is_empty() || outbox.database().schema() == context) {
+        for outbox in self.outboxes.iter().filter(|outbox| context.is_empty() || outbox.database().schema() == context)
+        {
+            // What follows a dead letter that stays dead stays behind it.
+            let mut stuck = HashSet::new();
             for letter in Self::dead_letters(outbox.database(), 0, MAX_REDRIVEN).await? {
+                let gate = (letter.consumer.clone(), letter.message.aggregate.clone());
                 let hearer = self.hearers.iter().find(|hearer| hearer.name() == letter.consumer);
                 let applied = match hearer {
-                    Some(hearer) => hearer.redrive(Arc::new(letter.message), letter.seq).await.is_ok(),
-                    None => false,
+                    Some(hearer) if !stuck.contains(&gate) => {
+                        hearer.redrive(Arc::new(letter.message), letter.seq).await.is_ok()
+                    }
+                    _ => false,
                 };
+                if !applied {
+                    stuck.insert(gate);
+                }
                 *(if applied { &mut response.applied_count } else { &mut response.remaining_count }) += 1;
             }
         }

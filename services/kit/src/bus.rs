@@ -33,7 +33,7 @@ pub enum Bus {
     /// Within the process.
     Local(LocalBus),
     /// NATS JetStream.
-    JetStream(JetStreamBus),
+    JetStream(Arc<JetStreamBus>),
 }
 
 impl Bus {
@@ -57,7 +57,9 @@ impl Bus {
     pub async fn subscribe(&self, context: &str, consumer: &str) -> Result<Incoming, BusError> {
         match self {
             Self::Local(bus) => Ok(Incoming::Local(bus.subscribe(context, consumer))),
-            Self::JetStream(bus) => bus.subscribe(context, consumer).await.map(Incoming::JetStream),
+            Self::JetStream(bus) => {
+                bus.subscribe(context, consumer).await.map(|incoming| Incoming::JetStream(Box::new(incoming)))
+            }
         }
     }
 
@@ -88,7 +90,7 @@ pub enum Incoming {
     /// Of the local bus.
     Local(local::LocalIncoming),
     /// Of JetStream.
-    JetStream(jetstream::JetStreamIncoming),
+    JetStream(Box<jetstream::JetStreamIncoming>),
 }
 
 impl Incoming {

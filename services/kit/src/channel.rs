@@ -13,9 +13,9 @@ use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
 use tonic::{Status, body::Body, transport::Endpoint};
 use tower::{Service, ServiceExt};
-use tracing::{Instrument, field, info_span};
+use tracing::Instrument;
 
-use crate::{Error, ambient, edge::Edge, telemetry};
+use crate::{Error, ambient, edge::Edge, telemetry, trace_span};
 
 /// How long a connection attempt may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -89,7 +89,9 @@ impl Service<Request<Body>> for Channel {
 impl Transport {
     async fn send(self, request: Request<Body>) -> Result<Response<Body>, Status> {
         match self {
-            Self::Remote(channel) => channel.oneshot(request).await.map_err(|error| Status::from_error(Box::new(error))),
+            Self::Remote(channel) => {
+                channel.oneshot(request).await.map_err(|error| Status::from_error(Box::new(error)))
+            }
             Self::Local(edge) => match edge.get() {
                 Some(edge) => edge.clone().oneshot(request).await.map_err(|never| match never {}),
                 None => Err(Status::unavailable("the process is starting")),
@@ -109,12 +111,6 @@ fn announce(headers: &mut http::HeaderMap, timeout: Duration) {
 }
 
 fn client_span(path: &str) -> tracing::Span {
-    if !telemetry::is_tracing() {
-        return tracing::Span::none();
-    }
     let method = path.trim_start_matches('/');
-    info_span!(
-        target: telemetry::TRACE_TARGET, "rpc", otel.name = method, otel.kind = "client", rpc.system.name = "grpc",
-        rpc.method = method, rpc.response.status_code = field::Empty,
-    )
+    trace_span!(None, "rpc", otel.name = method, otel.kind = "client", rpc.system.name = "grpc", rpc.method = method,)
 }

@@ -3,14 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tracing::{Instrument, info_span};
+use tracing::Instrument;
 
 use crate::{
     Decision, Error, Message, Stored,
     ambient::Ambient,
     bus::{Bus, Delivery, Incoming},
-    engine::{Arrival, Decide, Engine, Job},
-    telemetry,
+    engine::{Arrival, Decide, Engine, Job, existing},
+    name::id_in,
+    telemetry, trace_span,
 };
 
 /// Events that one consumer works on at once.
@@ -39,6 +40,22 @@ impl<A: Stored> Reaction<A> {
     }
 }
 
+impl<A: Stored> Reaction<A> {
+    /// A decision upon the aggregate `collection/{id}` that an event names, and which must exist.
+    pub fn on_existing(
+        collection: &str,
+        name: &str,
+        rule: impl FnMut(&A) -> Result<Decision<A>, Error> + Send + 'static,
+    ) -> Result<Self, Error> {
+        Ok(Self::decide(event_id(collection, name)?, existing(name, rule)))
+    }
+}
+
+/// The id in a resource's name that an event carries.
+pub fn event_id<'a>(collection: &str, name: &'a str) -> Result<&'a str, Error> {
+    id_in(collection, name).map_err(|reason| Error::unreadable_event(format!("{name:?} {reason}")))
+}
+
 /// What a context does about another's events. It may call others, so long as doing it twice does no harm.
 pub type Policy<A> = Arc<dyn Fn(Arc<Message>) -> BoxFuture<'static, Result<Reaction<A>, Error>> + Send + Sync>;
 
@@ -54,8 +71,7 @@ pub fn policy<A: Stored, E: prost::Message + Default>(
 
 /// Decodes an event.
 pub fn decode<E: prost::Message + Default>(message: &Message) -> Result<E, Error> {
-    E::decode(message.payload.as_slice())
-        .map_err(|error| Error::precondition("UNREADABLE_EVENT", format!("{}: {error}", message.kind)))
+    E::decode(message.payload.as_slice()).map_err(|error| Error::unreadable_event(format!("{}: {error}", message.kind)))
 }
 
 /// One context hearing another.
@@ -118,13 +134,15 @@ impl<A: Stored> Consumer<A> {
                 return delivery.settle().await;
             }
         };
-        let span = info_span!(
-            target: telemetry::TRACE_TARGET, "process",
+        let span = trace_span!(
+            message.traceparent.as_deref(),
+            "process",
             otel.name = format!("process {}.{} by {}", message.context, message.kind, self.name),
-            otel.kind = "consumer", messaging.system = "nats", messaging.message.id = message.id(),
+            otel.kind = "consumer",
+            messaging.system = "nats",
+            messaging.message.id = message.id(),
             messaging.consumer.group.name = self.name,
         );
-        telemetry::set_parent(&span, message.traceparent.as_deref());
         let ambient = Ambient { deadline: None, traceparent: message.traceparent.clone() };
         match ambient.scope(self.react(message, None)).instrument(span).await {
             Ok(()) => delivery.settle().await,
@@ -142,7 +160,7 @@ impl<A: Stored> Consumer<A> {
             Ok(Reaction::Decide(id, decide)) => (Some(id), decide, None),
             Ok(Reaction::Ignore) => (None, Box::new(|_| Ok(Decision::Leave)), None),
             Err(error) if error.is_transient() => return Err(error),
-            Err(error) => (None, Box::new(|_| Ok(Decision::Leave)), Some(error.to_string())),
+            Err(error) => (None, Box::new(|_| Ok(Decision::Leave)), Some(error)),
         };
         let arrival = Arrival { consumer: self.name.clone(), message, poison, redriven };
         let job = Job {

@@ -11,9 +11,9 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use tonic::{body::Body, service::Routes};
 use tower::{Service, ServiceExt};
-use tracing::{Instrument, field, info_span};
+use tracing::{Instrument, field};
 
-use crate::{Error, ambient::Ambient, telemetry};
+use crate::{Error, ambient::Ambient, trace_span};
 
 /// How long a call may take at most, and when its caller sets no deadline.
 pub const MAX_CALL: Duration = Duration::from_secs(10);
@@ -53,7 +53,9 @@ impl Service<Request<Body>> for Edge {
             match tokio::time::timeout(timeout, routes.oneshot(request)).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(never)) => match never {},
-                Err(_) => tonic::Status::from(Error::deadline_exceeded("the deadline passed before the answer")).into_http(),
+                Err(_) => {
+                    tonic::Status::from(Error::deadline_exceeded("the deadline passed before the answer")).into_http()
+                }
             }
         };
         Box::pin(ambient.scope(record(span, answer)).then_ok())
@@ -70,17 +72,16 @@ trait ThenOk: Future + Sized {
 impl<F: Future> ThenOk for F {}
 
 fn server_span(path: &str, traceparent: Option<&str>) -> tracing::Span {
-    // Without a collector there is nobody to tell.
-    if !telemetry::is_tracing() {
-        return tracing::Span::none();
-    }
     let method = path.trim_start_matches('/');
-    let span = info_span!(
-        target: telemetry::TRACE_TARGET, "rpc", otel.name = method, otel.kind = "server", rpc.system.name = "grpc",
-        rpc.method = method, rpc.response.status_code = field::Empty,
-    );
-    telemetry::set_parent(&span, traceparent);
-    span
+    trace_span!(
+        traceparent,
+        "rpc",
+        otel.name = method,
+        otel.kind = "server",
+        rpc.system.name = "grpc",
+        rpc.method = method,
+        rpc.response.status_code = field::Empty,
+    )
 }
 
 /// Runs a call within its span, and notes how it ended.
@@ -116,7 +117,10 @@ mod tests {
     #[test]
     fn reads_deadlines_as_grpc_writes_them() {
         let read = |text: &'static str| {
-            grpc_timeout(&HeaderMap::from_iter([(http::HeaderName::from_static("grpc-timeout"), text.parse().expect("a value"))]))
+            grpc_timeout(&HeaderMap::from_iter([(
+                http::HeaderName::from_static("grpc-timeout"),
+                text.parse().expect("a value"),
+            )]))
         };
         assert_eq!(read("150m"), Some(Duration::from_millis(150)));
         assert_eq!(read("2S"), Some(Duration::from_secs(2)));

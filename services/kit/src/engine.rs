@@ -18,7 +18,7 @@ pub(crate) use queue::Maintenance;
 pub use queue::{MAX_BATCH, MAX_QUEUED};
 
 use crate::{
-    Clock, Decision, Error, Message, Stored, Time, Violations,
+    Clock, Decision, Error, Message, Stored, Time,
     storage::{Connection, Database, Row, StorageError},
     telemetry,
 };
@@ -42,15 +42,10 @@ pub struct RequestKey {
 }
 
 impl RequestKey {
-    /// The key of a request, `request_id` being one of its fields; None when the caller gave none.
-    pub fn new(method: &str, request_id: &str, request: &impl prost::Message) -> Result<Option<Self>, Error> {
-        if request_id.is_empty() {
-            return Ok(None);
-        }
-        let mut violations = Violations::default();
-        violations.take("request_id", crate::name::check_request_id(request_id));
-        violations.into_result()?;
-        Ok(Some(Self { id: format!("{method}/{request_id}"), fingerprint: crate::name::fingerprint(request) }))
+    /// The key of a request whose `request_id` was checked; None when the caller gave none.
+    pub fn new(method: &str, request_id: &str, request: &impl prost::Message) -> Option<Self> {
+        (!request_id.is_empty())
+            .then(|| Self { id: format!("{method}/{request_id}"), fingerprint: crate::name::fingerprint(request) })
     }
 }
 
@@ -84,7 +79,7 @@ pub(crate) struct Arrival {
     /// The event.
     pub(crate) message: Arc<Message>,
     /// Why it cannot be applied, when that is known already.
-    pub(crate) poison: Option<String>,
+    pub(crate) poison: Option<Error>,
     /// The dead letter that this is a new attempt of.
     pub(crate) redriven: Option<i64>,
 }
@@ -160,6 +155,21 @@ impl<A: Stored> Engine<A> {
         .await
     }
 
+    /// Decides upon an aggregate that must exist: `name` is what the caller calls it.
+    pub async fn command(
+        &self,
+        name: &str,
+        request: Option<RequestKey>,
+        rule: impl FnMut(&A) -> Result<Decision<A>, Error> + Send + 'static,
+    ) -> Result<Done<A>, Error> {
+        self.execute(id_of(name), request, existing(name, rule)).await
+    }
+
+    /// The aggregate that the caller calls `name`.
+    pub async fn get_named(&self, name: &str) -> Result<A, Error> {
+        self.get(id_of(name)).await?.ok_or_else(|| Error::not_found(name))
+    }
+
     pub(crate) async fn submit(&self, mut job: Job<A>) -> Result<Done<A>, Error> {
         let (answer, answered) = oneshot::channel();
         job.answer = Some(answer);
@@ -187,7 +197,12 @@ impl<A: Stored> Engine<A> {
     }
 
     /// The aggregates `WHERE condition`, at most `limit` of them.
-    pub async fn find(&self, condition: &'static str, binds: Vec<crate::storage::Value>, limit: usize) -> Result<Vec<A>, Error> {
+    pub async fn find(
+        &self,
+        condition: &'static str,
+        binds: Vec<crate::storage::Value>,
+        limit: usize,
+    ) -> Result<Vec<A>, Error> {
         self.select(move |connection| {
             connection.query(&format!("{} WHERE {condition} LIMIT {limit}", select::<A>()), &binds)
         })
@@ -229,6 +244,20 @@ impl<A: Stored> Engine<A> {
 
 /// Callers that watch at once.
 const MAX_WATCHERS: usize = 1000;
+/// The id in `collection/{id}`.
+fn id_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(_, id)| id)
+}
+
+/// A rule for an aggregate that exists, as a decision that refuses when it does not.
+pub(crate) fn existing<A: Stored>(
+    name: &str,
+    mut rule: impl FnMut(&A) -> Result<Decision<A>, Error> + Send + 'static,
+) -> impl FnMut(Option<&A>) -> Result<Decision<A>, Error> + Send + 'static {
+    let name = name.to_owned();
+    move |state| rule(state.ok_or_else(|| Error::not_found(&name))?)
+}
+
 /// How often a watcher looks for changes that another process made.
 const WATCH_POLL: Duration = Duration::from_secs(1);
 
@@ -254,7 +283,12 @@ impl<A: Stored> Watch<A> {
                 Ok(Some(state)) => {
                     let row = Some(state.to_row());
                     if row != self.seen {
-                        let rest = if (self.is_last)(&state) { None } else { self.seen = row; Some(self) };
+                        let rest = if (self.is_last)(&state) {
+                            None
+                        } else {
+                            self.seen = row;
+                            Some(self)
+                        };
                         return Some((Ok(state), rest));
                     }
                 }

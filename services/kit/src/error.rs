@@ -5,6 +5,8 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::name::{check_request_id, id_in};
+
 /// The `domain` of every ErrorInfo (AIP-193).
 pub const ERROR_DOMAIN: &str = "jumun.dev";
 
@@ -40,14 +42,7 @@ pub struct Violation {
 
 impl Error {
     fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason,
-            message: message.into(),
-            retry_after: None,
-            violations: Vec::new(),
-            metadata: Vec::new(),
-        }
+        Self { code, reason, message: message.into(), retry_after: None, violations: Vec::new(), metadata: Vec::new() }
     }
 
     /// The request's fields are wrong, whatever the state of the system.
@@ -73,6 +68,11 @@ impl Error {
     /// The `request_id` came before with another body (rule S10).
     pub fn request_id_reused() -> Self {
         Self::precondition("REQUEST_ID_REUSED", "this request_id came before with another body")
+    }
+
+    /// An event does not say what it must: it becomes a dead letter.
+    pub fn unreadable_event(message: impl Into<String>) -> Self {
+        Self::precondition("UNREADABLE_EVENT", message)
     }
 
     /// It did not happen, and starting over (with a new `request_id`) may work.
@@ -126,7 +126,11 @@ impl From<Error> for Status {
         details.set_error_info(
             error.reason,
             ERROR_DOMAIN,
-            error.metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<std::collections::HashMap<_, _>>(),
+            error
+                .metadata
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect::<std::collections::HashMap<_, _>>(),
         );
         if error.retry_after.is_some() {
             details.set_retry_info(error.retry_after);
@@ -141,6 +145,14 @@ impl From<Error> for Status {
 /// The reason in a status that another context answered, or "" when it has none.
 pub fn reason_of(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// Checks what a request is about: the resource `name` of a collection, and its `request_id`, which may be left out.
+pub fn check_target(collection: &str, name: &str, request_id: &str) -> Result<(), Error> {
+    let mut violations = Violations::default();
+    violations.id("name", collection, name);
+    violations.request_id(request_id);
+    violations.into_result()
 }
 
 /// Collects everything wrong with a request, so that the caller learns it all at once.
@@ -163,6 +175,18 @@ impl Violations {
     /// Unwraps what was read from `field`, or notes why it could not be read.
     pub fn take<T>(&mut self, field: impl Into<String>, read: Result<T, String>) -> Option<T> {
         read.map_err(|description| self.add(field, description)).ok()
+    }
+
+    /// The id in a resource's name, or a note that `field` has none.
+    pub fn id<'a>(&mut self, field: &str, collection: &str, name: &'a str) -> &'a str {
+        self.take(field, id_in(collection, name)).unwrap_or_default()
+    }
+
+    /// Notes a `request_id` that is not one; it may be left out.
+    pub fn request_id(&mut self, request_id: &str) {
+        if !request_id.is_empty() {
+            self.take("request_id", check_request_id(request_id));
+        }
     }
 
     /// Fails when anything was noted.

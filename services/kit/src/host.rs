@@ -59,7 +59,9 @@ impl Places {
     pub fn database(&self, context: &str, schema: &str) -> anyhow::Result<Database> {
         let url = self.databases.get(context).ok_or_else(|| anyhow::anyhow!("no database is set for {context}"))?;
         let url = match url {
-            DatabaseUrl::Sqlite(path) if schema != context => DatabaseUrl::Sqlite(path.with_file_name(format!("{schema}.db"))),
+            DatabaseUrl::Sqlite(path) if schema != context => {
+                DatabaseUrl::Sqlite(path.with_file_name(format!("{schema}.db")))
+            }
             url => url.clone(),
         };
         Ok(Database::new(schema, url))
@@ -201,7 +203,7 @@ impl Unit<'_> {
     }
 
     /// Hears what another context announces.
-    pub fn hear<A: Stored>(&mut self, source: &'static str, engine: &Engine<A>, policy: Policy<A>) {
+    pub fn hear<A: Stored>(&mut self, source: &'static str, engine: &Engine<A>, policy: &Policy<A>) {
         let consumer = || Consumer {
             bus: self.wiring.bus.clone(),
             engine: engine.clone(),
@@ -214,7 +216,8 @@ impl Unit<'_> {
         self.wiring.subscribing.push(Box::new(move || {
             Box::pin(async move {
                 let incoming = consumer.subscribe().await;
-                Box::pin(consumer.run(incoming)) as BoxFuture<'static, ()>
+                let running: BoxFuture<'static, ()> = Box::pin(consumer.run(incoming));
+                running
             })
         }));
     }

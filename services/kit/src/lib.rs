@@ -26,10 +26,10 @@ mod time;
 
 pub use aggregate::{Aggregate, Decision, StateName, Stored, json_column};
 pub use channel::{Channel, MAX_OUTGOING_CALL};
-pub use consumer::{Policy, Reaction, policy};
+pub use consumer::{Policy, Reaction, event_id, policy};
 pub use edge::{Edge, MAX_CALL, MAX_STREAM};
 pub use engine::{Decide, Done, Engine, MAX_BATCH, MAX_QUEUED, RequestKey};
-pub use error::{ERROR_DOMAIN, Error, Violation, Violations, reason_of};
+pub use error::{ERROR_DOMAIN, Error, Violation, Violations, check_target, reason_of};
 pub use host::{Context, Host, Places, Unit};
 pub use message::Message;
 pub use money::Money;

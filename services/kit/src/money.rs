@@ -4,8 +4,21 @@ use contracts::Money as WireMoney;
 
 /// The currencies that are taken, with the number of digits after the decimal point (ISO 4217).
 const CURRENCIES: &[(&str, u32)] = &[
-    ("AUD", 2), ("CAD", 2), ("CHF", 2), ("CNY", 2), ("EUR", 2), ("GBP", 2), ("HKD", 2), ("INR", 2), ("JPY", 0),
-    ("KRW", 0), ("SEK", 2), ("SGD", 2), ("TWD", 2), ("USD", 2), ("VND", 0),
+    ("AUD", 2),
+    ("CAD", 2),
+    ("CHF", 2),
+    ("CNY", 2),
+    ("EUR", 2),
+    ("GBP", 2),
+    ("HKD", 2),
+    ("INR", 2),
+    ("JPY", 0),
+    ("KRW", 0),
+    ("SEK", 2),
+    ("SGD", 2),
+    ("TWD", 2),
+    ("USD", 2),
+    ("VND", 0),
 ];
 
 const NANOS_PER_UNIT: i64 = 1_000_000_000;

@@ -68,7 +68,9 @@ mod tests {
     #[test]
     fn a_name_is_a_collection_and_an_id() {
         assert_eq!(id_in("orders", "orders/a-1"), Ok("a-1"));
-        for wrong in ["", "orders", "orders/", "orders/A", "orders/a/b", "order/a", "orders/-a", "orders/a-", "orders/a b"] {
+        for wrong in
+            ["", "orders", "orders/", "orders/A", "orders/a/b", "order/a", "orders/-a", "orders/a-", "orders/a b"]
+        {
             assert!(id_in("orders", wrong).is_err(), "{wrong:?}");
         }
         assert!(id_in("orders", &format!("orders/{}", "a".repeat(64))).is_err());

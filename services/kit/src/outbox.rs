@@ -11,14 +11,14 @@ use tokio::{
     sync::{Notify, mpsc},
     time::MissedTickBehavior,
 };
-use tracing::{Instrument, info_span};
+use tracing::Instrument;
 
 use crate::{
     Error, Message, Stored, Time,
     bus::Bus,
     engine::{Engine, Outgoing},
     storage::{Database, Row, StorageError, Value},
-    telemetry,
+    trace_span,
 };
 
 /// Events that the bus has not acknowledged yet.
@@ -105,11 +105,14 @@ impl<A: Stored> Relay<A> {
             if !self.in_flight.insert(key.clone()) {
                 continue;
             }
-            let span = info_span!(
-                target: telemetry::TRACE_TARGET, "send", otel.name = format!("send {}.{}", message.context, message.kind),
-                otel.kind = "producer", messaging.system = "nats", messaging.message.id = message.id(),
+            let span = trace_span!(
+                message.traceparent.as_deref(),
+                "send",
+                otel.name = format!("send {}.{}", message.context, message.kind),
+                otel.kind = "producer",
+                messaging.system = "nats",
+                messaging.message.id = message.id(),
             );
-            telemetry::set_parent(&span, message.traceparent.as_deref());
             match self.feed.bus.publish(Arc::new(message)).instrument(span.clone()).await {
                 Ok(acknowledged) => self.sending.push(
                     async move {
@@ -156,7 +159,6 @@ impl<A: Stored> Relay<A> {
             Err(error) => tracing::warn!(%error, "cannot read the outbox"),
         }
     }
-
 }
 
 /// An outbox and the bus that it feeds.
@@ -251,8 +253,7 @@ async fn unpublished(database: &Database) -> Result<Vec<Message>, Error> {
 }
 
 /// Every column of an event that `read_event` reads.
-pub const SELECT_EVENTS: &str =
-    "SELECT aggregate, number, kind, payload, time, traceparent, causation FROM events";
+pub const SELECT_EVENTS: &str = "SELECT aggregate, number, kind, payload, time, traceparent, causation FROM events";
 
 /// Reads what SELECT_EVENTS selected.
 pub fn read_event(context: &str, row: &mut Row) -> Result<Message, StorageError> {

@@ -1,16 +1,9 @@
 //! Lists: pages by keyset (AIP-158), newest first, and filters of a small grammar (AIP-160).
 //!
 //! A filter is `field = value` joined by `AND`; a value is a bare word or in double quotes. Which fields there are is
-//! the table's affair; every one has an index that begins with it and ends with `create_time, id`.
+//! the table's affair; a name has an index that begins with it and ends with `create_time, id`.
 
-use crate::{
-    Engine, Error, Stored,
-    aggregate::StateName,
-    engine::select,
-    error::Violations,
-    name,
-    storage::Value,
-};
+use crate::{Engine, Error, Stored, aggregate::StateName, engine::select, error::Violations, name, storage::Value};
 
 /// Items on a page when the caller does not say, and at most.
 const DEFAULT_PAGE_SIZE: i32 = 50;
@@ -41,7 +34,10 @@ pub struct FilterField {
 impl FilterField {
     /// A resource name.
     pub const fn name(name: &'static str) -> Self {
-        Self { name, check: |value| if name::is_name(value) { Ok(()) } else { Err("must be a resource name".to_owned()) } }
+        Self {
+            name,
+            check: |value| if name::is_name(value) { Ok(()) } else { Err("must be a resource name".to_owned()) },
+        }
     }
 
     /// One of a closed set of states.
@@ -72,7 +68,8 @@ impl<A: Stored> Engine<A> {
             conditions.push("(create_time, id) < (?, ?)".to_owned());
             binds.extend([time.into(), id.into()]);
         }
-        let condition = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+        let condition =
+            if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
         // One more than the page tells whether there is another.
         let sql = format!("{} {condition} ORDER BY create_time DESC, id DESC LIMIT {}", select::<A>(), size + 1);
         let mut found = self.select(move |connection| connection.query(&sql, &binds)).await?;
@@ -163,7 +160,9 @@ mod tests {
             parse_filter("customer = \"customers/mina\" AND store=stores/a", FIELDS),
             Ok(vec![("customer", "customers/mina".to_owned()), ("store", "stores/a".to_owned())])
         );
-        for wrong in ["customer", "customer = ", "who = customers/a", "customer = x y", "customer = \"a", "store = nowhere"] {
+        for wrong in
+            ["customer", "customer = ", "who = customers/a", "customer = x y", "customer = \"a", "store = nowhere"]
+        {
             assert!(parse_filter(wrong, FIELDS).is_err(), "{wrong:?}");
         }
     }

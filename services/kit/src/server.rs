@@ -71,7 +71,12 @@ fn server() -> auto::Builder<TokioExecutor> {
     server
 }
 
-fn serve_connection(server: &auto::Builder<TokioExecutor>, connections: &GracefulShutdown, stream: TcpStream, edge: Edge) {
+fn serve_connection(
+    server: &auto::Builder<TokioExecutor>,
+    connections: &GracefulShutdown,
+    stream: TcpStream,
+    edge: Edge,
+) {
     // Small answers are not to wait for the next ones.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");

@@ -10,7 +10,9 @@ use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, filter::FilterExt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::ambient::Ambient;
 
@@ -40,10 +42,14 @@ pub fn start(format: LogFormat) -> anyhow::Result<()> {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     let not_traces = tracing_subscriber::filter::filter_fn(|metadata| metadata.target() != TRACE_TARGET);
-    let lines = lines.with_filter(filter).with_filter(not_traces).boxed();
+    let lines = lines.with_filter(filter.and(not_traces)).boxed();
     let traces = start_traces()?.map(|tracer| {
         let only_traces = tracing_subscriber::filter::filter_fn(|metadata| metadata.target() == TRACE_TARGET);
-        tracing_opentelemetry::layer().with_tracer(tracer).with_location(false).with_threads(false).with_filter(only_traces)
+        tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_location(false)
+            .with_threads(false)
+            .with_filter(only_traces)
     });
     let mut layers = vec![lines];
     layers.extend(traces.map(Layer::boxed));
@@ -62,8 +68,7 @@ fn start_traces() -> anyhow::Result<Option<opentelemetry_sdk::trace::SdkTracer>>
         resource = resource.with_attribute(KeyValue::new("service.name", "jumun"));
     }
     // The batch processor has a bounded queue and a thread of its own: a dead collector slows no request.
-    let provider =
-        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build()).build();
+    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build()).build();
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let tracer = provider.tracer("jumun");
     PROVIDER.get_or_init(|| provider);
@@ -94,6 +99,20 @@ fn traceparent_of(span: &Span) -> Option<String> {
     let span = context.span();
     let span = span.span_context();
     span.is_valid().then(|| format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags()))
+}
+
+/// A span that is recorded as a trace, child of the work that `traceparent` names; none where nobody records.
+#[macro_export]
+macro_rules! trace_span {
+    ($traceparent:expr, $name:literal, $($fields:tt)*) => {
+        if $crate::telemetry::is_tracing() {
+            let span = tracing::info_span!(target: $crate::telemetry::TRACE_TARGET, $name, $($fields)*);
+            $crate::telemetry::set_parent(&span, $traceparent);
+            span
+        } else {
+            tracing::Span::none()
+        }
+    };
 }
 
 /// Makes `span` a child of the work that `traceparent` names.

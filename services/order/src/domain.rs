@@ -106,11 +106,8 @@ impl Order {
                     update_time: now,
                     ..self.clone()
                 };
-                let happened = pb::OrderPlaced {
-                    order: self.name(),
-                    payment: payment.to_owned(),
-                    summary: Some(self.summary()),
-                };
+                let happened =
+                    pb::OrderPlaced { order: self.name(), payment: payment.to_owned(), summary: Some(self.summary()) };
                 Decision::announce(placed, event(Kind::Placed(happened)))
             }
             _ => Ok(Decision::Leave),
@@ -130,11 +127,8 @@ impl Order {
         match self.state {
             State::Pending | State::Voiding => {
                 let rejected = self.ended(State::Rejected, reason, now);
-                let happened = pb::OrderRejected {
-                    order: self.name(),
-                    reason: reason.to_owned(),
-                    summary: Some(self.summary()),
-                };
+                let happened =
+                    pb::OrderRejected { order: self.name(), reason: reason.to_owned(), summary: Some(self.summary()) };
                 Decision::announce(rejected, event(Kind::Rejected(happened)))
             }
             _ => Ok(Decision::Leave),
@@ -146,10 +140,9 @@ impl Order {
         match self.state {
             State::Placed | State::Accepted => self.withdraw(reason::CANCELLED_BY_CUSTOMER, now),
             State::Cancelled => Ok(Decision::Leave),
-            State::Pending | State::Voiding => Err(Error::precondition(
-                "ORDER_NOT_PLACED",
-                format!("{} is not placed yet", self.name()),
-            )),
+            State::Pending | State::Voiding => {
+                Err(Error::precondition("ORDER_NOT_PLACED", format!("{} is not placed yet", self.name())))
+            }
             state => Err(Error::precondition(
                 "ORDER_NOT_CANCELLABLE",
                 format!("{} is {} and can no longer be cancelled", self.name(), state.name()),

@@ -1,14 +1,15 @@
 //! Who may ask the order context for what.
 
 use contracts::order::v1::{
-    CancelOrderRequest, CreateOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order as OrderResource,
-    WatchOrderRequest, order::Fulfillment, order_service_server::OrderService,
+    CancelOrderRequest, CreateOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse,
+    Order as OrderResource, WatchOrderRequest, order::Fulfillment, order_service_server::OrderService,
 };
 use futures::{Stream, StreamExt};
 use kit::{
     Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Violations,
     ambient::carry,
-    name::{check_request_id, derived_id, fingerprint, id_in},
+    check_target,
+    name::{check_request_id, derived_id, fingerprint},
 };
 use tonic::{Request, Response, Status};
 
@@ -25,7 +26,8 @@ const MAX_QUANTITY: i32 = 1000;
 const MAX_ITEM_LENGTH: usize = 128;
 const MAX_TOKEN_LENGTH: usize = 64;
 
-const FILTER: &[FilterField] = &[FilterField::name("customer"), FilterField::name("store"), FilterField::state::<State>()];
+const FILTER: &[FilterField] =
+    &[FilterField::name("customer"), FilterField::name("store"), FilterField::state::<State>()];
 
 /// Serves `jumun.order.v1.OrderService`.
 pub(crate) struct OrderApi {
@@ -46,8 +48,8 @@ impl OrderService for OrderApi {
 
     async fn get_order(&self, request: Request<GetOrderRequest>) -> Result<Response<OrderResource>, Status> {
         let name = request.into_inner().name;
-        let order = self.orders.get(order_id(&name)?).await?.ok_or_else(|| Error::not_found(&name))?;
-        Ok(Response::new(order.resource()))
+        check_target("orders", &name, "")?;
+        Ok(Response::new(self.orders.get_named(&name).await?.resource()))
     }
 
     async fn list_orders(&self, request: Request<ListOrdersRequest>) -> Result<Response<ListOrdersResponse>, Status> {
@@ -61,29 +63,25 @@ impl OrderService for OrderApi {
 
     async fn cancel_order(&self, request: Request<CancelOrderRequest>) -> Result<Response<OrderResource>, Status> {
         let request = request.into_inner();
-        let key = RequestKey::new("CancelOrder", &request.request_id, &request)?;
-        let (name, now) = (request.name.clone(), self.orders.now());
-        let cancel = move |order: Option<&Order>| order.ok_or_else(|| Error::not_found(&name))?.cancel(now);
-        self.orders.execute(order_id(&request.name)?, key, cancel).await?.into_response()
+        check_target("orders", &request.name, &request.request_id)?;
+        let key = RequestKey::new("CancelOrder", &request.request_id, &request);
+        let now = self.orders.now();
+        self.orders.command(&request.name, key, move |order| order.cancel(now)).await?.into_response()
     }
 
     type WatchOrderStream = std::pin::Pin<Box<dyn Stream<Item = Result<OrderResource, Status>> + Send>>;
 
-    async fn watch_order(&self, request: Request<WatchOrderRequest>) -> Result<Response<Self::WatchOrderStream>, Status> {
+    async fn watch_order(
+        &self,
+        request: Request<WatchOrderRequest>,
+    ) -> Result<Response<Self::WatchOrderStream>, Status> {
         let name = request.into_inner().name;
-        let id = order_id(&name)?;
+        check_target("orders", &name, "")?;
         // An order that does not exist is an error, not a stream that ends at once.
-        self.orders.get(id).await?.ok_or_else(|| Error::not_found(&name))?;
-        let changes = self.orders.watch(id, Order::is_final)?;
+        let order = self.orders.get_named(&name).await?;
+        let changes = self.orders.watch(&order.id, Order::is_final)?;
         Ok(Response::new(Box::pin(changes.map(|order| Ok(order?.resource())))))
     }
-}
-
-fn order_id(name: &str) -> Result<&str, Error> {
-    let mut violations = Violations::default();
-    let id = violations.take("name", id_in("orders", name));
-    violations.into_result()?;
-    Ok(id.unwrap_or_default())
 }
 
 /// What CreateOrder answers about an order, the first time and each time it is repeated.
@@ -119,8 +117,8 @@ fn requested_order(request: &CreateOrderRequest, now: kit::Time) -> Result<Order
         violations.into_result()?;
         return Err(Error::internal("a missing order was not refused"));
     };
-    violations.take("order.customer", id_in("customers", &order.customer));
-    violations.take("order.store", id_in("stores", &order.store));
+    violations.id("order.customer", "customers", &order.customer);
+    violations.id("order.store", "stores", &order.store);
     let token = &order.payment_method;
     let is_token = (1..=MAX_TOKEN_LENGTH).contains(&token.len())
         && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
@@ -176,7 +174,10 @@ fn read_items(order: &OrderResource, violations: &mut Violations) -> Option<(Vec
         total = match (total, sum) {
             (None, sum) => sum,
             (Some(total), Some(sum)) if total.currency() != sum.currency() => {
-                violations.add(field("unit_price.currency_code"), format!("must be {}, as the first line's", total.currency()));
+                violations.add(
+                    field("unit_price.currency_code"),
+                    format!("must be {}, as the first line's", total.currency()),
+                );
                 Some(total)
             }
             (Some(total), Some(sum)) => total.checked_add(sum),

@@ -46,8 +46,8 @@ fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let placing = placing::Placing { orders: orders.clone(), payments };
     let api = grpc::OrderApi { orders: orders.clone(), placing: placing.clone() };
     unit.serve(OrderServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.hear("store", &orders, policy::on_ticket_event(unit.clock()));
-    unit.hear("delivery", &orders, policy::on_delivery_event(unit.clock()));
+    unit.hear("store", &orders, &policy::on_ticket_event(unit.clock()));
+    unit.hear("delivery", &orders, &policy::on_delivery_event(unit.clock()));
     unit.every(RECOVERY_INTERVAL, "order-recovery", move || {
         let placing = placing.clone();
         async move { placing.recover().await }

@@ -73,7 +73,9 @@ impl Placing {
             Ok(payment) => word(&payment.into_inner()),
             Err(status) => match (status.code(), reason_of(&status).as_str()) {
                 (Code::InvalidArgument, _) => Ok(Word::Refused(reason::INVALID_PAYMENT_METHOD.to_owned())),
-                (Code::FailedPrecondition, "PAYMENT_VOIDED") => Ok(Word::Refused(reason::PAYMENT_UNCONFIRMED.to_owned())),
+                (Code::FailedPrecondition, "PAYMENT_VOIDED") => {
+                    Ok(Word::Refused(reason::PAYMENT_UNCONFIRMED.to_owned()))
+                }
                 _ => Err(status),
             },
         }
@@ -104,9 +106,8 @@ impl Placing {
         order: &Order,
         mut rule: impl FnMut(&Order, kit::Time) -> Result<Decision<Order>, Error> + Send + 'static,
     ) -> Result<Order, Error> {
-        let (name, now) = (order.name(), self.orders.now());
-        let decide = move |order: Option<&Order>| rule(order.ok_or_else(|| Error::not_found(&name))?, now);
-        existing(self.orders.execute(order.id.clone(), None, decide).await?.state)
+        let now = self.orders.now();
+        existing(self.orders.command(&order.name(), None, move |order| rule(order, now)).await?.state)
     }
 
     /// Brings every order to an end that waits for payment's word longer than any call takes.

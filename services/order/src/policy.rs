@@ -1,7 +1,7 @@
 //! Whenever a store or a rider reports something, the order follows.
 
 use contracts::{delivery::v1 as delivery, store::v1 as store};
-use kit::{Clock, Decision, Error, Policy, Reaction, Time, name::id_in, policy};
+use kit::{Clock, Error, Policy, Reaction, Time, policy};
 
 use crate::domain::{Order, State};
 
@@ -12,7 +12,9 @@ pub(crate) fn on_ticket_event(clock: &Clock) -> Policy<Order> {
     policy(move |event: store::TicketEvent, _| {
         let now = clock.now();
         match event.kind {
-            Some(Kind::Rejected(_)) => with_order(&event.order, move |order| order.reject_by_store(now)),
+            Some(Kind::Rejected(_)) => {
+                Reaction::on_existing("orders", &event.order, move |order: &Order| order.reject_by_store(now))
+            }
             Some(Kind::Accepted(_)) => progress(&event.order, State::Accepted, now),
             Some(Kind::CookingStarted(_)) => progress(&event.order, State::Cooking, now),
             Some(Kind::CookingFinished(_)) => progress(&event.order, State::Ready, now),
@@ -36,14 +38,5 @@ pub(crate) fn on_delivery_event(clock: &Clock) -> Policy<Order> {
 }
 
 fn progress(order: &str, to: State, now: Time) -> Result<Reaction<Order>, Error> {
-    with_order(order, move |order| order.progress(to, now))
-}
-
-fn with_order(
-    name: &str,
-    mut decide: impl FnMut(&Order) -> Result<Decision<Order>, Error> + Send + 'static,
-) -> Result<Reaction<Order>, Error> {
-    let id = id_in("orders", name).map_err(|reason| Error::precondition("UNREADABLE_EVENT", reason))?;
-    let name = name.to_owned();
-    Ok(Reaction::decide(id, move |order| decide(order.ok_or_else(|| Error::not_found(&name))?)))
+    Reaction::on_existing("orders", order, move |order: &Order| order.progress(to, now))
 }

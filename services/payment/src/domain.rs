@@ -75,8 +75,7 @@ impl Payment {
                     payment.announce(Kind::Authorized(pb::PaymentAuthorized {}))
                 }
                 Verdict::Declined(reason) => {
-                    let payment =
-                        Payment { state: State::Declined, decline_reason: reason.clone(), ..asked.clone() };
+                    let payment = Payment { state: State::Declined, decline_reason: reason.clone(), ..asked.clone() };
                     payment.announce(Kind::Declined(pb::PaymentDeclined { reason: reason.clone() }))
                 }
             },

@@ -9,7 +9,8 @@ use contracts::payment::v1::{
 use kit::{
     Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Time, Violations,
     ambient::carry,
-    name::{check_request_id, fingerprint, id_in, is_name},
+    check_target,
+    name::{check_request_id, fingerprint, is_name},
 };
 use tonic::{Request, Response, Status};
 
@@ -40,25 +41,24 @@ impl PaymentApi {
     /// The provider first: a crash in between leaves the caller without an answer, and it asks again.
     async fn void(&self, request: &VoidPaymentRequest) -> Result<Response<PaymentResource>, Status> {
         let mut violations = Violations::default();
-        let id = violations.take("payable", read_payable(&request.payable));
+        let id = violations.take("payable", read_payable(&request.payable)).unwrap_or_default();
+        violations.request_id(&request.request_id);
         violations.into_result()?;
-        let id = id.unwrap_or_default();
         let tombstone = tombstone(id.clone(), &request.payable, self.payments.now());
-        let key = RequestKey::new("VoidPayment", &request.request_id, request)?;
+        let key = RequestKey::new("VoidPayment", &request.request_id, request);
         self.provider.void(&id).await?;
         let rule = move |payment: Option<&Payment>| Payment::void(payment, &tombstone);
         self.payments.execute(id, key, rule).await?.into_response()
     }
 
     async fn refund(&self, request: &RefundPaymentRequest) -> Result<Response<PaymentResource>, Status> {
-        let id = read_id(&request.name)?;
-        let key = RequestKey::new("RefundPayment", &request.request_id, request)?;
+        check_target("payments", &request.name, &request.request_id)?;
+        let key = RequestKey::new("RefundPayment", &request.request_id, request);
         // The provider knows no payment that is not in our books, and its answer would say less.
-        self.payments.get(&id).await?.ok_or_else(|| Error::not_found(&request.name))?;
-        self.provider.refund(&id).await?;
-        let (name, now) = (request.name.clone(), self.payments.now());
-        let rule = move |payment: Option<&Payment>| payment.ok_or_else(|| Error::not_found(&name))?.refund(now);
-        self.payments.execute(id, key, rule).await?.into_response()
+        let payment = self.payments.get_named(&request.name).await?;
+        self.provider.refund(&payment.id).await?;
+        let now = self.payments.now();
+        self.payments.command(&request.name, key, move |payment| payment.refund(now)).await?.into_response()
     }
 }
 
@@ -79,15 +79,18 @@ impl PaymentService for PaymentApi {
         tokio::spawn(carry(async move { api.void(&request).await })).await.map_err(Error::internal)?
     }
 
-    async fn refund_payment(&self, request: Request<RefundPaymentRequest>) -> Result<Response<PaymentResource>, Status> {
+    async fn refund_payment(
+        &self,
+        request: Request<RefundPaymentRequest>,
+    ) -> Result<Response<PaymentResource>, Status> {
         let (api, request) = (self.clone(), request.into_inner());
         tokio::spawn(carry(async move { api.refund(&request).await })).await.map_err(Error::internal)?
     }
 
     async fn get_payment(&self, request: Request<GetPaymentRequest>) -> Result<Response<PaymentResource>, Status> {
         let name = request.into_inner().name;
-        let payment = self.payments.get(&read_id(&name)?).await?.ok_or_else(|| Error::not_found(&name))?;
-        Ok(Response::new(payment.resource()))
+        check_target("payments", &name, "")?;
+        Ok(Response::new(self.payments.get_named(&name).await?.resource()))
     }
 
     async fn list_payments(
@@ -103,15 +106,10 @@ impl PaymentService for PaymentApi {
     }
 }
 
-fn read_id(name: &str) -> Result<String, Error> {
-    let mut violations = Violations::default();
-    let id = violations.take("name", id_in("payments", name));
-    violations.into_result()?;
-    Ok(id.unwrap_or_default().to_owned())
-}
-
 fn read_payable(payable: &str) -> Result<String, String> {
-    payment_id(payable).filter(|_| is_name(payable)).ok_or_else(|| "must be a resource name, e.g. orders/{id}".to_owned())
+    payment_id(payable)
+        .filter(|_| is_name(payable))
+        .ok_or_else(|| "must be a resource name, e.g. orders/{id}".to_owned())
 }
 
 /// Reads and checks everything in a request, and writes the payment that it asks for.

@@ -45,6 +45,6 @@ fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let provider = Arc::new(provider::SimulatedProvider::new(charges, unit.clock().clone()));
     let api = grpc::PaymentApi { payments: payments.clone(), provider: provider.clone() };
     unit.serve(PaymentServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.hear("order", &payments.clone(), policy::on_order_event(payments, provider));
+    unit.hear("order", &payments.clone(), &policy::on_order_event(payments, provider));
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(crate) fn on_order_event(payments: Engine<Payment>, provider: Arc<dyn Paymen
 }
 
 fn id_of(payable: &str) -> Result<String, Error> {
-    payment_id(payable).ok_or_else(|| Error::precondition("UNREADABLE_EVENT", format!("{payable} cannot be paid for")))
+    payment_id(payable).ok_or_else(|| Error::unreadable_event(format!("{payable} cannot be paid for")))
 }
 
 fn with_payment(

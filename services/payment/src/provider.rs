@@ -97,7 +97,9 @@ impl Charge {
         match self.state {
             ChargeState::Held | ChargeState::Taken | ChargeState::GivenBack => Ok(Verdict::Approved),
             ChargeState::Declined => Ok(Verdict::Declined(self.decline_reason.clone())),
-            ChargeState::Released => Err(Error::precondition("PAYMENT_VOIDED", "the provider was told not to charge it")),
+            ChargeState::Released => {
+                Err(Error::precondition("PAYMENT_VOIDED", "the provider was told not to charge it"))
+            }
         }
     }
 }

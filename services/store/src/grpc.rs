@@ -4,10 +4,7 @@ use contracts::store::v1::{
     AcceptTicketRequest, FinishCookingRequest, GetTicketRequest, ListTicketsRequest, ListTicketsResponse,
     RejectTicketRequest, StartCookingRequest, Ticket as TicketResource, store_service_server::StoreService,
 };
-use kit::{
-    Aggregate, Decision, Engine, Error, FilterField, PageRequest, RequestKey, Time, Violations,
-    name::{check_request_id, id_in},
-};
+use kit::{Aggregate, Decision, Engine, Error, FilterField, PageRequest, RequestKey, Time, check_target};
 use tonic::{Request, Response, Status};
 
 use crate::domain::{State, Ticket};
@@ -23,8 +20,8 @@ pub(crate) struct StoreApi {
 impl StoreService for StoreApi {
     async fn get_ticket(&self, request: Request<GetTicketRequest>) -> Result<Response<TicketResource>, Status> {
         let name = request.into_inner().name;
-        let ticket = self.tickets.get(ticket_id(&name, "")?).await?.ok_or_else(|| Error::not_found(&name))?;
-        Ok(Response::new(ticket.resource()))
+        check_target("tickets", &name, "")?;
+        Ok(Response::new(self.tickets.get_named(&name).await?.resource()))
     }
 
     async fn list_tickets(
@@ -41,53 +38,39 @@ impl StoreService for StoreApi {
 
     async fn accept_ticket(&self, request: Request<AcceptTicketRequest>) -> Result<Response<TicketResource>, Status> {
         let request = request.into_inner();
-        let id = ticket_id(&request.name, &request.request_id)?;
-        let key = RequestKey::new("AcceptTicket", &request.request_id, &request)?;
-        self.decide(id, key, Ticket::accept).await
+        let key = RequestKey::new("AcceptTicket", &request.request_id, &request);
+        self.decide(&request.name, &request.request_id, key, Ticket::accept).await
     }
 
     async fn reject_ticket(&self, request: Request<RejectTicketRequest>) -> Result<Response<TicketResource>, Status> {
         let request = request.into_inner();
-        let id = ticket_id(&request.name, &request.request_id)?;
-        let key = RequestKey::new("RejectTicket", &request.request_id, &request)?;
-        self.decide(id, key, Ticket::reject).await
+        let key = RequestKey::new("RejectTicket", &request.request_id, &request);
+        self.decide(&request.name, &request.request_id, key, Ticket::reject).await
     }
 
     async fn start_cooking(&self, request: Request<StartCookingRequest>) -> Result<Response<TicketResource>, Status> {
         let request = request.into_inner();
-        let id = ticket_id(&request.name, &request.request_id)?;
-        let key = RequestKey::new("StartCooking", &request.request_id, &request)?;
-        self.decide(id, key, Ticket::start_cooking).await
+        let key = RequestKey::new("StartCooking", &request.request_id, &request);
+        self.decide(&request.name, &request.request_id, key, Ticket::start_cooking).await
     }
 
     async fn finish_cooking(&self, request: Request<FinishCookingRequest>) -> Result<Response<TicketResource>, Status> {
         let request = request.into_inner();
-        let id = ticket_id(&request.name, &request.request_id)?;
-        let key = RequestKey::new("FinishCooking", &request.request_id, &request)?;
-        self.decide(id, key, Ticket::finish_cooking).await
+        let key = RequestKey::new("FinishCooking", &request.request_id, &request);
+        self.decide(&request.name, &request.request_id, key, Ticket::finish_cooking).await
     }
 }
 
 impl StoreApi {
     async fn decide(
         &self,
-        id: &str,
+        name: &str,
+        request_id: &str,
         key: Option<RequestKey>,
         rule: fn(&Ticket, Time) -> Result<Decision<Ticket>, Error>,
     ) -> Result<Response<TicketResource>, Status> {
-        let (name, now) = (format!("tickets/{id}"), self.tickets.now());
-        let decide = move |ticket: Option<&Ticket>| rule(ticket.ok_or_else(|| Error::not_found(&name))?, now);
-        self.tickets.execute(id, key, decide).await?.into_response()
+        check_target("tickets", name, request_id)?;
+        let now = self.tickets.now();
+        self.tickets.command(name, key, move |ticket| rule(ticket, now)).await?.into_response()
     }
-}
-
-/// The ticket that a request names. A wrong `request_id` is told together with a wrong name.
-fn ticket_id<'a>(name: &'a str, request_id: &str) -> Result<&'a str, Error> {
-    let mut violations = Violations::default();
-    let id = violations.take("name", id_in("tickets", name));
-    if !request_id.is_empty() {
-        violations.take("request_id", check_request_id(request_id));
-    }
-    violations.into_result()?;
-    Ok(id.unwrap_or_default())
 }

@@ -35,6 +35,6 @@ fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let tickets = unit.engine()?;
     let api = grpc::StoreApi { tickets: tickets.clone() };
     unit.serve(StoreServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.hear("order", &tickets, policy::on_order_event(unit.clock()));
+    unit.hear("order", &tickets, &policy::on_order_event(unit.clock()));
     Ok(())
 }

@@ -4,7 +4,7 @@
 mod tests;
 
 use contracts::order::v1::{OrderEvent, OrderPlaced, order::Fulfillment, order_event::Kind};
-use kit::{Clock, Error, Policy, Reaction, Time, name::id_in, policy};
+use kit::{Clock, Error, Policy, Reaction, Time, event_id, policy};
 
 use crate::domain::{Item, State, Ticket};
 
@@ -16,7 +16,7 @@ pub(crate) fn on_order_event(clock: &Clock) -> Policy<Ticket> {
         match event.kind {
             Some(Kind::Placed(placed)) => open(placed, now),
             Some(Kind::Cancelled(cancelled)) => {
-                let id = order_id(&cancelled.order)?;
+                let id = event_id("orders", &cancelled.order)?;
                 Ok(Reaction::decide(id, move |ticket| Ticket::cancel(ticket, now)))
             }
             Some(Kind::Rejected(_) | Kind::Completed(_)) | None => Ok(Reaction::Ignore),
@@ -26,8 +26,8 @@ pub(crate) fn on_order_event(clock: &Clock) -> Policy<Ticket> {
 
 /// Opens a ticket for what a rider is to bring; what is fetched at the counter is another context's affair.
 fn open(placed: OrderPlaced, now: Time) -> Result<Reaction<Ticket>, Error> {
-    let id = order_id(&placed.order)?.to_owned();
-    let summary = placed.summary.ok_or_else(|| unreadable(format!("{} has no summary", placed.order)))?;
+    let id = event_id("orders", &placed.order)?.to_owned();
+    let summary = placed.summary.ok_or_else(|| Error::unreadable_event(format!("{} has no summary", placed.order)))?;
     if summary.fulfillment != Fulfillment::Delivery.as_str_name() {
         return Ok(Reaction::Ignore);
     }
@@ -41,12 +41,4 @@ fn open(placed: OrderPlaced, now: Time) -> Result<Reaction<Ticket>, Error> {
         update_time: now,
     };
     Ok(Reaction::decide(id, move |existing| Ticket::open(existing, &opened)))
-}
-
-fn order_id(name: &str) -> Result<&str, Error> {
-    id_in("orders", name).map_err(unreadable)
-}
-
-fn unreadable(reason: String) -> Error {
-    Error::precondition("UNREADABLE_EVENT", reason)
 }

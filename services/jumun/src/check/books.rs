@@ -62,14 +62,25 @@ impl Books {
         let has = |context: &str| places.databases.contains_key(context);
         let mut logs = BTreeMap::new();
         // Downstream first: an event heard meanwhile is then found in its source's log.
-        for (context, table) in
-            [("dashboard", "order_views"), ("delivery", "deliveries"), ("store", "tickets"), ("payment", "payments"), ("order", "orders")]
-        {
+        for (context, table) in [
+            ("dashboard", "order_views"),
+            ("delivery", "deliveries"),
+            ("store", "tickets"),
+            ("payment", "payments"),
+            ("order", "orders"),
+        ] {
             if has(context) {
-                logs.insert(context.to_owned(), read_log(&places.database(context, context)?, table, settled_before).await?);
+                logs.insert(
+                    context.to_owned(),
+                    read_log(&places.database(context, context)?, table, settled_before).await?,
+                );
             }
         }
-        let views = if has("dashboard") { read_views(&places.database("dashboard", "dashboard")?).await? } else { HashMap::new() };
+        let views = if has("dashboard") {
+            read_views(&places.database("dashboard", "dashboard")?).await?
+        } else {
+            HashMap::new()
+        };
         let (mut payments, mut charges, mut orders) = (HashMap::new(), HashMap::new(), HashMap::new());
         if has("order") {
             orders = read_orders(&places.database("order", "order")?).await?;
@@ -101,8 +112,10 @@ async fn read_log(database: &Database, table: &str, settled_before: Time) -> any
     let context = database.schema().to_owned();
     let count = |row: &mut Row| row.int();
     let stuck = format!("SELECT COUNT(*) FROM events WHERE published_at IS NULL AND time < {}", settled_before.0);
-    let heard = rows(database, "SELECT id, last_event FROM inbox".to_owned(), |row| Ok((row.text()?, row.int()?))).await?;
-    let last = rows(database, format!("SELECT id, last_event FROM {table}"), |row| Ok((row.text()?, row.int()?))).await?;
+    let heard =
+        rows(database, "SELECT id, last_event FROM inbox".to_owned(), |row| Ok((row.text()?, row.int()?))).await?;
+    let last =
+        rows(database, format!("SELECT id, last_event FROM {table}"), |row| Ok((row.text()?, row.int()?))).await?;
     Ok(Log {
         heard,
         last_events: last.into_iter().collect(),
@@ -129,7 +142,15 @@ async fn read_payments(database: &Database) -> anyhow::Result<HashMap<String, Pa
     let sql = "SELECT id, payable, currency, amount, state, update_time FROM payments";
     let payments = rows(database, sql.to_owned(), |row| {
         let id = row.text()?;
-        Ok((id, Payment { payable: row.text()?, amount: row.optional_money()?, state: row.text()?, update_time: row.time()? }))
+        Ok((
+            id,
+            Payment {
+                payable: row.text()?,
+                amount: row.optional_money()?,
+                state: row.text()?,
+                update_time: row.time()?,
+            },
+        ))
     });
     Ok(payments.await?.into_iter().collect())
 }

@@ -134,13 +134,16 @@ fn s5_the_books_of_payment_and_provider_agree(books: &Books) -> Finding {
             _ => "GIVEN_BACK",
         };
         match books.charges.get(id) {
-            None => finding.violation(format!("payments/{id} is {} and the provider knows nothing of it", payment.state)),
+            None => {
+                finding.violation(format!("payments/{id} is {} and the provider knows nothing of it", payment.state))
+            }
             Some(charge) if charge.update_time >= books.settled_before => {}
             Some(charge) if charge.state != expected => {
                 finding.violation(format!("payments/{id} is {}, the provider says {}", payment.state, charge.state));
             }
             Some(charge) if HELD.contains(&payment.state.as_str()) && charge.amount != payment.amount => {
-                finding.violation(format!("payments/{id} is {:?}, the provider says {:?}", payment.amount, charge.amount));
+                finding
+                    .violation(format!("payments/{id} is {:?}, the provider says {:?}", payment.amount, charge.amount));
             }
             Some(_) => {}
         }
@@ -149,7 +152,8 @@ fn s5_the_books_of_payment_and_provider_agree(books: &Books) -> Finding {
 }
 
 fn s7_events_are_gapless_and_applied_once(books: &Books) -> Finding {
-    let mut finding = Finding::new("S7", "an aggregate's events are numbered without gaps, and heard in order and once");
+    let mut finding =
+        Finding::new("S7", "an aggregate's events are numbered without gaps, and heard in order and once");
     let mut announced: BTreeMap<&str, HashMap<&str, i64>> = BTreeMap::new();
     for (context, log) in &books.logs {
         let numbers = announced.entry(context).or_default();
@@ -172,12 +176,16 @@ fn s7_events_are_gapless_and_applied_once(books: &Books) -> Finding {
     for (hearer, log) in &books.logs {
         for (inbox, heard) in &log.heard {
             finding.checked += 1;
-            let Some((source, aggregate)) = inbox.split_once("-on-").and_then(|(_, rest)| rest.split_once('/')) else { continue };
+            let Some((source, aggregate)) = inbox.split_once("-on-").and_then(|(_, rest)| rest.split_once('/')) else {
+                continue;
+            };
             let Some(numbers) = announced.get(source) else { continue };
             let last = numbers.get(aggregate).copied().unwrap_or_default();
             let due = settled.get(&(source, aggregate)).copied().unwrap_or_default();
             if *heard > last {
-                finding.violation(format!("{hearer} heard {heard} events of {source}/{aggregate}, which announced {last}"));
+                finding.violation(format!(
+                    "{hearer} heard {heard} events of {source}/{aggregate}, which announced {last}"
+                ));
             } else if *heard < due {
                 finding.violation(format!("{hearer} heard {heard} of the {due} events of {source}/{aggregate}"));
             }

@@ -42,7 +42,8 @@ pub(crate) struct Clients {
 macro_rules! calls {
     ($($client:ident.$method:ident($request:ty) -> $answer:ty;)*) => {
         $(pub(crate) async fn $method(&self, request: $request) -> Answer<$answer> {
-            answer(self.$client.clone().$method(request)).await
+            // Boxed, or the futures of whole scenes would grow with every call in them.
+            answer(Box::pin(self.$client.clone().$method(request))).await
         })*
     };
 }

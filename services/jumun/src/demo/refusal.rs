@@ -54,7 +54,10 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.title(), self.message)?;
+        f.write_str(&self.title())?;
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
         if let Some(retry_after) = self.retry_after {
             write!(f, "; try again in {} s", retry_after.as_secs_f64())?;
         }

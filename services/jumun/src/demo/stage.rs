@@ -1,4 +1,4 @@
-//! What the audience sees: scenes, and in them numbered steps, each with what came back, whether it holds, and its time.
+//! What the audience sees: scenes, and in them numbered steps: what is done, what came back, whether it holds.
 
 use std::{
     fmt::Display,
@@ -79,5 +79,9 @@ fn tell(text: &str) {
 }
 
 fn time(took: Duration) -> String {
-    if took < Duration::from_secs(1) { format!("{} ms", took.as_millis()) } else { format!("{:.1} s", took.as_secs_f64()) }
+    if took < Duration::from_secs(1) {
+        format!("{} ms", took.as_millis())
+    } else {
+        format!("{:.1} s", took.as_secs_f64())
+    }
 }

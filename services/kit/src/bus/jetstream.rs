@@ -157,7 +157,8 @@ impl JetStreamBus {
 
     pub(super) async fn unsettled(&self, context: &str, consumer: &str) -> Result<u64, BusError> {
         let stream = self.stream(context).await?;
-        let mut consumer: jetstream::consumer::PullConsumer = stream.get_consumer(consumer).await.map_err(BusError::new)?;
+        let mut consumer: jetstream::consumer::PullConsumer =
+            stream.get_consumer(consumer).await.map_err(BusError::new)?;
         let info = consumer.info().await.map_err(BusError::new)?;
         Ok(info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or_default())
     }

@@ -76,6 +76,8 @@ pub(super) struct Batch<A: Stored> {
     replies: HashMap<String, (String, Vec<u8>)>,
     new_requests: Vec<Vec<Value>>,
     dead_letters: Vec<Vec<Value>>,
+    /// Dead letters that jobs try again and that are still there.
+    parked: HashSet<i64>,
     redriven: Vec<i64>,
     messages: Vec<Message>,
 }
@@ -103,6 +105,7 @@ impl<A: Stored> Batch<A> {
             replies: load_replies(connection, jobs)?,
             new_requests: Vec::new(),
             dead_letters: Vec::new(),
+            parked: load_parked(connection, jobs)?,
             redriven: Vec::new(),
             messages: Vec::new(),
         })
@@ -145,7 +148,12 @@ impl<A: Stored> Batch<A> {
         let done = Ok(Done { state: None, replay: None });
         let gate = self.gates.get(&arrival.inbox_id()).copied().unwrap_or_default();
         let number = arrival.message.number;
-        if arrival.redriven.is_none() {
+        if let Some(dead_letter) = arrival.redriven {
+            // Two redrives at once: the other one was first.
+            if !self.parked.contains(&dead_letter) || self.redriven.contains(&dead_letter) {
+                return done;
+            }
+        } else {
             if number <= gate.last_event {
                 return done;
             }
@@ -163,8 +171,8 @@ impl<A: Stored> Batch<A> {
         }
         let causation = Some(arrival.message.id());
         let applied = match &arrival.poison {
-            Some(reason) => Err(Error::precondition("UNREADABLE_EVENT", reason.clone())),
-            None => self.apply(job, causation),
+            Some(error) => Err(error.clone()),
+            None => self.apply(job, causation.as_deref()),
         };
         match (applied, arrival.redriven) {
             (Err(error), _) if error.is_transient() => return Err(error),
@@ -186,7 +194,7 @@ impl<A: Stored> Batch<A> {
     }
 
     /// Runs the job's rule; returns the state after it.
-    fn apply(&mut self, job: &mut Job<A>, causation: Option<String>) -> Result<Option<A>, Error> {
+    fn apply(&mut self, job: &mut Job<A>, causation: Option<&str>) -> Result<Option<A>, Error> {
         let Some(id) = &job.target else { return Ok(None) };
         if !self.slots.contains_key(id) {
             self.slots.insert(id.clone(), Slot::default());
@@ -207,7 +215,7 @@ impl<A: Stored> Batch<A> {
                         payload: event.encode_to_vec(),
                         time: self.now,
                         traceparent: job.traceparent.clone(),
-                        causation: causation.clone(),
+                        causation: causation.map(str::to_owned),
                     });
                 }
                 slot.state = Some(state);
@@ -332,7 +340,10 @@ pub(super) fn mark_published(
     Ok(())
 }
 
-fn load_slots<A: Stored>(connection: &mut Connection, jobs: &[Job<A>]) -> Result<HashMap<String, Slot<A>>, StorageError> {
+fn load_slots<A: Stored>(
+    connection: &mut Connection,
+    jobs: &[Job<A>],
+) -> Result<HashMap<String, Slot<A>>, StorageError> {
     let ids = distinct(jobs.iter().filter_map(|job| job.target.as_deref()));
     let mut slots = HashMap::with_capacity(ids.len());
     if !ids.is_empty() {
@@ -354,6 +365,16 @@ fn load_gates<A: Stored>(connection: &mut Connection, jobs: &[Job<A>]) -> Result
         }
     }
     Ok(gates)
+}
+
+fn load_parked<A: Stored>(connection: &mut Connection, jobs: &[Job<A>]) -> Result<HashSet<i64>, StorageError> {
+    let mut parked = HashSet::new();
+    for dead_letter in jobs.iter().filter_map(|job| job.arrival.as_ref()?.redriven) {
+        for mut row in connection.query("SELECT seq FROM dead_letters WHERE seq = ?", &[dead_letter.into()])? {
+            parked.insert(row.int()?);
+        }
+    }
+    Ok(parked)
 }
 
 fn load_replies<A: Stored>(

@@ -1,6 +1,7 @@
 //! A connection to either database, and statements whose text and binds are known only when they run.
 
 use diesel::{
+    RunQueryDsl,
     backend::Backend,
     connection::SimpleConnection,
     deserialize::{self, FromSql, QueryableByName},
@@ -11,7 +12,6 @@ use diesel::{
     serialize::ToSql,
     sql_types::{Array, BigInt, Binary, HasSqlType, Nullable, Text, Untyped},
     sqlite::{Sqlite, SqliteConnection, SqliteType},
-    RunQueryDsl,
 };
 
 use super::StorageError;
@@ -158,10 +158,11 @@ impl Connection {
 
     /// Runs several statements without binds.
     pub fn batch(&mut self, sql: &str) -> Result<(), StorageError> {
-        Ok(match self {
+        match self {
             Self::Sqlite(connection) => connection.batch_execute(sql)?,
             Self::Postgres(connection) => connection.batch_execute(sql)?,
-        })
+        }
+        Ok(())
     }
 
     /// Runs `work` in a transaction that writes: committed when it succeeds, rolled back when it fails.

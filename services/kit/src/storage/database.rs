@@ -22,11 +22,12 @@ const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/po
 const MAX_READERS: usize = 4;
 /// How long a PostgreSQL server may take to answer a connection attempt, and a statement.
 const POSTGRES_CONNECT_TIMEOUT_S: u64 = 3;
-const POSTGRES_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '5s'; SET client_min_messages = 'warning';";
+const POSTGRES_SETTINGS: &str =
+    "SET statement_timeout = '30s'; SET lock_timeout = '5s'; SET client_min_messages = 'warning';";
 /// busy_timeout comes first: changing the journal mode can already meet a lock.
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
 /// What every migration waits behind, so that replicas that start together migrate one after another.
-const MIGRATION_LOCK: i64 = 0x6a75_6d75_6e;
+const MIGRATION_LOCK: i64 = 0x006a_756d_756e;
 /// How long a caller waits before it tries a database again that does not answer.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
