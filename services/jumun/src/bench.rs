@@ -80,7 +80,8 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     json: bool,
     /// End a measurement early after so many requests
-    #[arg(long, default_value_t = 5_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_REQUESTS))]
+    #[arg(long, default_value_t = 5_000_000, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=MAX_REQUESTS))]
     max_requests: u64,
 }
 

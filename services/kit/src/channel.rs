@@ -89,15 +89,22 @@ impl Service<Request<Body>> for Channel {
 impl Transport {
     async fn send(self, request: Request<Body>) -> Result<Response<Body>, Status> {
         match self {
-            Self::Remote(channel) => {
-                channel.oneshot(request).await.map_err(|error| Status::from_error(Box::new(error)))
-            }
+            Self::Remote(channel) => channel.oneshot(request).await.map_err(failed),
             Self::Local(edge) => match edge.get() {
                 Some(edge) => edge.clone().oneshot(request).await.map_err(|never| match never {}),
                 None => Err(Status::unavailable("the process is starting")),
             },
         }
     }
+}
+
+/// What a failed transport means. tonic reads the deadline that is announced, too, and may notice its end before us.
+fn failed(error: tonic::transport::Error) -> Status {
+    let mut causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+    if causes.any(|cause| cause.is::<tonic::TimeoutExpired>()) {
+        return Error::deadline_exceeded("another context did not answer in time").into();
+    }
+    Status::from_error(Box::new(error))
 }
 
 /// Tells the callee how long there is, and which trace this belongs to.

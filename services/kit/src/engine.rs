@@ -39,13 +39,18 @@ pub struct RequestKey {
     pub(crate) id: String,
     /// Tells a repetition from another request under the same id.
     pub(crate) fingerprint: String,
+    /// What is remembered is the id of what the request created, not the answer.
+    pub(crate) creates: bool,
 }
 
 impl RequestKey {
     /// The key of a request whose `request_id` was checked; None when the caller gave none.
     pub fn new(method: &str, request_id: &str, request: &impl prost::Message) -> Option<Self> {
-        (!request_id.is_empty())
-            .then(|| Self { id: format!("{method}/{request_id}"), fingerprint: crate::name::fingerprint(request) })
+        (!request_id.is_empty()).then(|| Self {
+            id: format!("{method}/{request_id}"),
+            fingerprint: crate::name::fingerprint(request),
+            creates: false,
+        })
     }
 }
 
@@ -104,6 +109,8 @@ pub(crate) struct Shared<A: Stored> {
     pub(crate) queue: Queue<A>,
     changes: broadcast::Sender<Arc<A>>,
     outbox: Outgoing,
+    /// Where the callers wait.
+    runtime: tokio::runtime::Handle,
 }
 
 /// What was just committed, on its way to the relay.
@@ -129,6 +136,7 @@ impl<A: Stored> Engine<A> {
             database,
             clock,
             outbox,
+            runtime: tokio::runtime::Handle::try_current()?,
         });
         let writer = shared.clone();
         thread::Builder::new()
@@ -153,6 +161,17 @@ impl<A: Stored> Engine<A> {
             answer: None,
         })
         .await
+    }
+
+    /// Writes a new aggregate down; a repetition of the request gets the one that the first created, as it is now.
+    pub async fn create(&self, request: RequestKey, state: A) -> Result<A, Error> {
+        let id = state.id().to_owned();
+        let create = move |existing: Option<&A>| match existing {
+            None => Decision::save(state.clone()),
+            Some(_) => Ok(Decision::Leave),
+        };
+        let done = self.execute(id, Some(RequestKey { creates: true, ..request }), create).await?;
+        done.state.ok_or_else(|| Error::internal("what was created is not there"))
     }
 
     /// Decides upon an aggregate that must exist: `name` is what the caller calls it.
@@ -316,11 +335,11 @@ impl<A: Stored> Watch<A> {
 }
 
 impl<A: Stored> Shared<A> {
-    fn announce(&self, changed: Vec<A>, messages: Vec<Message>) {
+    fn announce(&self, written: &[(String, (A, Standing))], messages: Vec<Message>) {
         if self.changes.receiver_count() > 0 {
-            for state in changed {
+            for (_, (state, _)) in written {
                 // Nobody listening any more is no failure.
-                let _ = self.changes.send(Arc::new(state));
+                let _ = self.changes.send(Arc::new(state.clone()));
             }
         }
         if !messages.is_empty() && self.outbox.fresh.try_send(messages).is_err() {

@@ -203,6 +203,7 @@ impl Unit<'_> {
     }
 
     /// Hears what another context announces.
+    #[expect(clippy::async_yields_async, reason = "a consumer subscribes first, and runs later")]
     pub fn hear<A: Stored>(&mut self, source: &'static str, engine: &Engine<A>, policy: &Policy<A>) {
         let consumer = || Consumer {
             bus: self.wiring.bus.clone(),
@@ -399,6 +400,8 @@ fn add_reflection(routes: &mut RoutesBuilder, services: &[&'static str]) -> anyh
         let mut builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(contracts::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // What errors carry: callers that read by reflection would see bytes.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("grpc.health.v1.Health");
         for service in services {
             builder = builder.with_service_name(*service);

@@ -23,6 +23,8 @@ mod server;
 pub mod storage;
 pub mod telemetry;
 mod time;
+#[cfg(feature = "world")]
+pub mod world;
 
 pub use aggregate::{Aggregate, Decision, StateName, Stored, json_column};
 pub use channel::{Channel, MAX_OUTGOING_CALL};

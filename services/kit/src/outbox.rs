@@ -28,8 +28,8 @@ const SCAN_BATCH: usize = 1024;
 /// How often the table is read when nothing calls for it, and how often the bus is looked at.
 const SCAN_INTERVAL: Duration = Duration::from_millis(500);
 const IDENTITY_INTERVAL: Duration = Duration::from_secs(2);
-/// Rows that are made unpublished in one transaction when a bus is fed again.
-const REFEED_BATCH: i64 = 20_000;
+/// Rows, about, that are made unpublished in one transaction when a bus is fed again.
+const REFEED_BATCH: usize = 20_000;
 /// Batches that may wait for the relay before it has to read the table.
 const MAX_FRESH: usize = 64;
 
@@ -192,34 +192,46 @@ impl<A: Stored> Feed<A> {
         }
     }
 
+    /// Makes every event unpublished again, one range of aggregates after another.
     async fn refeed(&self) -> Result<(), Error> {
-        let last = self.engine.database().read(|connection| {
-            connection.query("SELECT COALESCE(MAX(seq), 0) FROM events", &[])?.pop().map_or(Ok(0), |mut row| row.int())
-        });
-        let last = last.await?;
-        let mut from = 0;
-        while from < last {
-            self.maintain(
-                "UPDATE events SET published_at = NULL WHERE seq > ? AND seq <= ?",
-                vec![from.into(), (from + REFEED_BATCH).into()],
-            )
-            .await?;
-            from += REFEED_BATCH;
+        let mut after = Some(String::new());
+        while let Some(from) = after {
+            after = self.range_end(from.clone()).await?;
+            let upto = after.clone().map_or_else(|| "1 = 1".to_owned(), |_| "aggregate <= ?".to_owned());
+            let binds = std::iter::once(from).chain(after.clone()).map(Value::from).collect();
+            let sql = format!("UPDATE events SET published_at = NULL WHERE aggregate > ? AND {upto}");
+            self.maintain(sql, binds).await?;
         }
         Ok(())
+    }
+
+    /// The aggregate that ends the range of events after `from`; None when all of them are in it.
+    async fn range_end(&self, from: String) -> Result<Option<String>, Error> {
+        let sql = format!(
+            "SELECT aggregate FROM events WHERE aggregate > ? ORDER BY aggregate LIMIT 1 OFFSET {REFEED_BATCH}"
+        );
+        let read = self.engine.database().read(move |connection| {
+            connection.query(&sql, &[from.as_str().into()])?.pop().map(|mut row| row.text()).transpose()
+        });
+        read.await
     }
 
     async fn remember(&self, identity: String) -> Result<(), Error> {
         self.maintain(
             "INSERT INTO bus_identity (id, identity) VALUES ('bus', ?) \
-             ON CONFLICT (id) DO UPDATE SET identity = excluded.identity",
+             ON CONFLICT (id) DO UPDATE SET identity = excluded.identity"
+                .to_owned(),
             vec![identity.into()],
         )
         .await
     }
 
-    async fn maintain(&self, sql: &'static str, binds: Vec<Value>) -> Result<(), Error> {
-        self.engine.shared().queue.maintain(Box::new(move |connection| connection.execute(sql, &binds).map(drop))).await
+    async fn maintain(&self, sql: String, binds: Vec<Value>) -> Result<(), Error> {
+        self.engine
+            .shared()
+            .queue
+            .maintain(Box::new(move |connection| connection.execute(&sql, &binds).map(drop)))
+            .await
     }
 }
 
@@ -246,7 +258,8 @@ async fn unpublished(database: &Database) -> Result<Vec<Message>, Error> {
     let schema = database.schema().to_owned();
     database
         .read(move |connection| {
-            let sql = format!("{SELECT_EVENTS} WHERE published_at IS NULL ORDER BY seq LIMIT {SCAN_BATCH}");
+            let sql =
+                format!("{SELECT_EVENTS} WHERE published_at IS NULL ORDER BY aggregate, number LIMIT {SCAN_BATCH}");
             connection.query(&sql, &[])?.into_iter().map(|mut row| read_event(&schema, &mut row)).collect()
         })
         .await

@@ -1,7 +1,9 @@
 //! Lists: pages by keyset (AIP-158), newest first, and filters of a small grammar (AIP-160).
 //!
+//! Ids are UUIDs of version 7, or follow from one, so the order of ids is the order of creation and needs no index.
+//!
 //! A filter is `field = value` joined by `AND`; a value is a bare word or in double quotes. Which fields there are is
-//! the table's affair; a name has an index that begins with it and ends with `create_time, id`.
+//! the table's affair; a name has an index of it and `id`.
 
 use crate::{Engine, Error, Stored, aggregate::StateName, engine::select, error::Violations, name, storage::Value};
 
@@ -53,7 +55,7 @@ impl FilterField {
 }
 
 impl<A: Stored> Engine<A> {
-    /// One page, newest first, and the token of the next; empty when there is none. The table has a column `create_time`.
+    /// One page, newest first, and the token of the next; empty when there is none.
     pub async fn list(&self, request: PageRequest<'_>, fields: &[FilterField]) -> Result<(Vec<A>, String), Error> {
         let mut violations = Violations::default();
         let size = violations.take("page_size", page_size(request.page_size));
@@ -64,32 +66,23 @@ impl<A: Stored> Engine<A> {
 
         let mut conditions: Vec<String> = filter.iter().map(|(column, _)| format!("{column} = ?")).collect();
         let mut binds: Vec<Value> = filter.into_iter().map(|(_, value)| value.into()).collect();
-        if let Some((time, id)) = after {
-            conditions.push("(create_time, id) < (?, ?)".to_owned());
-            binds.extend([time.into(), id.into()]);
+        if let Some(id) = after {
+            conditions.push("id < ?".to_owned());
+            binds.push(id.into());
         }
         let condition =
             if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
         // One more than the page tells whether there is another.
-        let sql = format!("{} {condition} ORDER BY create_time DESC, id DESC LIMIT {}", select::<A>(), size + 1);
+        let sql = format!("{} {condition} ORDER BY id DESC LIMIT {}", select::<A>(), size + 1);
         let mut found = self.select(move |connection| connection.query(&sql, &binds)).await?;
         let mut next = String::new();
         if found.len() > size {
             found.truncate(size);
             if let Some(last) = found.last() {
-                next = write_token(created(last), last.id(), request.filter);
+                next = write_token(last.id(), request.filter);
             }
         }
         Ok((found, next))
-    }
-}
-
-/// The `create_time` column of a row.
-fn created<A: Stored>(state: &A) -> i64 {
-    let column = A::TABLE.columns.iter().position(|column| column.name == "create_time");
-    match column.and_then(|index| state.to_row().into_iter().nth(index)) {
-        Some(Value::Int(micros)) => micros,
-        _ => 0,
     }
 }
 
@@ -127,24 +120,22 @@ fn parse_comparison(comparison: &str, fields: &[FilterField]) -> Result<(&'stati
     Ok((field.name, value.to_owned()))
 }
 
-fn write_token(time: i64, id: &str, filter: &str) -> String {
-    let place = format!("{time:x}.{id}");
-    format!("{}.{place}", token_check(&place, filter))
+fn write_token(id: &str, filter: &str) -> String {
+    format!("{}.{id}", token_check(id, filter))
 }
 
-fn read_token(token: &str, filter: &str) -> Result<Option<(i64, String)>, String> {
+fn read_token(token: &str, filter: &str) -> Result<Option<String>, String> {
     if token.is_empty() {
         return Ok(None);
     }
-    let invalid = || "is not the next_page_token of a list with this filter".to_owned();
-    let (check, place) = token.split_once('.').ok_or_else(invalid)?;
-    let (time, id) = place.split_once('.').ok_or_else(invalid)?;
-    let time = i64::from_str_radix(time, 16).map_err(|_| invalid())?;
-    if check == token_check(place, filter) { Ok(Some((time, id.to_owned()))) } else { Err(invalid()) }
+    match token.split_once('.') {
+        Some((check, id)) if check == token_check(id, filter) => Ok(Some(id.to_owned())),
+        _ => Err("is not the next_page_token of a list with this filter".to_owned()),
+    }
 }
 
-fn token_check(place: &str, filter: &str) -> String {
-    name::derived_id(&["page", place, filter]).split('-').take(2).collect()
+fn token_check(id: &str, filter: &str) -> String {
+    name::derived_id(&["page", id, filter]).split('-').take(2).collect()
 }
 
 #[cfg(test)]
@@ -169,8 +160,8 @@ mod tests {
 
     #[test]
     fn a_token_serves_only_the_list_it_came_from() {
-        let token = write_token(17, "abc", "state = OPEN");
-        assert_eq!(read_token(&token, "state = OPEN"), Ok(Some((17, "abc".to_owned()))));
+        let token = write_token("abc", "state = OPEN");
+        assert_eq!(read_token(&token, "state = OPEN"), Ok(Some("abc".to_owned())));
         assert!(read_token(&token, "").is_err());
         assert!(read_token(&token.replace("abc", "abd"), "state = OPEN").is_err());
         assert!(read_token("x", "").is_err());

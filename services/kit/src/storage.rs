@@ -9,7 +9,7 @@ mod table;
 pub use connection::{Connection, Row, Value};
 pub use database::{Database, DatabaseUrl, without_password};
 pub use table::{Column, Kind, Table};
-pub(crate) use table::{insert_rows, update_rows};
+pub(crate) use table::{in_chunks, insert_rows, save_rows};
 
 /// What can go wrong between us and a database.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,10 @@ impl From<diesel::result::Error> for StorageError {
             Error::DatabaseError(DatabaseErrorKind::Unknown, info) if is_lost(info.message()) => {
                 Self::Lost(info.message().to_owned())
             }
-            Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Self::Stale("transaction"),
+            // Another replica was first: run again, the job finds what it wrote.
+            Error::DatabaseError(DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::UniqueViolation, _) => {
+                Self::Stale("row")
+            }
             error => Self::Refused(error),
         }
     }

@@ -69,8 +69,6 @@ pub struct Order {
     pub total: Money,
     pub fulfillment: String,
     pub payment_method: String,
-    /// Tells a repeated request from another one.
-    pub fingerprint: String,
     pub state: State,
     pub state_reason: String,
     pub payment: String,
@@ -84,15 +82,6 @@ impl Order {
     /// `orders/{id}`.
     pub fn name(&self) -> String {
         format!("orders/{}", self.id)
-    }
-
-    /// Writes a requested order down, before payment is asked. A repetition of the request finds it there.
-    pub(crate) fn request(existing: Option<&Order>, requested: &Order) -> Result<Decision<Order>, Error> {
-        match existing {
-            None => Decision::save(requested.clone()),
-            Some(order) if order.fingerprint == requested.fingerprint => Ok(Decision::Leave),
-            Some(_) => Err(Error::request_id_reused()),
-        }
     }
 
     /// Payment holds the money: the order stands. Refused when the order was given up meanwhile: its payment is void.

@@ -9,7 +9,7 @@ use kit::{
     Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Violations,
     ambient::carry,
     check_target,
-    name::{check_request_id, derived_id, fingerprint},
+    name::{check_request_id, new_id},
 };
 use tonic::{Request, Response, Status};
 
@@ -26,8 +26,7 @@ const MAX_QUANTITY: i32 = 1000;
 const MAX_ITEM_LENGTH: usize = 128;
 const MAX_TOKEN_LENGTH: usize = 64;
 
-const FILTER: &[FilterField] =
-    &[FilterField::name("customer"), FilterField::name("store"), FilterField::state::<State>()];
+const FILTER: &[FilterField] = &[FilterField::name("customer"), FilterField::state::<State>()];
 
 /// Serves `jumun.order.v1.OrderService`.
 pub(crate) struct OrderApi {
@@ -38,10 +37,13 @@ pub(crate) struct OrderApi {
 #[tonic::async_trait]
 impl OrderService for OrderApi {
     async fn create_order(&self, request: Request<CreateOrderRequest>) -> Result<Response<OrderResource>, Status> {
-        let requested = requested_order(request.get_ref(), self.orders.now())?;
+        let request = request.into_inner();
+        let requested = requested_order(&request, self.orders.now())?;
+        let key = RequestKey::new("CreateOrder", &request.request_id, &request)
+            .ok_or_else(|| Error::internal("a missing request_id was not refused"))?;
         let placing = self.placing.clone();
         // A caller that goes away does not stop an order half way.
-        let placed = tokio::spawn(carry(async move { placing.place(requested).await }));
+        let placed = tokio::spawn(carry(async move { placing.place(key, requested).await }));
         let order = placed.await.map_err(Error::internal)??;
         Ok(Response::new(answer(&order)?.resource()))
     }
@@ -129,14 +131,13 @@ fn requested_order(request: &CreateOrderRequest, now: kit::Time) -> Result<Order
     violations.into_result()?;
     let (items, total) = items.ok_or_else(|| Error::internal("wrong items were not refused"))?;
     Ok(Order {
-        id: derived_id(&["CreateOrder", &request.request_id]),
+        id: new_id(),
         customer: order.customer.clone(),
         store: order.store.clone(),
         items,
         total,
         fulfillment: fulfillment.unwrap_or(Fulfillment::Delivery).as_str_name().to_owned(),
         payment_method: order.payment_method.clone(),
-        fingerprint: fingerprint(order),
         state: State::Pending,
         state_reason: String::new(),
         payment: String::new(),
@@ -170,6 +171,9 @@ fn read_items(order: &OrderResource, violations: &mut Violations) -> Option<(Vec
         let price = line.unit_price.as_ref().ok_or_else(|| "is required".to_owned()).and_then(Money::from_wire);
         let Some(price) = violations.take(field("unit_price"), price) else { continue };
         violations.require(price.minor() >= 0, &field("unit_price"), "must not be negative");
+        if !named || !counted || price.minor() < 0 {
+            continue;
+        }
         let sum = price.checked_mul(line.quantity.into());
         total = match (total, sum) {
             (None, sum) => sum,
@@ -178,7 +182,7 @@ fn read_items(order: &OrderResource, violations: &mut Violations) -> Option<(Vec
                     field("unit_price.currency_code"),
                     format!("must be {}, as the first line's", total.currency()),
                 );
-                Some(total)
+                continue;
             }
             (Some(total), Some(sum)) => total.checked_add(sum),
             (Some(_), None) => None,
@@ -189,7 +193,8 @@ fn read_items(order: &OrderResource, violations: &mut Violations) -> Option<(Vec
         }
         items.push(Item { item: line.item.clone(), quantity: line.quantity, unit_price: price.minor() });
     }
-    let total = total?;
+    // Where a line is wrong, nothing can be said about their sum.
+    let total = total.filter(|_| items.len() == order.items.len())?;
     violations.require(total.minor() > 0, "order.items", "must cost something");
     if let Some(claimed) = &order.total {
         let claimed = violations.take("order.total", Money::from_wire(claimed));

@@ -12,7 +12,7 @@ use contracts::payment::v1::{
     payment_service_client::PaymentServiceClient,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use kit::{Channel, Decision, Engine, Error, MAX_OUTGOING_CALL, reason_of};
+use kit::{Channel, Decision, Engine, Error, MAX_OUTGOING_CALL, RequestKey, reason_of};
 use tonic::{Code, Status};
 
 use crate::domain::{Order, State, reason};
@@ -45,10 +45,8 @@ enum Word {
 
 impl Placing {
     /// Writes the order down, asks payment, and answers with what the order then is. Repeated, it goes on where it stopped.
-    pub(crate) async fn place(&self, requested: Order) -> Result<Order, Error> {
-        let id = requested.id.clone();
-        let done = self.orders.execute(id, None, move |existing| Order::request(existing, &requested)).await?;
-        let order = existing(done.state)?;
+    pub(crate) async fn place(&self, request: RequestKey, requested: Order) -> Result<Order, Error> {
+        let order = self.orders.create(request, requested).await?;
         if order.state != State::Pending {
             return Ok(order);
         }

@@ -15,7 +15,6 @@ CREATE TABLE order_views (
     create_time BIGINT NOT NULL,
     update_time BIGINT NOT NULL
 );
-CREATE INDEX order_views_by_time ON order_views (create_time, id);
-CREATE INDEX order_views_by_customer ON order_views (customer, create_time, id);
-CREATE INDEX order_views_by_store ON order_views (store, create_time, id);
-CREATE INDEX order_views_by_state ON order_views (state, create_time, id);
+CREATE INDEX order_views_by_customer ON order_views (customer, id);
+CREATE INDEX order_views_by_store ON order_views (store, id);
+CREATE INDEX order_views_by_state ON order_views (state, id);

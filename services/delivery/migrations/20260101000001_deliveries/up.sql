@@ -10,7 +10,6 @@ CREATE TABLE deliveries (
     create_time BIGINT NOT NULL,
     update_time BIGINT NOT NULL
 );
-CREATE INDEX deliveries_by_time ON deliveries (create_time, id);
-CREATE INDEX deliveries_by_rider ON deliveries (rider, create_time, id);
-CREATE INDEX deliveries_by_store ON deliveries (store, create_time, id);
-CREATE INDEX deliveries_by_state ON deliveries (state, create_time, id);
+CREATE INDEX deliveries_by_rider ON deliveries (rider, id);
+CREATE INDEX deliveries_by_store ON deliveries (store, id);
+CREATE INDEX deliveries_by_state ON deliveries (state, id);

@@ -119,7 +119,10 @@ async fn read_log(database: &Database, table: &str, settled_before: Time) -> any
     Ok(Log {
         heard,
         last_events: last.into_iter().collect(),
-        events: rows(database, format!("{SELECT_EVENTS} ORDER BY seq"), move |row| read_event(&context, row)).await?,
+        events: rows(database, format!("{SELECT_EVENTS} ORDER BY aggregate, number"), move |row| {
+            read_event(&context, row)
+        })
+        .await?,
         stuck: rows(database, stuck, count).await?.first().copied().unwrap_or_default(),
         dead_letters: rows(database, "SELECT COUNT(*) FROM dead_letters".to_owned(), count)
             .await?

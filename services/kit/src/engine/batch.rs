@@ -7,7 +7,7 @@ use prost::Message as _;
 use super::{Arrival, Done, Job, RequestKey, Standing, read_stored, select};
 use crate::{
     Decision, Error, Message, Stored, Time,
-    storage::{Column, Connection, StorageError, Value, insert_rows, update_rows},
+    storage::{Column, Connection, StorageError, Value, in_chunks, insert_rows, save_rows},
 };
 
 const EVENT_COLUMNS: &[Column] = &[
@@ -43,9 +43,35 @@ pub(super) fn columns<A: Stored>() -> Vec<&'static Column> {
     KEPT.iter().chain(A::TABLE.columns).collect()
 }
 
+/// Aggregates that were written lately, as they were committed. A decision that saves may start from one, because the
+/// save finds out when somebody else wrote meanwhile; no other decision may.
+pub(super) struct Recent<A>(HashMap<String, (A, Standing)>);
+
+/// Aggregates remembered at most; beyond, all are forgotten.
+const MAX_RECENT: usize = 8192;
+
+impl<A> Recent<A> {
+    pub(super) fn new() -> Self {
+        Self(HashMap::new())
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn remember(&mut self, written: impl ExactSizeIterator<Item = (String, (A, Standing))>) {
+        if self.0.len() + written.len() > MAX_RECENT {
+            self.forget();
+        }
+        self.0.extend(written);
+    }
+}
+
 /// One aggregate while the batch works on it.
 struct Slot<A> {
     state: Option<A>,
+    /// Taken from what was written lately, not from the table.
+    recent: bool,
     /// As it is stored; version 0: it is not.
     stored: Standing,
     now: Standing,
@@ -53,7 +79,7 @@ struct Slot<A> {
 
 impl<A> Default for Slot<A> {
     fn default() -> Self {
-        Self { state: None, stored: Standing::default(), now: Standing::default() }
+        Self { state: None, recent: false, stored: Standing::default(), now: Standing::default() }
     }
 }
 
@@ -80,12 +106,14 @@ pub(super) struct Batch<A: Stored> {
     parked: HashSet<i64>,
     redriven: Vec<i64>,
     messages: Vec<Message>,
+    /// Something was decided without a save from a state that may not be the present one.
+    doubtful: bool,
 }
 
 /// What is told once the transaction is committed.
 pub(super) struct Outcome<A: Stored> {
     pub(super) answers: Vec<Result<Done<A>, Error>>,
-    pub(super) changed: Vec<A>,
+    pub(super) written: Vec<(String, (A, Standing))>,
     pub(super) messages: Vec<Message>,
 }
 
@@ -95,14 +123,20 @@ impl<A: Stored> Batch<A> {
         connection: &mut Connection,
         schema: &str,
         now: Time,
-        jobs: &[Job<A>],
+        jobs: &mut [Job<A>],
+        recent: &Recent<A>,
     ) -> Result<Self, StorageError> {
+        let replies = load_replies(connection, jobs)?;
+        for job in jobs.iter_mut() {
+            job.find_created(&replies);
+        }
         Ok(Self {
+            doubtful: false,
             schema: schema.to_owned(),
             now,
-            slots: load_slots(connection, jobs)?,
+            slots: load_slots(connection, jobs, &replies, recent)?,
             gates: load_gates(connection, jobs)?,
-            replies: load_replies(connection, jobs)?,
+            replies,
             new_requests: Vec::new(),
             dead_letters: Vec::new(),
             parked: load_parked(connection, jobs)?,
@@ -126,11 +160,16 @@ impl<A: Stored> Batch<A> {
             if *fingerprint != key.fingerprint {
                 return Err(Error::request_id_reused());
             }
-            return Ok(Done { state: None, replay: Some(reply.clone()) });
+            if !key.creates {
+                return Ok(Done { state: None, replay: Some(reply.clone()) });
+            }
+            job.find_created(&self.replies);
+            return Ok(Done { state: self.apply(job, None)?, replay: None });
         }
         let state = self.apply(job, None)?;
         if let (Some(key), Some(state)) = (&job.request, &state) {
-            self.remember(key, state.resource().encode_to_vec());
+            let reply = if key.creates { state.id().as_bytes().to_vec() } else { state.resource().encode_to_vec() };
+            self.remember(key, reply);
         }
         Ok(Done { state, replay: None })
     }
@@ -200,7 +239,11 @@ impl<A: Stored> Batch<A> {
             self.slots.insert(id.clone(), Slot::default());
         }
         let Some(slot) = self.slots.get_mut(id) else { return Err(Error::internal("no slot")) };
-        match (job.decide)(slot.state.as_ref())? {
+        let decision = (job.decide)(slot.state.as_ref());
+        let saves = matches!(decision, Ok(Decision::Save(..)));
+        // What this batch wrote itself is as good as the save it comes with.
+        self.doubtful |= slot.recent && !saves && slot.now.version == slot.stored.version;
+        match decision? {
             Decision::Leave => {}
             Decision::Save(state, events) => {
                 debug_assert_eq!(state.id(), id, "a decision keeps the aggregate's id");
@@ -263,7 +306,10 @@ impl<A: Stored> Batch<A> {
         connection: &mut Connection,
         answers: Vec<Result<Done<A>, Error>>,
     ) -> Result<Outcome<A>, StorageError> {
-        let changed = self.save_aggregates(connection)?;
+        if self.doubtful {
+            return Err(StorageError::Stale("memory"));
+        }
+        let written = self.save_aggregates(connection)?;
         let events = self.messages.iter().map(event_row).collect();
         insert_rows(connection, "events", &refs(EVENT_COLUMNS), events, "")?;
         let gates = self.gates.iter().filter(|(_, gate)| gate.touched);
@@ -280,28 +326,29 @@ impl<A: Stored> Batch<A> {
         for dead_letter in self.redriven {
             connection.execute("DELETE FROM dead_letters WHERE seq = ?", &[dead_letter.into()])?;
         }
-        Ok(Outcome { answers, changed, messages: self.messages })
+        Ok(Outcome { answers, written, messages: self.messages })
     }
 
-    fn save_aggregates(&mut self, connection: &mut Connection) -> Result<Vec<A>, StorageError> {
-        let columns = columns::<A>();
-        let (mut created, mut updated, mut versions, mut changed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (id, slot) in self.slots.drain().filter(|(_, slot)| slot.now.version > slot.stored.version) {
-            let Some(state) = slot.state else { continue };
-            let mut row = vec![id.into(), slot.now.version.into(), slot.now.last_event.into()];
-            row.extend(state.to_row());
-            if slot.stored.version == 0 {
-                created.push(row);
-            } else {
-                updated.push(row);
-                versions.push(slot.stored.version);
-            }
-            changed.push(state);
+    fn save_aggregates(&mut self, connection: &mut Connection) -> Result<Vec<(String, (A, Standing))>, StorageError> {
+        let changed = self.slots.drain().filter(|(_, slot)| slot.now.version > slot.stored.version);
+        let written: Vec<_> =
+            changed.filter_map(|(id, slot)| slot.state.map(|state| (id, (state, slot.now)))).collect();
+        let rows = written.iter().map(|(id, (state, standing))| {
+            let kept = [id.as_str().into(), standing.version.into(), standing.last_event.into()];
+            kept.into_iter().chain(state.to_row()).collect()
+        });
+        let saved = save_rows(connection, A::TABLE.name, &columns::<A>(), rows.collect())?;
+        if saved == written.len() { Ok(written) } else { Err(StorageError::Stale(A::TABLE.name)) }
+    }
+}
+
+impl<A: Stored> Job<A> {
+    /// Points a repeated creation at what the first one created.
+    fn find_created(&mut self, replies: &HashMap<String, (String, Vec<u8>)>) {
+        let key = self.request.as_ref().filter(|key| key.creates);
+        if let Some((_, id)) = key.and_then(|key| replies.get(&key.id)) {
+            self.target = Some(String::from_utf8_lossy(id).into_owned());
         }
-        let (creations, updates) = (created.len(), updated.len());
-        let written = insert_rows(connection, A::TABLE.name, &columns, created, "ON CONFLICT (id) DO NOTHING")?
-            + update_rows(connection, A::TABLE.name, &columns, updated, &versions)?;
-        if written == creations + updates { Ok(changed) } else { Err(StorageError::Stale(A::TABLE.name)) }
     }
 }
 
@@ -329,12 +376,16 @@ pub(super) fn mark_published(
             )?;
         }
         Connection::Sqlite(_) => {
-            for (aggregate, number) in published {
-                connection.execute(
-                    "UPDATE events SET published_at = ? WHERE aggregate = ? AND number = ?",
-                    &[now.0.into(), aggregate.as_str().into(), (*number).into()],
-                )?;
-            }
+            let keys = published
+                .iter()
+                .map(|(aggregate, number)| vec![aggregate.as_str().into(), (*number).into(), now.0.into()]);
+            in_chunks(connection, keys.collect(), |count| {
+                let marks = vec!["(?, ?, ?)"; count].join(", ");
+                format!(
+                    "UPDATE OR FAIL events SET published_at = k.column3 FROM (VALUES {marks}) AS k \
+                     WHERE aggregate = k.column1 AND number = k.column2"
+                )
+            })?;
         }
     }
     Ok(())
@@ -343,13 +394,28 @@ pub(super) fn mark_published(
 fn load_slots<A: Stored>(
     connection: &mut Connection,
     jobs: &[Job<A>],
+    replies: &HashMap<String, (String, Vec<u8>)>,
+    recent: &Recent<A>,
 ) -> Result<HashMap<String, Slot<A>>, StorageError> {
-    let ids = distinct(jobs.iter().filter_map(|job| job.target.as_deref()));
-    let mut slots = HashMap::with_capacity(ids.len());
-    if !ids.is_empty() {
-        for mut row in connection.query_any(&select::<A>(), "id", &ids)? {
+    // What a request creates for the first time has a new id: there is nothing to load.
+    let creates = |job: &&Job<A>| job.request.as_ref().is_some_and(|key| key.creates && !replies.contains_key(&key.id));
+    let ids = distinct(jobs.iter().filter(|job| !creates(job)).filter_map(|job| job.target.as_deref()));
+    let mut slots = HashMap::with_capacity(jobs.len());
+    let mut unknown = Vec::new();
+    for id in ids {
+        match recent.0.get(id) {
+            Some((state, standing)) => {
+                let slot = Slot { state: Some(state.clone()), recent: true, stored: *standing, now: *standing };
+                slots.insert(id.to_owned(), slot);
+            }
+            None => unknown.push(id),
+        }
+    }
+    if !unknown.is_empty() {
+        for mut row in connection.query_any(&select::<A>(), "id", &unknown)? {
             let (state, standing): (A, Standing) = read_stored(&mut row)?;
-            slots.insert(state.id().to_owned(), Slot { state: Some(state), stored: standing, now: standing });
+            let slot = |state| Slot { state: Some(state), recent: false, stored: standing, now: standing };
+            slots.insert(state.id().to_owned(), slot(state));
         }
     }
     Ok(slots)

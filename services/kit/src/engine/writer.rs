@@ -3,8 +3,8 @@
 use std::{thread, time::Duration};
 
 use super::{
-    Done, Job, Shared,
-    batch::{self, Batch, Outcome},
+    Job, Shared,
+    batch::{self, Batch, Outcome, Recent},
     queue::Load,
 };
 use crate::{
@@ -19,7 +19,7 @@ const MAX_CONNECT_ATTEMPTS: usize = 4;
 const CONNECT_PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) fn run<A: Stored>(shared: &Shared<A>) {
-    let mut writer = Writer { shared, connection: None };
+    let mut writer = Writer { shared, connection: None, recent: Recent::new() };
     while let Some(load) = shared.queue.take() {
         writer.write(load);
     }
@@ -28,13 +28,15 @@ pub(super) fn run<A: Stored>(shared: &Shared<A>) {
 struct Writer<'a, A: Stored> {
     shared: &'a Shared<A>,
     connection: Option<Connection>,
+    recent: Recent<A>,
 }
 
 impl<A: Stored> Writer<'_, A> {
     fn write(&mut self, mut load: Load<A>) {
         self.maintain(&mut load);
         let mut result = self.attempt(&mut load.jobs, &load.published);
-        if matches!(result, Err(StorageError::Lost(_))) {
+        // Once more with another connection, or from what is stored instead of what is remembered.
+        if matches!(result, Err(StorageError::Lost(_) | StorageError::Stale(_))) {
             result = self.attempt(&mut load.jobs, &load.published);
         }
         match result {
@@ -57,31 +59,35 @@ impl<A: Stored> Writer<'_, A> {
         }
     }
 
-    fn turn_away(&self, jobs: Vec<Job<A>>, cause: &str) {
+    fn turn_away(&mut self, jobs: Vec<Job<A>>, cause: &str) {
         let refuse = |_: &Job<A>| Err(Error::from(StorageError::Lost(cause.to_owned())));
         let answers = jobs.iter().map(refuse).collect();
-        self.answer(jobs, Outcome { answers, changed: Vec::new(), messages: Vec::new() });
+        self.answer(jobs, Outcome { answers, written: Vec::new(), messages: Vec::new() });
     }
 
     /// Runs jobs in one transaction. After an error nothing is written, except that a connection lost at the commit
     /// leaves that unknown: running the jobs again then finds their request ids, gates and states.
     fn attempt(&mut self, jobs: &mut [Job<A>], published: &[(String, i64)]) -> Result<Outcome<A>, StorageError> {
         if jobs.is_empty() && published.is_empty() {
-            return Ok(Outcome { answers: Vec::new(), changed: Vec::new(), messages: Vec::new() });
+            return Ok(Outcome { answers: Vec::new(), written: Vec::new(), messages: Vec::new() });
         }
         let shared = self.shared;
         let now = shared.clock.now();
         let _writing = shared.database.lock_writing();
+        // Whatever goes wrong, what was remembered is forgotten.
+        let recent = std::mem::replace(&mut self.recent, Recent::new());
         let result = self.connection()?.transaction(|connection| {
-            let mut batch = Batch::load(connection, shared.database.schema(), now, jobs)?;
+            let mut batch = Batch::load(connection, shared.database.schema(), now, jobs, &recent)?;
             let answers = jobs.iter_mut().map(|job| batch.decide(job)).collect();
             if !published.is_empty() {
                 batch::mark_published(connection, now, published)?;
             }
             batch.save(connection, answers)
         });
-        if matches!(result, Err(StorageError::Lost(_))) {
-            self.connection = None;
+        match &result {
+            Ok(_) => self.recent = recent,
+            Err(StorageError::Lost(_)) => self.connection = None,
+            Err(_) => {}
         }
         result
     }
@@ -96,7 +102,7 @@ impl<A: Stored> Writer<'_, A> {
         };
         let outcome = result.unwrap_or_else(|error| Outcome {
             answers: vec![Err(error.into())],
-            changed: Vec::new(),
+            written: Vec::new(),
             messages: Vec::new(),
         });
         self.answer(vec![job], outcome);
@@ -115,15 +121,21 @@ impl<A: Stored> Writer<'_, A> {
         }
     }
 
-    fn answer(&self, jobs: Vec<Job<A>>, outcome: Outcome<A>) {
-        // The relay and the watchers first: they only take what was committed, and the callers wait for the network anyway.
-        self.shared.announce(outcome.changed, outcome.messages);
-        let answers: Vec<Result<Done<A>, Error>> = outcome.answers;
-        for (job, answer) in jobs.into_iter().zip(answers) {
-            if let Some(caller) = job.answer {
+    fn answer(&mut self, jobs: Vec<Job<A>>, outcome: Outcome<A>) {
+        self.shared.announce(&outcome.written, outcome.messages);
+        self.recent.remember(outcome.written.into_iter());
+        let callers = jobs.into_iter().map(|job| job.answer).zip(outcome.answers);
+        let answers: Vec<_> = callers.filter_map(|(caller, answer)| Some((caller?, answer))).collect();
+        if answers.is_empty() {
+            return;
+        }
+        // Waking the callers from within the runtime costs no system call each.
+        self.shared.runtime.spawn(async move {
+            for (caller, answer) in answers {
+                // A caller that stopped waiting needs no answer.
                 let _ = caller.send(answer);
             }
-        }
+        });
     }
 
     fn connection(&mut self) -> Result<&mut Connection, StorageError> {

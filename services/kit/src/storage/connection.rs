@@ -14,7 +14,7 @@ use diesel::{
     sqlite::{Sqlite, SqliteConnection, SqliteType},
 };
 
-use super::StorageError;
+use super::{StorageError, table::SQLITE_CHUNK};
 
 /// An open connection.
 pub enum Connection {
@@ -146,10 +146,15 @@ impl Connection {
                 self.query(&format!("{sql} WHERE {column} = ANY(?)"), &[Value::Texts(ids)])
             }
             Self::Sqlite(_) => {
-                let sql = format!("{sql} WHERE {column} = ?");
                 let mut rows = Vec::with_capacity(ids.len());
-                for id in ids {
-                    rows.append(&mut self.query(&sql, &[Value::from(*id)])?);
+                for chunk in ids.chunks(SQLITE_CHUNK) {
+                    // Repeating the last id fills up a chunk without another statement to prepare.
+                    let last = chunk.last().copied().unwrap_or_default();
+                    let count = if chunk.len() == 1 { 1 } else { SQLITE_CHUNK };
+                    let padded = chunk.iter().copied().chain(std::iter::repeat(last)).take(count);
+                    let binds: Vec<Value> = padded.map(Value::from).collect();
+                    let marks = vec!["?"; count].join(", ");
+                    rows.append(&mut self.query(&format!("{sql} WHERE {column} IN ({marks})"), &binds)?);
                 }
                 Ok(rows)
             }
@@ -226,7 +231,8 @@ impl Statement<'_> {
                 Some(Value::Text(text)) => pass.push_bind_param::<Text, _>(text)?,
                 Some(Value::Int(number)) => pass.push_bind_param::<BigInt, _>(number)?,
                 Some(Value::Bytes(bytes)) => pass.push_bind_param::<Binary, _>(bytes)?,
-                Some(Value::Null) => pass.push_sql("NULL"),
+                // Bound, not written out: the text stays the same whatever is null.
+                Some(Value::Null) => pass.push_bind_param::<Nullable<Text>, Option<String>>(&None)?,
                 Some(value) => other(&mut pass, value)?,
                 None => return Err(diesel::result::Error::QueryBuilderError("a bind is missing".into())),
             }

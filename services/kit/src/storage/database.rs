@@ -25,7 +25,9 @@ const POSTGRES_CONNECT_TIMEOUT_S: u64 = 3;
 const POSTGRES_SETTINGS: &str =
     "SET statement_timeout = '30s'; SET lock_timeout = '5s'; SET client_min_messages = 'warning';";
 /// busy_timeout comes first: changing the journal mode can already meet a lock.
-const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+/// A page that changes often is written to the file once per checkpoint, so checkpoints are rare (64 MB of log).
+const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+     PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -32768;";
 /// What every migration waits behind, so that replicas that start together migrate one after another.
 const MIGRATION_LOCK: i64 = 0x006a_756d_756e;
 /// How long a caller waits before it tries a database again that does not answer.

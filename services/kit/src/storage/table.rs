@@ -49,6 +49,9 @@ impl Column {
     }
 }
 
+/// Rows in one statement of SQLite; what is left over goes one by one, so that two texts per table stay prepared.
+pub(super) const SQLITE_CHUNK: usize = 16;
+
 /// Inserts rows; `suffix` is an ON CONFLICT clause or empty. Returns how many rows were written.
 pub(crate) fn insert_rows(
     connection: &mut Connection,
@@ -60,71 +63,59 @@ pub(crate) fn insert_rows(
     if rows.is_empty() {
         return Ok(0);
     }
-    let names = names(columns, "");
+    let names = names(columns);
     match connection {
         Connection::Postgres(_) => {
-            let sql = format!("INSERT INTO {table} ({names}) SELECT * FROM UNNEST({}) {suffix}", arrays(columns));
+            let sql = format!("INSERT INTO {table} AS t ({names}) SELECT * FROM UNNEST({}) {suffix}", arrays(columns));
             connection.execute(&sql, &transpose(columns, rows))
         }
         Connection::Sqlite(_) => {
-            let sql = format!("INSERT INTO {table} ({names}) VALUES ({}) {suffix}", marks(columns.len()));
-            each_row(connection, &sql, rows)
+            let marks = format!("({})", vec!["?"; columns.len()].join(", "));
+            in_chunks(connection, rows, |count| {
+                format!(
+                    "INSERT OR FAIL INTO {table} AS t ({names}) VALUES {} {suffix}",
+                    vec![marks.as_str(); count].join(", ")
+                )
+            })
         }
     }
 }
 
-/// Updates rows found by `id` whose version is still the one before. The first columns are id and version.
-/// Returns how many rows were written.
-pub(crate) fn update_rows(
+/// Inserts rows whose version is 1, and updates those whose stored version is the one before. The first columns are id
+/// and version. Returns how many rows were written: fewer, when somebody else wrote one.
+pub(crate) fn save_rows(
     connection: &mut Connection,
     table: &str,
     columns: &[&Column],
-    mut rows: Vec<Vec<Value>>,
-    versions_before: &[i64],
+    rows: Vec<Vec<Value>>,
 ) -> Result<usize, StorageError> {
-    if rows.is_empty() {
-        return Ok(0);
-    }
-    let changed = &columns[1..];
-    match connection {
-        Connection::Postgres(_) => {
-            let sets = changed.iter().map(|c| format!("{0} = u.{0}", c.name)).collect::<Vec<_>>().join(", ");
-            let sql = format!(
-                "UPDATE {table} AS t SET {sets} FROM UNNEST({}, ?::bigint[]) AS u ({}, version_before) \
-                 WHERE t.id = u.id AND t.version = u.version_before",
-                arrays(columns),
-                names(columns, ""),
-            );
-            let mut binds = transpose(columns, rows);
-            binds.push(Value::Ints(versions_before.iter().copied().map(Some).collect()));
-            connection.execute(&sql, &binds)
-        }
-        Connection::Sqlite(_) => {
-            let sets = changed.iter().map(|c| format!("{} = ?", c.name)).collect::<Vec<_>>().join(", ");
-            let sql = format!("UPDATE {table} SET {sets} WHERE id = ? AND version = ?");
-            for (row, version) in rows.iter_mut().zip(versions_before) {
-                row.rotate_left(1);
-                row.push(Value::Int(*version));
-            }
-            each_row(connection, &sql, rows)
-        }
-    }
+    let sets = columns[1..].iter().map(|c| format!("{0} = excluded.{0}", c.name)).collect::<Vec<_>>().join(", ");
+    let suffix = format!("ON CONFLICT (id) DO UPDATE SET {sets} WHERE t.version = excluded.version - 1");
+    insert_rows(connection, table, columns, rows, &suffix)
 }
 
-fn each_row(connection: &mut Connection, sql: &str, rows: Vec<Vec<Value>>) -> Result<usize, StorageError> {
+/// Runs a statement of SQLite (OR FAIL: the whole transaction is rolled back anyway, so no statement needs a journal of
+/// its own) over many rows of binds: `sql(n)` takes n of them.
+pub(crate) fn in_chunks(
+    connection: &mut Connection,
+    rows: Vec<Vec<Value>>,
+    sql: impl Fn(usize) -> String,
+) -> Result<usize, StorageError> {
+    let (whole, single) = (sql(SQLITE_CHUNK), sql(1));
     let mut written = 0;
+    let mut rows = rows.into_iter();
+    while rows.len() >= SQLITE_CHUNK {
+        let binds: Vec<Value> = rows.by_ref().take(SQLITE_CHUNK).flatten().collect();
+        written += connection.execute(&whole, &binds)?;
+    }
     for row in rows {
-        written += connection.execute(sql, &row)?;
+        written += connection.execute(&single, &row)?;
     }
     Ok(written)
 }
 
-fn names(columns: &[&Column], prefix: &str) -> String {
-    columns.iter().map(|column| format!("{prefix}{}", column.name)).collect::<Vec<_>>().join(", ")
-}
-
-fn marks(count: usize) -> String {
-    vec!["?"; count].join(", ")
+fn names(columns: &[&Column]) -> String {
+    columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
 }
 
 fn arrays(columns: &[&Column]) -> String {

@@ -9,7 +9,6 @@ CREATE TABLE orders (
     total BIGINT NOT NULL,
     fulfillment TEXT NOT NULL,
     payment_method TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
     state TEXT NOT NULL,
     state_reason TEXT NOT NULL,
     payment TEXT NOT NULL,
@@ -17,8 +16,6 @@ CREATE TABLE orders (
     placed_time BIGINT,
     update_time BIGINT NOT NULL
 );
-CREATE INDEX orders_by_time ON orders (create_time, id);
-CREATE INDEX orders_by_customer ON orders (customer, create_time, id);
-CREATE INDEX orders_by_store ON orders (store, create_time, id);
+CREATE INDEX orders_by_customer ON orders (customer, id);
 -- Only what waits for a payment's word; few at any time.
 CREATE INDEX orders_unpaid ON orders (update_time) WHERE state IN ('PENDING', 'VOIDING');

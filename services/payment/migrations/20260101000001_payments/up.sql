@@ -12,4 +12,3 @@ CREATE TABLE payments (
     create_time BIGINT NOT NULL,
     update_time BIGINT NOT NULL
 );
-CREATE INDEX payments_by_time ON payments (create_time, id);

@@ -8,6 +8,5 @@ CREATE TABLE tickets (
     create_time BIGINT NOT NULL,
     update_time BIGINT NOT NULL
 );
-CREATE INDEX tickets_by_time ON tickets (create_time, id);
-CREATE INDEX tickets_by_store ON tickets (store, create_time, id);
-CREATE INDEX tickets_by_state ON tickets (state, create_time, id);
+CREATE INDEX tickets_by_store ON tickets (store, id);
+CREATE INDEX tickets_by_state ON tickets (state, id);

@@ -1,6 +1,5 @@
 -- What the context announced: its history, and what waits for the bus (published_at IS NULL).
 CREATE TABLE events (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     aggregate TEXT NOT NULL,
     number BIGINT NOT NULL,
     kind TEXT NOT NULL,
@@ -8,10 +7,10 @@ CREATE TABLE events (
     time BIGINT NOT NULL,
     traceparent TEXT,
     causation TEXT,
-    published_at BIGINT
-);
-CREATE UNIQUE INDEX events_by_aggregate ON events (aggregate, number);
-CREATE INDEX events_unpublished ON events (seq) WHERE published_at IS NULL;
+    published_at BIGINT,
+    PRIMARY KEY (aggregate, number)
+) WITHOUT ROWID;
+CREATE INDEX events_unpublished ON events (aggregate, number) WHERE published_at IS NULL;
 
 -- How far each consumer has come with each aggregate it hears of, as "consumer/aggregate".
 CREATE TABLE inbox (
@@ -20,14 +19,13 @@ CREATE TABLE inbox (
     parked BIGINT NOT NULL
 ) WITHOUT ROWID;
 
--- The first answer to each request_id.
+-- The first answer to each request_id; of a creation, the id of what was created.
 CREATE TABLE requests (
     id TEXT PRIMARY KEY,
     fingerprint TEXT NOT NULL,
     reply BLOB NOT NULL,
     time BIGINT NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX requests_by_time ON requests (time);
 
 -- Events that could not be applied, each with everything that is needed to apply it again.
 CREATE TABLE dead_letters (
