@@ -47,9 +47,9 @@ pub(crate) async fn run(args: &CheckArgs, databases: &BTreeMap<String, DatabaseU
     let findings = rules::check(&books);
     let missing = missing.iter().map(|(context, _)| context.as_str()).collect::<Vec<_>>();
     if args.json {
-        print_json(&findings, &missing)?
+        print_json(&findings, &missing)?;
     } else {
-        print_table(&findings, &missing)?
+        print_table(&findings, &missing)?;
     }
     let clean = findings.iter().all(|finding| finding.violations.is_empty());
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -6,12 +6,15 @@ mod local;
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 
 pub use jetstream::{JetStreamBus, JetStreamSettings};
 pub use local::LocalBus;
 
 use crate::Message;
+
+/// When an event that is given back comes again: not before its consumer is gone, or it would get it once more.
+const GIVE_BACK_DELAY: Duration = Duration::from_millis(300);
 
 /// Why the bus did not take an event, or does not deliver.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +66,13 @@ impl Bus {
         }
     }
 
+    /// Waits until the broker has what was told to it.
+    pub(crate) async fn flush(&self) {
+        if let Self::JetStream(bus) = self {
+            bus.flush().await;
+        }
+    }
+
     /// Events that a consumer has not settled yet, as far as the bus knows.
     pub async fn unsettled(&self, context: &str, consumer: &str) -> Result<u64, BusError> {
         match self {
@@ -94,6 +104,15 @@ pub enum Incoming {
 }
 
 impl Incoming {
+    /// Gives back what was delivered and nobody began with. The local bus needs no telling: its publisher notices.
+    pub(crate) async fn give_back(&mut self) {
+        if matches!(self, Self::JetStream(_)) {
+            while let Some(Some(Ok(delivery))) = self.next().now_or_never() {
+                delivery.retry(GIVE_BACK_DELAY).await;
+            }
+        }
+    }
+
     /// The next delivery; an error, or None, ends the subscription, and it is to be made anew.
     pub async fn next(&mut self) -> Option<Result<Delivery, BusError>> {
         match self {

@@ -11,7 +11,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
-use tonic::{Status, body::Body, transport::Endpoint};
+use tonic::{Code, Status, body::Body, transport::Endpoint};
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
@@ -101,10 +101,12 @@ impl Transport {
 /// What a failed transport means. tonic reads the deadline that is announced, too, and may notice its end before us.
 fn failed(error: tonic::transport::Error) -> Status {
     let mut causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-    if causes.any(|cause| cause.is::<tonic::TimeoutExpired>()) {
+    if causes.any(<dyn std::error::Error>::is::<tonic::TimeoutExpired>) {
         return Error::deadline_exceeded("another context did not answer in time").into();
     }
-    Status::from_error(Box::new(error))
+    let status = Status::from_error(Box::new(error));
+    // A connection that broke in the middle of a call: the callee was there, and may be again at once.
+    if status.code() == Code::Unknown { Status::unavailable(status.message()) } else { status }
 }
 
 /// Tells the callee how long there is, and which trace this belongs to.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::sync::watch;
 use tracing::Instrument;
 
 use crate::{
@@ -83,6 +84,8 @@ pub(crate) struct Consumer<A: Stored> {
     /// The consumer's name, e.g. "store-on-order".
     pub(crate) name: String,
     pub(crate) policy: Policy<A>,
+    /// Becomes true when the process is to end.
+    pub(crate) stopping: watch::Receiver<bool>,
 }
 
 impl<A: Stored> Consumer<A> {
@@ -97,11 +100,14 @@ impl<A: Stored> Consumer<A> {
         }
     }
 
-    /// Runs until the task is dropped.
+    /// Runs until the process is to end, or the task is dropped.
     pub(crate) async fn run(self, mut incoming: Option<Incoming>) {
         loop {
             if let Some(incoming) = incoming.take() {
                 self.hear(incoming).await;
+            }
+            if *self.stopping.borrow() {
+                return;
             }
             tokio::time::sleep(RESUBSCRIBE_PAUSE).await;
             incoming = self.subscribe().await;
@@ -110,8 +116,10 @@ impl<A: Stored> Consumer<A> {
 
     async fn hear(&self, mut incoming: Incoming) {
         let mut unsettled = FuturesUnordered::new();
+        let mut stopping = self.stopping.clone();
         loop {
             tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => break,
                 Some(()) = unsettled.next(), if !unsettled.is_empty() => {}
                 delivery = incoming.next(), if unsettled.len() < MAX_UNSETTLED => match delivery {
                     Some(Ok(delivery)) => unsettled.push(self.apply(delivery)),
@@ -123,6 +131,9 @@ impl<A: Stored> Consumer<A> {
                 }
             }
         }
+        // What has begun is finished; the rest is for the next process, which need not wait for it.
+        incoming.give_back().await;
+        while unsettled.next().await.is_some() {}
     }
 
     async fn apply(&self, delivery: Delivery) {

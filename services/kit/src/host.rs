@@ -9,7 +9,7 @@ use std::{
 
 use diesel_migrations::EmbeddedMigrations;
 use futures::future::BoxFuture;
-use tokio::{net::TcpListener, task::JoinSet, time::MissedTickBehavior};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::MissedTickBehavior};
 use tonic::{body::Body, server::NamedService, service::RoutesBuilder};
 use tower::Service;
 
@@ -32,6 +32,8 @@ const LAME_DUCK: Duration = Duration::from_millis(500);
 /// How long the relays may take with the last events.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 const FLUSH_POLL: Duration = Duration::from_millis(20);
+/// How long the consumers may take with what they have begun.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A context, as its crate offers it.
 pub struct Context {
@@ -152,7 +154,9 @@ struct Wiring {
     subscribing: Vec<Subscribing>,
     workers: Vec<Worker>,
     outboxes: Vec<Arc<dyn Outbox>>,
+    silent: Vec<Arc<dyn Outbox>>,
     hearers: Vec<Arc<dyn Hearer>>,
+    stopping: watch::Sender<bool>,
 }
 
 impl Unit<'_> {
@@ -169,7 +173,9 @@ impl Unit<'_> {
     /// An engine that announces nothing, in a database of its own beside the context's.
     pub fn silent_engine<A: Stored>(&mut self, schema: &str) -> anyhow::Result<Engine<A>> {
         let database = self.wiring.places.database(self.name, schema)?;
-        Engine::start(database, self.wiring.clock.clone(), outbox::channel().0)
+        let engine = Engine::start(database, self.wiring.clock.clone(), outbox::channel().0)?;
+        self.wiring.silent.push(Arc::new(engine.clone()));
+        Ok(engine)
     }
 
     /// The way to another context: within this process, when it runs here.
@@ -211,6 +217,7 @@ impl Unit<'_> {
             source,
             name: format!("{}-on-{source}", self.name),
             policy: policy.clone(),
+            stopping: self.wiring.stopping.subscribe(),
         };
         self.wiring.hearers.push(Arc::new(consumer()));
         let consumer = consumer();
@@ -247,7 +254,11 @@ pub struct Host {
     subscribing: Vec<Subscribing>,
     workers: Vec<Worker>,
     outboxes: Vec<Arc<dyn Outbox>>,
+    /// Engines that announce nothing.
+    silent: Vec<Arc<dyn Outbox>>,
     hearers: Vec<Arc<dyn Hearer>>,
+    stopping: watch::Sender<bool>,
+    consumers: JoinSet<()>,
     running: JoinSet<()>,
 }
 
@@ -267,7 +278,9 @@ impl Host {
             subscribing: Vec::new(),
             workers: Vec::new(),
             outboxes: Vec::new(),
+            silent: Vec::new(),
             hearers: Vec::new(),
+            stopping: watch::Sender::new(false),
         };
         for context in contexts {
             (context.build)(&mut Unit { name: context.name, wiring: &mut wiring })?;
@@ -291,7 +304,10 @@ impl Host {
             subscribing: wiring.subscribing,
             workers: wiring.workers,
             outboxes: wiring.outboxes,
+            silent: wiring.silent,
             hearers: wiring.hearers,
+            stopping: wiring.stopping,
+            consumers: JoinSet::new(),
             running: JoinSet::new(),
         })
     }
@@ -300,7 +316,7 @@ impl Host {
     pub async fn start(&mut self) {
         for subscribe in self.subscribing.drain(..) {
             let consumer = subscribe().await;
-            self.running.spawn(consumer);
+            self.consumers.spawn(consumer);
         }
         for relay in self.relays.drain(..) {
             self.running.spawn(relay);
@@ -351,12 +367,24 @@ impl Host {
     /// Gives the last events to the bus, within a bound, and ends what runs.
     pub async fn stop(&mut self) {
         let until = Instant::now() + FLUSH_TIMEOUT;
+        self.flush(until).await;
+        self.stopping.send_replace(true);
+        let finish = async { while self.consumers.join_next().await.is_some() {} };
+        if tokio::time::timeout(FINISH_TIMEOUT, finish).await.is_err() {
+            self.consumers.shutdown().await;
+        }
+        // What the consumers did at last leads to events, too.
+        self.flush(until).await;
+        self.running.shutdown().await;
+        self.bus.flush().await;
+        for engine in self.outboxes.iter().chain(&self.silent) {
+            engine.close();
+        }
+    }
+
+    async fn flush(&self, until: Instant) {
         while Instant::now() < until && !self.is_flushed().await {
             tokio::time::sleep(FLUSH_POLL).await;
-        }
-        self.running.shutdown().await;
-        for outbox in &self.outboxes {
-            outbox.close();
         }
     }
 

@@ -1,4 +1,4 @@
-//! Resource names (AIP-122), request ids (AIP-155) and ids that follow from other ids.
+//! Resource names (AIP-122), request ids (AIP-155) and ids.
 
 use ring::digest::{SHA256, digest};
 use uuid::Uuid;
@@ -43,22 +43,19 @@ pub fn check_request_id(request_id: &str) -> Result<(), String> {
     }
 }
 
-/// A UUID (version 8, RFC 9562) that follows from `parts`: the same parts give the same id on every replica.
-pub fn derived_id(parts: &[&str]) -> String {
-    let hash = digest(&SHA256, parts.join("\0").as_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash.as_ref()[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
-}
-
 /// A new UUID (version 7): sorts by time.
 pub fn new_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-/// SHA-256 of a request without its `request_id`: tells a repetition from another request under the same id.
+/// Tells a request's repetition from another request under the same `request_id`.
 pub fn fingerprint(message: &impl prost::Message) -> String {
-    digest(&SHA256, &message.encode_to_vec()).as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    short_hash(&message.encode_to_vec())
+}
+
+/// Half of a SHA-256, in hexadecimal digits.
+pub(crate) fn short_hash(bytes: &[u8]) -> String {
+    digest(&SHA256, bytes).as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -74,13 +71,5 @@ mod tests {
             assert!(id_in("orders", wrong).is_err(), "{wrong:?}");
         }
         assert!(id_in("orders", &format!("orders/{}", "a".repeat(64))).is_err());
-    }
-
-    #[test]
-    fn derived_ids_are_valid_ids_and_differ_by_every_part() {
-        let id = derived_id(&["CreateOrder", "1"]);
-        assert!(is_id(&id), "{id}");
-        assert_eq!(id, derived_id(&["CreateOrder", "1"]));
-        assert_ne!(id, derived_id(&["CreateOrder1", ""]));
     }
 }

@@ -135,7 +135,7 @@ fn read_token(token: &str, filter: &str) -> Result<Option<String>, String> {
 }
 
 fn token_check(id: &str, filter: &str) -> String {
-    name::derived_id(&["page", id, filter]).split('-').take(2).collect()
+    name::short_hash(format!("{id}\0{filter}").as_bytes())
 }
 
 #[cfg(test)]

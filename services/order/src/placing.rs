@@ -23,6 +23,8 @@ const _: () = assert!(ABANDONED_AFTER.as_millis() > 2 * MAX_OUTGOING_CALL.as_mil
 /// Orders recovered in one round, and at once.
 const MAX_RECOVERED: usize = 1024;
 const RECOVERED_AT_ONCE: usize = 64;
+/// How often payment is asked to authorize, when it is away, before the caller is told so.
+const MAX_ATTEMPTS: usize = 2;
 /// When a caller may ask again about an order whose payment is unconfirmed.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -62,11 +64,14 @@ impl Placing {
             payment_method: order.payment_method.clone(),
             request_id: order.id.clone(),
         };
-        let mut payments = self.payments.clone();
-        let mut answer = payments.authorize_payment(request.clone()).await;
-        if matches!(&answer, Err(status) if status.code() == Code::Unavailable) {
-            answer = payments.authorize_payment(request).await;
-        }
+        let mut attempts = 0;
+        let answer = loop {
+            attempts += 1;
+            match self.payments.clone().authorize_payment(request.clone()).await {
+                Err(status) if status.code() == Code::Unavailable && attempts < MAX_ATTEMPTS => {}
+                answer => break answer,
+            }
+        };
         match answer {
             Ok(payment) => word(&payment.into_inner()),
             Err(status) => match (status.code(), reason_of(&status).as_str()) {
@@ -87,7 +92,8 @@ impl Placing {
             Word::Nothing => {
                 // From this commit on nobody places it any more, so its payment can be voided.
                 let order = self.decide(order, Order::give_up).await?;
-                if order.state == State::Voiding { self.void(&order).await } else { Ok(order) }
+                // Rare and large: kept out of every order's way.
+                if order.state == State::Voiding { Box::pin(self.void(&order)).await } else { Ok(order) }
             }
         }
     }

@@ -135,7 +135,7 @@ fn s5_the_books_of_payment_and_provider_agree(books: &Books) -> Finding {
         };
         match books.charges.get(id) {
             None => {
-                finding.violation(format!("payments/{id} is {} and the provider knows nothing of it", payment.state))
+                finding.violation(format!("payments/{id} is {} and the provider knows nothing of it", payment.state));
             }
             Some(charge) if charge.update_time >= books.settled_before => {}
             Some(charge) if charge.state != expected => {

@@ -34,6 +34,7 @@ const FETCH_EXPIRES: Duration = Duration::from_secs(30);
 const FETCH_HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long the broker may take to answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(4);
 /// Subjects are spread over so many partitions, by aggregate.
@@ -55,6 +56,7 @@ pub struct JetStreamSettings {
 /// A connection to the broker.
 #[derive(Clone)]
 pub struct JetStreamBus {
+    client: async_nats::Client,
     context: jetstream::Context,
     settings: Arc<JetStreamSettings>,
     streams: Arc<Mutex<HashMap<String, jetstream::stream::Stream>>>,
@@ -75,9 +77,9 @@ impl JetStreamBus {
             })
             .connect(addresses)
             .await?;
-        let mut context = jetstream::new(client);
+        let mut context = jetstream::new(client.clone());
         context.set_timeout(REQUEST_TIMEOUT);
-        Ok(Self { context, settings: Arc::new(settings), streams: Arc::default() })
+        Ok(Self { client, context, settings: Arc::new(settings), streams: Arc::default() })
     }
 
     /// The context's stream, made when it is not there.
@@ -153,6 +155,11 @@ impl JetStreamBus {
             .await
             .map_err(BusError::new)?;
         Ok(JetStreamIncoming { messages, context: context.to_owned() })
+    }
+
+    pub(super) async fn flush(&self) {
+        // A broker that is away is told nothing; what it does not hear it delivers again.
+        let _ = tokio::time::timeout(FLUSH_TIMEOUT, self.client.flush()).await;
     }
 
     pub(super) async fn unsettled(&self, context: &str, consumer: &str) -> Result<u64, BusError> {

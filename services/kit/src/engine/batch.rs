@@ -7,7 +7,7 @@ use prost::Message as _;
 use super::{Arrival, Done, Job, RequestKey, Standing, read_stored, select};
 use crate::{
     Decision, Error, Message, Stored, Time,
-    storage::{Column, Connection, StorageError, Value, in_chunks, insert_rows, save_rows},
+    storage::{Column, Conflict, Connection, StorageError, Value, in_chunks, insert_rows, update_rows},
 };
 
 const EVENT_COLUMNS: &[Column] = &[
@@ -67,6 +67,9 @@ impl<A> Recent<A> {
     }
 }
 
+/// Aggregates as they were committed, by id.
+pub(super) type Written<A> = Vec<(String, (A, Standing))>;
+
 /// One aggregate while the batch works on it.
 struct Slot<A> {
     state: Option<A>,
@@ -113,7 +116,7 @@ pub(super) struct Batch<A: Stored> {
 /// What is told once the transaction is committed.
 pub(super) struct Outcome<A: Stored> {
     pub(super) answers: Vec<Result<Done<A>, Error>>,
-    pub(super) written: Vec<(String, (A, Standing))>,
+    pub(super) written: Written<A>,
     pub(super) messages: Vec<Message>,
 }
 
@@ -311,34 +314,32 @@ impl<A: Stored> Batch<A> {
         }
         let written = self.save_aggregates(connection)?;
         let events = self.messages.iter().map(event_row).collect();
-        insert_rows(connection, "events", &refs(EVENT_COLUMNS), events, "")?;
+        insert_rows(connection, "events", &refs(EVENT_COLUMNS), events, Conflict::Fail)?;
         let gates = self.gates.iter().filter(|(_, gate)| gate.touched);
         let gates = gates.map(|(id, gate)| vec![id.as_str().into(), gate.last_event.into(), gate.parked.into()]);
-        insert_rows(
-            connection,
-            "inbox",
-            &refs(INBOX_COLUMNS),
-            gates.collect(),
-            "ON CONFLICT (id) DO UPDATE SET last_event = excluded.last_event, parked = excluded.parked",
-        )?;
-        insert_rows(connection, "requests", &refs(REQUEST_COLUMNS), self.new_requests, "")?;
-        insert_rows(connection, "dead_letters", &refs(DEAD_LETTER_COLUMNS), self.dead_letters, "")?;
+        insert_rows(connection, "inbox", &refs(INBOX_COLUMNS), gates.collect(), Conflict::Replace)?;
+        insert_rows(connection, "requests", &refs(REQUEST_COLUMNS), self.new_requests, Conflict::Fail)?;
+        insert_rows(connection, "dead_letters", &refs(DEAD_LETTER_COLUMNS), self.dead_letters, Conflict::Fail)?;
         for dead_letter in self.redriven {
             connection.execute("DELETE FROM dead_letters WHERE seq = ?", &[dead_letter.into()])?;
         }
         Ok(Outcome { answers, written, messages: self.messages })
     }
 
-    fn save_aggregates(&mut self, connection: &mut Connection) -> Result<Vec<(String, (A, Standing))>, StorageError> {
+    fn save_aggregates(&mut self, connection: &mut Connection) -> Result<Written<A>, StorageError> {
         let changed = self.slots.drain().filter(|(_, slot)| slot.now.version > slot.stored.version);
         let written: Vec<_> =
             changed.filter_map(|(id, slot)| slot.state.map(|state| (id, (state, slot.now)))).collect();
-        let rows = written.iter().map(|(id, (state, standing))| {
+        let (mut created, mut updated) = (Vec::new(), Vec::new());
+        for (id, (state, standing)) in &written {
             let kept = [id.as_str().into(), standing.version.into(), standing.last_event.into()];
-            kept.into_iter().chain(state.to_row()).collect()
-        });
-        let saved = save_rows(connection, A::TABLE.name, &columns::<A>(), rows.collect())?;
-        if saved == written.len() { Ok(written) } else { Err(StorageError::Stale(A::TABLE.name)) }
+            let row = kept.into_iter().chain(state.to_row()).collect();
+            if standing.version == 1 { created.push(row) } else { updated.push(row) }
+        }
+        let (columns, updates) = (columns::<A>(), updated.len());
+        insert_rows(connection, A::TABLE.name, &columns, created, Conflict::Fail)?;
+        let saved = update_rows(connection, A::TABLE.name, &columns, updated)?;
+        if saved == updates { Ok(written) } else { Err(StorageError::Stale(A::TABLE.name)) }
     }
 }
 

@@ -52,13 +52,22 @@ impl Column {
 /// Rows in one statement of SQLite; what is left over goes one by one, so that two texts per table stay prepared.
 pub(super) const SQLITE_CHUNK: usize = 16;
 
-/// Inserts rows; `suffix` is an ON CONFLICT clause or empty. Returns how many rows were written.
+/// What becomes of a row whose key is there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Conflict {
+    /// The transaction fails as stale.
+    Fail,
+    /// It is replaced; the first column is its key.
+    Replace,
+}
+
+/// Inserts rows.
 pub(crate) fn insert_rows(
     connection: &mut Connection,
     table: &str,
     columns: &[&Column],
     rows: Vec<Vec<Value>>,
-    suffix: &str,
+    conflict: Conflict,
 ) -> Result<usize, StorageError> {
     if rows.is_empty() {
         return Ok(0);
@@ -66,36 +75,64 @@ pub(crate) fn insert_rows(
     let names = names(columns);
     match connection {
         Connection::Postgres(_) => {
-            let sql = format!("INSERT INTO {table} AS t ({names}) SELECT * FROM UNNEST({}) {suffix}", arrays(columns));
+            let replace = match conflict {
+                Conflict::Fail => String::new(),
+                Conflict::Replace => {
+                    format!("ON CONFLICT ({}) DO UPDATE SET {}", columns[0].name, sets(&columns[1..], "excluded"))
+                }
+            };
+            let sql = format!("INSERT INTO {table} ({names}) SELECT * FROM UNNEST({}) {replace}", arrays(columns));
             connection.execute(&sql, &transpose(columns, rows))
         }
         Connection::Sqlite(_) => {
+            // OR FAIL: the whole transaction is rolled back anyway, so the statement needs no journal of its own.
+            let or = if conflict == Conflict::Fail { "FAIL" } else { "REPLACE" };
             let marks = format!("({})", vec!["?"; columns.len()].join(", "));
             in_chunks(connection, rows, |count| {
-                format!(
-                    "INSERT OR FAIL INTO {table} AS t ({names}) VALUES {} {suffix}",
-                    vec![marks.as_str(); count].join(", ")
-                )
+                format!("INSERT OR {or} INTO {table} ({names}) VALUES {}", vec![marks.as_str(); count].join(", "))
             })
         }
     }
 }
 
-/// Inserts rows whose version is 1, and updates those whose stored version is the one before. The first columns are id
-/// and version. Returns how many rows were written: fewer, when somebody else wrote one.
-pub(crate) fn save_rows(
+/// Updates rows whose stored version is the one before. The first columns are id and version. Returns how many rows
+/// were written: fewer, when somebody else wrote one.
+pub(crate) fn update_rows(
     connection: &mut Connection,
     table: &str,
     columns: &[&Column],
-    rows: Vec<Vec<Value>>,
+    mut rows: Vec<Vec<Value>>,
 ) -> Result<usize, StorageError> {
-    let sets = columns[1..].iter().map(|c| format!("{0} = excluded.{0}", c.name)).collect::<Vec<_>>().join(", ");
-    let suffix = format!("ON CONFLICT (id) DO UPDATE SET {sets} WHERE t.version = excluded.version - 1");
-    insert_rows(connection, table, columns, rows, &suffix)
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    match connection {
+        Connection::Postgres(_) => {
+            let sql = format!(
+                "UPDATE {table} AS t SET {} FROM UNNEST({}) AS u ({}) WHERE t.id = u.id AND t.version = u.version - 1",
+                sets(&columns[1..], "u"),
+                arrays(columns),
+                names(columns),
+            );
+            connection.execute(&sql, &transpose(columns, rows))
+        }
+        Connection::Sqlite(_) => {
+            let sets = columns[1..].iter().map(|column| format!("{} = ?", column.name)).collect::<Vec<_>>().join(", ");
+            let sql = format!("UPDATE {table} SET {sets} WHERE id = ? AND version = ?");
+            let mut written = 0;
+            for row in &mut rows {
+                let Some(Value::Int(version)) = row.get(1) else { continue };
+                let before = Value::Int(version - 1);
+                row.rotate_left(1);
+                row.push(before);
+                written += connection.execute(&sql, row)?;
+            }
+            Ok(written)
+        }
+    }
 }
 
-/// Runs a statement of SQLite (OR FAIL: the whole transaction is rolled back anyway, so no statement needs a journal of
-/// its own) over many rows of binds: `sql(n)` takes n of them.
+/// Runs a statement of SQLite over many rows of binds: `sql(n)` takes n of them.
 pub(crate) fn in_chunks(
     connection: &mut Connection,
     rows: Vec<Vec<Value>>,
@@ -112,6 +149,10 @@ pub(crate) fn in_chunks(
         written += connection.execute(&single, &row)?;
     }
     Ok(written)
+}
+
+fn sets(columns: &[&Column], from: &str) -> String {
+    columns.iter().map(|column| format!("{0} = {from}.{0}", column.name)).collect::<Vec<_>>().join(", ")
 }
 
 fn names(columns: &[&Column]) -> String {

@@ -1,0 +1,56 @@
+# Everything a person or a pipeline does here. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+JUMUN := target/release/jumun
+TOOLS := $${JUMUN_TOOLS_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/jumun-tools}/bin
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Build, and start the whole platform on this machine (data in ./data)
+	@$(JUMUN) up
+
+.PHONY: build
+build: ## Build the release binary
+	@command -v cargo >/dev/null || { echo "make: Rust is missing: install it with rustup (https://rustup.rs)" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "make: a C compiler is missing: apt-get install gcc" >&2; exit 1; }
+	cargo build --release --locked -p jumun
+
+.PHONY: demo
+demo: ## Play food-delivery against the instance that `make run` started
+	@$(JUMUN) demo food-delivery
+
+.PHONY: tools
+tools: ## Install what the tests need: PostgreSQL, NATS, Jaeger, grpcurl, buf
+	@scripts/tools.sh
+
+.PHONY: test
+test: tools ## Run every test, on private servers: SQLite and the embedded bus, then PostgreSQL and JetStream
+	cargo test --locked --workspace
+	scripts/servers.sh --only postgres,nats env JUMUN_TEST_BACKEND=servers cargo test --locked -p kit -p jumun --tests journeys kit
+	scripts/servers.sh cargo test --locked -p jumun --test platform processes -- --ignored --test-threads 2
+
+.PHONY: lint
+lint: ## Check formatting, lints and protos
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	@scripts/tools.sh buf
+	@if [ -x "$(TOOLS)/buf" ]; then "$(TOOLS)/buf" lint; else echo "make: buf is missing (it comes with npm): the protos were not linted" >&2; exit 1; fi
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+
+.PHONY: bench
+bench: build ## Measure CreateOrder against an empty method, on SQLite and on PostgreSQL
+	@scripts/tools.sh postgres
+	@scripts/bench.sh sqlite
+	@scripts/servers.sh --only postgres scripts/bench.sh postgres
+
+.PHONY: clean
+clean: ## Remove what was built (not ./data)
+	cargo clean
