@@ -98,7 +98,7 @@ impl Admin {
             outbox
                 .maintain(Box::new(move |connection| {
                     connection.execute(
-                        "UPDATE inbox SET parked = parked - 1 WHERE id = (SELECT inbox_id FROM dead_letters WHERE seq = ?)",
+                        "UPDATE inbox SET version = version + 1, parked = parked - 1 WHERE id = (SELECT inbox_id FROM dead_letters WHERE seq = ?)",
                         &[seq.into()],
                     )?;
                     connection.execute("DELETE FROM dead_letters WHERE seq = ?", &[seq.into()]).map(drop)

@@ -105,8 +105,11 @@ fn failed(error: tonic::transport::Error) -> Status {
         return Error::deadline_exceeded("another context did not answer in time").into();
     }
     let status = Status::from_error(Box::new(error));
-    // A connection that broke in the middle of a call: the callee was there, and may be again at once.
-    if status.code() == Code::Unknown { Status::unavailable(status.message()) } else { status }
+    match status.code() {
+        // The connection broke or closed in the middle of a call: the callee was there, and may be again at once.
+        Code::Unknown | Code::Cancelled => Status::unavailable(status.message()),
+        _ => status,
+    }
 }
 
 /// Tells the callee how long there is, and which trace this belongs to.

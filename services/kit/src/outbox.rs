@@ -15,7 +15,7 @@ use tracing::Instrument;
 
 use crate::{
     Error, Message, Stored, Time,
-    bus::Bus,
+    bus::{Bus, Identity},
     engine::{Engine, Outgoing},
     storage::{Database, Row, StorageError, Value},
     trace_span,
@@ -94,9 +94,36 @@ impl<A: Stored> Relay<A> {
                 Some(messages) = fresh.receiver.recv(), if room => self.send(messages).await,
                 () = fresh.overflow.notified(), if room => self.scan().await,
                 _ = scan.tick(), if room => self.scan().await,
-                _ = identity.tick() => self.feed.check_identity().await,
+                _ = identity.tick() => self.check_identity().await,
             }
         }
+    }
+
+    /// Feeds a bus that is not the one fed before: another set of consumers, or a stream made anew.
+    async fn check_identity(&mut self) {
+        let result = async {
+            let Some((identity, is_behind)) = self.feed.other_bus().await? else { return Ok(()) };
+            if is_behind {
+                tracing::warn!(identity = identity.0, "another bus: feeding it from the beginning");
+                self.forget_sent().await;
+                self.feed.refeed().await?;
+            }
+            self.feed.remember(identity.0).await
+        };
+        if let Err(error) = result.await {
+            let error: Error = error;
+            tracing::warn!(%error, "cannot feed the bus again; tried again soon");
+        }
+    }
+
+    /// What the bus before acknowledged must not count as published on this one.
+    async fn forget_sent(&mut self) {
+        self.sending = FuturesUnordered::new();
+        self.acknowledged.clear();
+        if let Some(marking) = self.marking.take() {
+            marking.await;
+        }
+        self.in_flight.clear();
     }
 
     async fn send(&mut self, messages: Vec<Message>) {
@@ -168,28 +195,23 @@ struct Feed<A: Stored> {
 }
 
 impl<A: Stored> Feed<A> {
-    /// Feeds a bus that is not the one fed before: another set of consumers, or a stream made anew.
-    async fn check_identity(&self) {
+    /// The bus, when it is not the one that was fed before, and whether that one had less to hear.
+    async fn other_bus(&self) -> Result<Option<(Identity, bool)>, Error> {
         let context = self.engine.database().schema();
         let identity = match self.bus.identity(context).await {
             Ok(identity) => identity,
-            Err(error) => return tracing::debug!(%error, "the bus does not answer"),
-        };
-        let result = async {
-            let before = fed_identity(self.engine.database()).await?;
-            if before.as_deref() == Some(&identity.0) {
-                return Ok(());
+            Err(error) => {
+                tracing::debug!(%error, "the bus does not answer");
+                return Ok(None);
             }
-            // Nothing was published before the first bus, so there is nothing to feed again.
-            if before.is_some_and(|before| !identity.is_covered_by(&before)) {
-                tracing::warn!(context, identity = identity.0, "another bus: feeding it from the beginning");
-                self.refeed().await?;
-            }
-            self.remember(identity.0).await
         };
-        if let Err(error) = result.await {
-            tracing::warn!(%error, "cannot feed the bus again; tried again soon");
+        let before = fed_identity(self.engine.database()).await?;
+        if before.as_deref() == Some(&identity.0) {
+            return Ok(None);
         }
+        // Nothing was published before the first bus, so there is nothing to feed again.
+        let is_behind = before.is_some_and(|before| !identity.is_covered_by(&before));
+        Ok(Some((identity, is_behind)))
     }
 
     /// Makes every event unpublished again, one range of aggregates after another.

@@ -1,5 +1,8 @@
 //! The rules of an order. Pure: no database, no network, no clock.
 
+#[cfg(test)]
+mod tests;
+
 use contracts::order::v1::{self as pb, order_event::Kind};
 use kit::{Aggregate, Decision, Error, Money, StateName, Time};
 use serde::{Deserialize, Serialize};

@@ -25,6 +25,7 @@ const MAX_RECOVERED: usize = 1024;
 const RECOVERED_AT_ONCE: usize = 64;
 /// How often payment is asked to authorize, when it is away, before the caller is told so.
 const MAX_ATTEMPTS: usize = 2;
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
 /// When a caller may ask again about an order whose payment is unconfirmed.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -68,7 +69,10 @@ impl Placing {
         let answer = loop {
             attempts += 1;
             match self.payments.clone().authorize_payment(request.clone()).await {
-                Err(status) if status.code() == Code::Unavailable && attempts < MAX_ATTEMPTS => {}
+                Err(status) if status.code() == Code::Unavailable && attempts < MAX_ATTEMPTS => {
+                    // The connection that just broke is still being replaced.
+                    tokio::time::sleep(ATTEMPT_PAUSE).await;
+                }
                 answer => break answer,
             }
         };

@@ -1,5 +1,8 @@
 //! The rules of a payment. Pure: no database, no network, no clock.
 
+#[cfg(test)]
+mod tests;
+
 use contracts::payment::v1::{self as pb, payment_event::Kind};
 use kit::{Aggregate, Decision, Error, Money, StateName, Time};
 

@@ -25,7 +25,8 @@ use crate::{Message, Time};
 /// How long the broker remembers message ids. Correctness comes from the inbox; this only saves work.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// How long a consumer may take with an event before it comes again. (A consumer `backoff` would override it.)
-const ACK_WAIT: Duration = Duration::from_secs(30);
+/// What a killed process had comes again only then, and everything has to be whole 30 s after a fault.
+const ACK_WAIT: Duration = Duration::from_secs(10);
 /// Events that a consumer may have unsettled.
 const MAX_ACK_PENDING: i64 = 1024;
 /// Events fetched at once, how long a fetch waits, and how often the broker shows that it lives.

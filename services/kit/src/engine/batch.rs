@@ -1,13 +1,16 @@
 //! One transaction: what many jobs read, decide and write.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use prost::Message as _;
 
-use super::{Arrival, Done, Job, RequestKey, Standing, read_stored, select};
+use super::{Arrival, Decide, Done, Job, RequestKey, Standing, read_stored, select};
 use crate::{
     Decision, Error, Message, Stored, Time,
-    storage::{Column, Conflict, Connection, StorageError, Value, in_chunks, insert_rows, update_rows},
+    storage::{Column, Connection, StorageError, Value, in_chunks, insert_rows, update_rows},
 };
 
 const EVENT_COLUMNS: &[Column] = &[
@@ -19,7 +22,8 @@ const EVENT_COLUMNS: &[Column] = &[
     Column::text("traceparent"),
     Column::text("causation"),
 ];
-const INBOX_COLUMNS: &[Column] = &[Column::text("id"), Column::int("last_event"), Column::int("parked")];
+const INBOX_COLUMNS: &[Column] =
+    &[Column::text("id"), Column::int("version"), Column::int("last_event"), Column::int("parked")];
 const REQUEST_COLUMNS: &[Column] =
     &[Column::text("id"), Column::text("fingerprint"), Column::bytes("reply"), Column::int("time")];
 const DEAD_LETTER_COLUMNS: &[Column] = &[
@@ -89,6 +93,8 @@ impl<A> Default for Slot<A> {
 /// How far a consumer has come with one aggregate.
 #[derive(Clone, Copy, Default)]
 struct Gate {
+    /// As it is stored; 0: it is not.
+    version: i64,
     last_event: i64,
     /// Dead letters that later events wait behind.
     parked: i64,
@@ -126,13 +132,10 @@ impl<A: Stored> Batch<A> {
         connection: &mut Connection,
         schema: &str,
         now: Time,
-        jobs: &mut [Job<A>],
+        jobs: &[Job<A>],
         recent: &Recent<A>,
     ) -> Result<Self, StorageError> {
         let replies = load_replies(connection, jobs)?;
-        for job in jobs.iter_mut() {
-            job.find_created(&replies);
-        }
         Ok(Self {
             doubtful: false,
             schema: schema.to_owned(),
@@ -166,7 +169,6 @@ impl<A: Stored> Batch<A> {
             if !key.creates {
                 return Ok(Done { state: None, replay: Some(reply.clone()) });
             }
-            job.find_created(&self.replies);
             return Ok(Done { state: self.apply(job, None)?, replay: None });
         }
         let state = self.apply(job, None)?;
@@ -237,19 +239,16 @@ impl<A: Stored> Batch<A> {
 
     /// Runs the job's rule; returns the state after it.
     fn apply(&mut self, job: &mut Job<A>, causation: Option<&str>) -> Result<Option<A>, Error> {
-        let Some(id) = &job.target else { return Ok(None) };
-        if !self.slots.contains_key(id) {
-            self.slots.insert(id.clone(), Slot::default());
-        }
-        let Some(slot) = self.slots.get_mut(id) else { return Err(Error::internal("no slot")) };
-        let decision = (job.decide)(slot.state.as_ref());
+        let Some(id) = job.target(&self.replies) else { return Ok(None) };
+        let slot = self.slots.entry(id.clone()).or_default();
+        let decision = decide(&mut job.decide, slot.state.as_ref());
         let saves = matches!(decision, Ok(Decision::Save(..)));
         // What this batch wrote itself is as good as the save it comes with.
         self.doubtful |= slot.recent && !saves && slot.now.version == slot.stored.version;
         match decision? {
             Decision::Leave => {}
             Decision::Save(state, events) => {
-                debug_assert_eq!(state.id(), id, "a decision keeps the aggregate's id");
+                debug_assert_eq!(state.id(), id.as_str(), "a decision keeps the aggregate's id");
                 slot.now.version = slot.stored.version + 1;
                 for event in events {
                     slot.now.last_event += 1;
@@ -314,16 +313,27 @@ impl<A: Stored> Batch<A> {
         }
         let written = self.save_aggregates(connection)?;
         let events = self.messages.iter().map(event_row).collect();
-        insert_rows(connection, "events", &refs(EVENT_COLUMNS), events, Conflict::Fail)?;
-        let gates = self.gates.iter().filter(|(_, gate)| gate.touched);
-        let gates = gates.map(|(id, gate)| vec![id.as_str().into(), gate.last_event.into(), gate.parked.into()]);
-        insert_rows(connection, "inbox", &refs(INBOX_COLUMNS), gates.collect(), Conflict::Replace)?;
-        insert_rows(connection, "requests", &refs(REQUEST_COLUMNS), self.new_requests, Conflict::Fail)?;
-        insert_rows(connection, "dead_letters", &refs(DEAD_LETTER_COLUMNS), self.dead_letters, Conflict::Fail)?;
+        insert_rows(connection, "events", &refs(EVENT_COLUMNS), events)?;
+        self.save_gates(connection)?;
+        insert_rows(connection, "requests", &refs(REQUEST_COLUMNS), self.new_requests)?;
+        insert_rows(connection, "dead_letters", &refs(DEAD_LETTER_COLUMNS), self.dead_letters)?;
         for dead_letter in self.redriven {
             connection.execute("DELETE FROM dead_letters WHERE seq = ?", &[dead_letter.into()])?;
         }
         Ok(Outcome { answers, written, messages: self.messages })
+    }
+
+    fn save_gates(&mut self, connection: &mut Connection) -> Result<(), StorageError> {
+        let (mut created, mut updated) = (Vec::new(), Vec::new());
+        for (id, gate) in self.gates.drain().filter(|(_, gate)| gate.touched) {
+            let row = vec![id.into(), (gate.version + 1).into(), gate.last_event.into(), gate.parked.into()];
+            if gate.version == 0 { created.push(row) } else { updated.push(row) }
+        }
+        let (columns, updates) = (refs(INBOX_COLUMNS), updated.len());
+        insert_rows(connection, "inbox", &columns, created)?;
+        let saved = update_rows(connection, "inbox", &columns, updated)?;
+        // Another replica heard the same: run again, from how far it came.
+        if saved == updates { Ok(()) } else { Err(StorageError::Stale("inbox")) }
     }
 
     fn save_aggregates(&mut self, connection: &mut Connection) -> Result<Written<A>, StorageError> {
@@ -337,18 +347,24 @@ impl<A: Stored> Batch<A> {
             if standing.version == 1 { created.push(row) } else { updated.push(row) }
         }
         let (columns, updates) = (columns::<A>(), updated.len());
-        insert_rows(connection, A::TABLE.name, &columns, created, Conflict::Fail)?;
+        insert_rows(connection, A::TABLE.name, &columns, created)?;
         let saved = update_rows(connection, A::TABLE.name, &columns, updated)?;
         if saved == updates { Ok(written) } else { Err(StorageError::Stale(A::TABLE.name)) }
     }
 }
 
+/// Runs a rule. One that panics is a fault of ours, and fails alone.
+fn decide<A: Stored>(rule: &mut Decide<A>, state: Option<&A>) -> Result<Decision<A>, Error> {
+    catch_unwind(AssertUnwindSafe(|| rule(state))).unwrap_or_else(|_| Err(Error::internal("a rule panicked")))
+}
+
 impl<A: Stored> Job<A> {
-    /// Points a repeated creation at what the first one created.
-    fn find_created(&mut self, replies: &HashMap<String, (String, Vec<u8>)>) {
+    /// The aggregate that the job is about: of a repeated creation, what the first one created.
+    fn target(&self, replies: &HashMap<String, (String, Vec<u8>)>) -> Option<String> {
         let key = self.request.as_ref().filter(|key| key.creates);
-        if let Some((_, id)) = key.and_then(|key| replies.get(&key.id)) {
-            self.target = Some(String::from_utf8_lossy(id).into_owned());
+        match key.and_then(|key| replies.get(&key.id)) {
+            Some((_, id)) => Some(String::from_utf8_lossy(id).into_owned()),
+            None => self.target.clone(),
         }
     }
 }
@@ -400,7 +416,8 @@ fn load_slots<A: Stored>(
 ) -> Result<HashMap<String, Slot<A>>, StorageError> {
     // What a request creates for the first time has a new id: there is nothing to load.
     let creates = |job: &&Job<A>| job.request.as_ref().is_some_and(|key| key.creates && !replies.contains_key(&key.id));
-    let ids = distinct(jobs.iter().filter(|job| !creates(job)).filter_map(|job| job.target.as_deref()));
+    let ids: Vec<String> = jobs.iter().filter(|job| !creates(job)).filter_map(|job| job.target(replies)).collect();
+    let ids = distinct(ids.iter().map(String::as_str));
     let mut slots = HashMap::with_capacity(jobs.len());
     let mut unknown = Vec::new();
     for id in ids {
@@ -427,8 +444,11 @@ fn load_gates<A: Stored>(connection: &mut Connection, jobs: &[Job<A>]) -> Result
     let ids = distinct(ids.iter().map(String::as_str));
     let mut gates = HashMap::with_capacity(ids.len());
     if !ids.is_empty() {
-        for mut row in connection.query_any("SELECT id, last_event, parked FROM inbox", "id", &ids)? {
-            gates.insert(row.text()?, Gate { last_event: row.int()?, parked: row.int()?, touched: false });
+        for mut row in connection.query_any("SELECT id, version, last_event, parked FROM inbox", "id", &ids)? {
+            gates.insert(
+                row.text()?,
+                Gate { version: row.int()?, last_event: row.int()?, parked: row.int()?, touched: false },
+            );
         }
     }
     Ok(gates)

@@ -19,7 +19,7 @@ pub const MAX_QUEUED: usize = 4096;
 /// Jobs that share a transaction at most.
 pub const MAX_BATCH: usize = 512;
 /// Events that go along while commands are waiting: a caller waits for an answer, an event does not.
-const MAX_EVENTS_BESIDE_COMMANDS: usize = 32;
+const MAX_EVENTS_BESIDE_COMMANDS: usize = 16;
 /// Under load a commit waits this long for company: fewer and larger transactions do more in all.
 const GATHER: Duration = Duration::from_millis(2);
 /// A transaction of so many commands shows load; so many waiting are company enough.

@@ -157,8 +157,11 @@ impl Database {
         let database = self.clone();
         tokio::task::spawn_blocking(move || {
             database.read_blocking(&mut work).or_else(|error| match error {
-                // An idle connection may have died meanwhile; reading twice does no harm.
-                StorageError::Lost(_) => database.read_blocking(&mut work),
+                // Idle connections may have died meanwhile; reading twice does no harm.
+                StorageError::Lost(_) => {
+                    database.idle().clear();
+                    database.read_blocking(&mut work)
+                }
                 error => Err(error),
             })
         })

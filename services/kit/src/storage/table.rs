@@ -52,22 +52,12 @@ impl Column {
 /// Rows in one statement of SQLite; what is left over goes one by one, so that two texts per table stay prepared.
 pub(super) const SQLITE_CHUNK: usize = 16;
 
-/// What becomes of a row whose key is there already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Conflict {
-    /// The transaction fails as stale.
-    Fail,
-    /// It is replaced; the first column is its key.
-    Replace,
-}
-
-/// Inserts rows.
+/// Inserts rows; one whose key is there already fails the transaction as stale.
 pub(crate) fn insert_rows(
     connection: &mut Connection,
     table: &str,
     columns: &[&Column],
     rows: Vec<Vec<Value>>,
-    conflict: Conflict,
 ) -> Result<usize, StorageError> {
     if rows.is_empty() {
         return Ok(0);
@@ -75,21 +65,14 @@ pub(crate) fn insert_rows(
     let names = names(columns);
     match connection {
         Connection::Postgres(_) => {
-            let replace = match conflict {
-                Conflict::Fail => String::new(),
-                Conflict::Replace => {
-                    format!("ON CONFLICT ({}) DO UPDATE SET {}", columns[0].name, sets(&columns[1..], "excluded"))
-                }
-            };
-            let sql = format!("INSERT INTO {table} ({names}) SELECT * FROM UNNEST({}) {replace}", arrays(columns));
+            let sql = format!("INSERT INTO {table} ({names}) SELECT * FROM UNNEST({})", arrays(columns));
             connection.execute(&sql, &transpose(columns, rows))
         }
         Connection::Sqlite(_) => {
             // OR FAIL: the whole transaction is rolled back anyway, so the statement needs no journal of its own.
-            let or = if conflict == Conflict::Fail { "FAIL" } else { "REPLACE" };
             let marks = format!("({})", vec!["?"; columns.len()].join(", "));
             in_chunks(connection, rows, |count| {
-                format!("INSERT OR {or} INTO {table} ({names}) VALUES {}", vec![marks.as_str(); count].join(", "))
+                format!("INSERT OR FAIL INTO {table} ({names}) VALUES {}", vec![marks.as_str(); count].join(", "))
             })
         }
     }
@@ -110,7 +93,7 @@ pub(crate) fn update_rows(
         Connection::Postgres(_) => {
             let sql = format!(
                 "UPDATE {table} AS t SET {} FROM UNNEST({}) AS u ({}) WHERE t.id = u.id AND t.version = u.version - 1",
-                sets(&columns[1..], "u"),
+                columns[1..].iter().map(|column| format!("{0} = u.{0}", column.name)).collect::<Vec<_>>().join(", "),
                 arrays(columns),
                 names(columns),
             );
@@ -149,10 +132,6 @@ pub(crate) fn in_chunks(
         written += connection.execute(&single, &row)?;
     }
     Ok(written)
-}
-
-fn sets(columns: &[&Column], from: &str) -> String {
-    columns.iter().map(|column| format!("{0} = {from}.{0}", column.name)).collect::<Vec<_>>().join(", ")
 }
 
 fn names(columns: &[&Column]) -> String {

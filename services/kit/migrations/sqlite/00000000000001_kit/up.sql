@@ -15,6 +15,7 @@ CREATE INDEX events_unpublished ON events (aggregate, number) WHERE published_at
 -- How far each consumer has come with each aggregate it hears of, as "consumer/aggregate".
 CREATE TABLE inbox (
     id TEXT PRIMARY KEY,
+    version BIGINT NOT NULL,
     last_event BIGINT NOT NULL,
     parked BIGINT NOT NULL
 ) WITHOUT ROWID;

@@ -1,0 +1,255 @@
+//! Those who take part in a journey: Mina orders, the store in Gangnam cooks, Joon delivers.
+
+use std::{collections::HashMap, time::Duration};
+
+use contracts::{
+    Money,
+    dashboard::v1::{GetOrderViewRequest, OrderView, dashboard_service_client::DashboardServiceClient},
+    delivery::v1::{
+        CompleteDeliveryRequest, Delivery, GetDeliveryRequest, PickUpDeliveryRequest, StartDeliveryRequest,
+        delivery_service_client::DeliveryServiceClient,
+    },
+    order::v1::{
+        CancelOrderRequest, CreateOrderRequest, GetOrderRequest, Order,
+        order::{Item, State},
+        order_service_client::OrderServiceClient,
+    },
+    payment::v1::{GetPaymentRequest, Payment, payment_service_client::PaymentServiceClient},
+    store::v1::{
+        AcceptTicketRequest, FinishCookingRequest, GetTicketRequest, RejectTicketRequest, StartCookingRequest, Ticket,
+        store_service_client::StoreServiceClient,
+    },
+};
+use kit::{Edge, world::World};
+use tonic::{Response, Status};
+use tonic_types::StatusExt;
+
+/// Longer than an order may wait for payment's word before the recovery takes it up.
+pub(super) const ABANDONED: Duration = Duration::from_secs(6);
+/// Longer than `tok_late` takes to charge.
+pub(super) const LATE: Duration = Duration::from_secs(9);
+
+pub(super) struct Food {
+    pub(super) world: World,
+}
+
+impl Food {
+    pub(super) async fn open() -> Self {
+        let contexts =
+            vec![order::context(), payment::context(), store::context(), delivery::context(), dashboard::context()];
+        Self { world: World::new(contexts).await }
+    }
+
+    /// Settles, and asserts that nothing is left behind and the money agrees.
+    pub(super) async fn close(self) {
+        self.world.settle().await;
+        self.assert_that_the_books_agree().await;
+        self.world.finish().await;
+    }
+
+    // --- Mina ---------------------------------------------------------------------------------------------
+
+    pub(super) fn orders(&self) -> OrderServiceClient<Edge> {
+        OrderServiceClient::new(self.world.channel())
+    }
+
+    pub(super) async fn order(&self, request_id: &str, order: &Order) -> Result<Order, Status> {
+        let request = CreateOrderRequest { order: Some(order.clone()), request_id: request_id.to_owned() };
+        inner(self.orders().create_order(request).await)
+    }
+
+    /// An order that stands.
+    pub(super) async fn place(&self, request_id: &str) -> Order {
+        let order = self.order(request_id, &wish("tok_visa")).await.expect("a good card");
+        assert_eq!(order.state(), State::Placed);
+        self.world.settle().await;
+        order
+    }
+
+    /// What became of an order that the store, perhaps, has heard of.
+    pub(super) async fn get(&self, name: &str) -> Order {
+        self.world.settle().await;
+        let request = GetOrderRequest { name: name.to_owned() };
+        inner(self.orders().get_order(request).await).expect("an order")
+    }
+
+    pub(super) async fn cancel(&self, name: &str) -> Result<Order, Status> {
+        let request = CancelOrderRequest { name: name.to_owned(), request_id: String::new() };
+        let cancelled = inner(self.orders().cancel_order(request).await);
+        self.world.settle().await;
+        cancelled
+    }
+
+    pub(super) fn payments(&self) -> PaymentServiceClient<Edge> {
+        PaymentServiceClient::new(self.world.channel())
+    }
+
+    pub(super) async fn payment_of(&self, order: &str) -> Result<Payment, Status> {
+        inner(self.payments().get_payment(GetPaymentRequest { name: payment_name(order) }).await)
+    }
+
+    /// The order's state, and what the payment and the provider say about the money; "" where they know of none.
+    pub(super) async fn books(&self, order: &str) -> (String, String, String) {
+        self.world.settle().await;
+        let id = order.replace("orders/", "");
+        let payment = format!("order-{id}");
+        (
+            self.states("order", "order", "orders").await.remove(&id).unwrap_or_default(),
+            self.states("payment", "payment", "payments").await.remove(&payment).unwrap_or_default(),
+            self.states("payment", payment::PROVIDER_SCHEMA, "charges").await.remove(&payment).unwrap_or_default(),
+        )
+    }
+
+    /// What every row of a table says about its state, by id.
+    pub(super) async fn states(&self, context: &str, schema: &str, table: &'static str) -> HashMap<String, String> {
+        let database = self.world.database(context, schema);
+        let read = database.read(move |connection| {
+            let rows = connection.query(&format!("SELECT id, state FROM {table}"), &[])?;
+            rows.into_iter().map(|mut row| Ok((row.text()?, row.text()?))).collect()
+        });
+        read.await.expect("a readable table")
+    }
+
+    /// Rules S1 and S2: money is held for what stands, and for nothing else.
+    async fn assert_that_the_books_agree(&self) {
+        let payments = self.states("payment", "payment", "payments").await;
+        let charges = self.states("payment", payment::PROVIDER_SCHEMA, "charges").await;
+        let of =
+            |books: &HashMap<String, String>, id: &str| books.get(&format!("order-{id}")).cloned().unwrap_or_default();
+        for (id, state) in self.states("order", "order", "orders").await {
+            let money = (of(&payments, &id), of(&charges, &id));
+            let money = (money.0.as_str(), money.1.as_str());
+            let agrees = match state.as_str() {
+                "REJECTED" => matches!(money, ("DECLINED", "DECLINED") | ("VOIDED", "RELEASED") | ("", "")),
+                "CANCELLED" => money == ("REFUNDED", "GIVEN_BACK"),
+                "PENDING" | "VOIDING" => false,
+                _ => money == ("CAPTURED", "TAKEN"),
+            };
+            assert!(agrees, "orders/{id} is {state}, its payment and charge are {money:?}");
+        }
+    }
+
+    // --- the store, the rider, the dashboard --------------------------------------------------------------
+
+    fn store(&self) -> StoreServiceClient<Edge> {
+        StoreServiceClient::new(self.world.channel())
+    }
+
+    pub(super) async fn ticket(&self, order: &str) -> Result<Ticket, Status> {
+        self.world.settle().await;
+        inner(self.store().get_ticket(GetTicketRequest { name: ticket_name(order) }).await)
+    }
+
+    pub(super) async fn accept(&self, order: &str) -> Result<Ticket, Status> {
+        let request = AcceptTicketRequest { name: ticket_name(order), request_id: String::new() };
+        let answer = inner(self.store().accept_ticket(request).await);
+        self.world.settle().await;
+        answer
+    }
+
+    pub(super) async fn reject(&self, order: &str) -> Result<Ticket, Status> {
+        let request = RejectTicketRequest { name: ticket_name(order), request_id: String::new() };
+        let answer = inner(self.store().reject_ticket(request).await);
+        self.world.settle().await;
+        answer
+    }
+
+    pub(super) async fn start_cooking(&self, order: &str) -> Result<Ticket, Status> {
+        let request = StartCookingRequest { name: ticket_name(order), request_id: String::new() };
+        let answer = inner(self.store().start_cooking(request).await);
+        self.world.settle().await;
+        answer
+    }
+
+    pub(super) async fn finish_cooking(&self, order: &str) -> Result<Ticket, Status> {
+        let request = FinishCookingRequest { name: ticket_name(order), request_id: String::new() };
+        let answer = inner(self.store().finish_cooking(request).await);
+        self.world.settle().await;
+        answer
+    }
+
+    fn riders(&self) -> DeliveryServiceClient<Edge> {
+        DeliveryServiceClient::new(self.world.channel())
+    }
+
+    pub(super) async fn delivery(&self, order: &str) -> Result<Delivery, Status> {
+        self.world.settle().await;
+        inner(self.riders().get_delivery(GetDeliveryRequest { name: delivery_name(order) }).await)
+    }
+
+    pub(super) async fn start_delivery(&self, order: &str) -> Result<Delivery, Status> {
+        let rider = "riders/joon".to_owned();
+        let request = StartDeliveryRequest { name: delivery_name(order), rider, request_id: String::new() };
+        let answer = inner(self.riders().start_delivery(request).await);
+        self.world.settle().await;
+        answer
+    }
+
+    pub(super) async fn pick_up(&self, order: &str) -> Result<Delivery, Status> {
+        let request = PickUpDeliveryRequest { name: delivery_name(order), request_id: String::new() };
+        let answer = inner(self.riders().pick_up_delivery(request).await);
+        self.world.settle().await;
+        answer
+    }
+
+    pub(super) async fn complete(&self, order: &str) -> Result<Delivery, Status> {
+        let request = CompleteDeliveryRequest { name: delivery_name(order), request_id: String::new() };
+        let answer = inner(self.riders().complete_delivery(request).await);
+        self.world.settle().await;
+        answer
+    }
+
+    pub(super) async fn view(&self, order: &str) -> OrderView {
+        self.world.settle().await;
+        let request = GetOrderViewRequest { name: order.replace("orders/", "orderViews/") };
+        let mut dashboard = DashboardServiceClient::new(self.world.channel());
+        inner(dashboard.get_order_view(request).await).expect("a view")
+    }
+}
+
+/// What Mina wants: two bibimbap and a sikhye, 22,000 won.
+pub(super) fn wish(payment_method: &str) -> Order {
+    Order {
+        customer: "customers/mina".to_owned(),
+        store: "stores/gangnam".to_owned(),
+        items: vec![item("items/bibimbap", 2, won(9_500)), item("items/sikhye", 1, won(3_000))],
+        payment_method: payment_method.to_owned(),
+        ..Order::default()
+    }
+}
+
+pub(super) fn item(item: &str, quantity: i32, price: Money) -> Item {
+    Item { item: item.to_owned(), quantity, unit_price: Some(price) }
+}
+
+pub(super) fn won(units: i64) -> Money {
+    Money { currency_code: "KRW".to_owned(), units, nanos: 0 }
+}
+
+pub(super) fn payment_name(order: &str) -> String {
+    order.replace("orders/", "payments/order-")
+}
+
+fn ticket_name(order: &str) -> String {
+    order.replace("orders/", "tickets/")
+}
+
+fn delivery_name(order: &str) -> String {
+    order.replace("orders/", "deliveries/")
+}
+
+pub(super) fn inner<T>(answer: Result<Response<T>, Status>) -> Result<T, Status> {
+    answer.map(Response::into_inner)
+}
+
+/// The order that an error names.
+pub(super) fn order_named_by(status: &Status) -> String {
+    let info = status.get_details_error_info().expect("an ErrorInfo");
+    info.metadata.get("order").cloned().expect("the order's name")
+}
+
+/// The fields that a refusal names.
+pub(super) fn wrong_fields(status: &Status) -> Vec<String> {
+    let violations = status.get_details_bad_request().map(|request| request.field_violations).unwrap_or_default();
+    violations.into_iter().map(|violation| violation.field).collect()
+}

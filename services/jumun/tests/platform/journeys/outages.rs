@@ -1,0 +1,106 @@
+//! Requirements §1.1, sentences 1, 6 and 7: somebody is down or overloaded.
+
+use std::time::{Duration, Instant};
+
+use contracts::{order::v1::order::State, store::v1::ticket::State as TicketState};
+use futures::{StreamExt, stream};
+use kit::storage::{Connection, Database};
+use tonic::{Code, Status};
+
+use super::{
+    food::{ABANDONED, Food, order_named_by, wish},
+    paying::assert_unconfirmed,
+};
+
+/// More than payment lets wait, and as many as call at once.
+const MANY: usize = 5_200;
+const AT_ONCE: usize = 2_000;
+
+#[tokio::test]
+async fn when_payment_is_down_there_is_a_clear_error_and_no_order_or_charge_is_left_behind() {
+    let mut food = Food::open().await;
+    food.world.restart_without(&["payment"]).await;
+    let error = food.order("first", &wish("tok_visa")).await.expect_err("payment is down");
+    assert_unconfirmed(&error, Code::Unavailable, "PAYMENT_UNAVAILABLE");
+    let order = order_named_by(&error);
+    // Nobody can say yet what became of it, so the recovery does not guess.
+    food.world.advance(ABANDONED).await;
+    assert_eq!(food.get(&order).await.state(), State::Pending);
+    food.world.restart().await;
+    food.world.advance(ABANDONED).await;
+    assert_eq!(food.books(&order).await, ("REJECTED".into(), "VOIDED".into(), "RELEASED".into()));
+    food.close().await;
+}
+
+#[tokio::test]
+async fn with_store_and_delivery_down_orders_are_still_taken_and_they_catch_up() {
+    let mut food = Food::open().await;
+    food.world.restart_without(&["store", "delivery"]).await;
+    let mut placed = Vec::new();
+    for index in 0..10 {
+        placed.push(food.place(&index.to_string()).await.name);
+        food.world.advance(Duration::from_secs(3600)).await;
+    }
+    food.cancel(&placed[0]).await.expect("nobody cooks");
+    food.world.restart().await;
+    assert_eq!(food.ticket(&placed[0]).await.expect("a ticket").state(), TicketState::Cancelled);
+    for order in &placed[1..] {
+        assert_eq!(food.ticket(order).await.expect("a ticket").state(), TicketState::Open);
+        food.accept(order).await.expect("open");
+        assert_eq!(food.get(order).await.state(), State::Accepted);
+    }
+    food.close().await;
+}
+
+#[tokio::test]
+async fn the_dashboard_catches_up_with_what_happened_while_it_was_down() {
+    let mut food = Food::open().await;
+    food.world.restart_without(&["dashboard"]).await;
+    let order = food.place("first").await.name;
+    food.accept(&order).await.expect("open");
+    food.world.restart().await;
+    assert_eq!(food.view(&order).await.state, "ACCEPTED");
+    food.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_payment_overloaded_new_orders_are_turned_away_quickly() {
+    let food = Food::open().await;
+    let provider = food.world.database("payment", payment::PROVIDER_SCHEMA);
+    let stalled = stall(&provider);
+    let flood = stream::iter(0..MANY).map(|index| {
+        let food = &food;
+        async move { food.order(&index.to_string(), &wish("tok_visa")).await.expect_err("payment is stalled") }
+    });
+    let answers: Vec<Status> = flood.buffer_unordered(AT_ONCE).collect().await;
+    // What the flood left behind is as much as payment lets wait, so the next one need not wait at all.
+    let start = Instant::now();
+    let error = food.order("next", &wish("tok_visa")).await.expect_err("payment is full");
+    assert!(start.elapsed() < Duration::from_millis(500), "turned away after {:?}", start.elapsed());
+    drop(stalled);
+    assert_unconfirmed(&error, Code::ResourceExhausted, "PAYMENT_OVERLOADED");
+    for error in &answers {
+        match error.code() {
+            Code::ResourceExhausted => assert_unconfirmed(error, Code::ResourceExhausted, "PAYMENT_OVERLOADED"),
+            Code::DeadlineExceeded | Code::Unavailable => {}
+            _ => panic!("{error:?}"),
+        }
+    }
+
+    // Some rounds of the recovery, each of at most 1024 orders.
+    for _ in 0..2 * MANY / 1024 {
+        food.world.advance(ABANDONED).await;
+    }
+    food.close().await;
+}
+
+/// Keeps everybody else from writing, for as long as the connection lives.
+fn stall(database: &Database) -> Connection {
+    let mut connection = database.connect().expect("a connection");
+    let lock = match connection {
+        Connection::Sqlite(_) => "BEGIN IMMEDIATE",
+        Connection::Postgres(_) => "BEGIN; LOCK TABLE charges IN ACCESS EXCLUSIVE MODE",
+    };
+    connection.batch(lock).expect("nobody else writes");
+    connection
+}

@@ -1,0 +1,25 @@
+//! Real processes: split over many, on real servers, stopped, slowed and killed.
+//!
+//! What needs servers is ignored without them: `make test`, or `scripts/servers.sh cargo test -p jumun --test platform
+//! processes -- --include-ignored`.
+
+mod broker;
+mod clients;
+mod fleet;
+mod load;
+mod place;
+mod program;
+mod proxy;
+mod trace;
+
+mod broker_loss;
+mod command_line;
+mod dead_collector;
+mod demos;
+mod grpcurl;
+mod late_contexts;
+mod payment_trouble;
+mod random_kills;
+mod repeats;
+mod restarts;
+mod traces;

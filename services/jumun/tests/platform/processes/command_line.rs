@@ -1,0 +1,130 @@
+//! What the command says when it is used wrongly, and what it prints.
+
+use std::{
+    net::TcpListener,
+    process::{Command, Output},
+};
+
+use super::{
+    fleet::{EACH_ALONE, Fleet, RECOVERY, text},
+    place::{Place, tool},
+    program::{JUMUN, bare},
+};
+
+/// sysexits.h: EX_USAGE.
+const EX_USAGE: i32 = 64;
+
+/// Runs jumun in a folder of its own, to its end.
+fn jumun(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let place = Place::new();
+    let mut command = bare(JUMUN);
+    command.current_dir(place.folder()).args(arguments).envs(variables.iter().copied());
+    command.output().expect("jumun runs")
+}
+
+#[track_caller]
+fn assert_explains(output: &Output, code: i32, words: &[&str]) {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{errors}");
+    for word in words {
+        assert!(errors.contains(word), "{word} is not in: {errors}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_told_with_the_setting_that_names_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    assert_explains(&jumun(&["up"], &[("JUMUN_LISTEN", &address)]), 1, &["JUMUN_LISTEN", &address]);
+}
+
+#[test]
+fn a_missing_neighbour_is_told_with_the_setting_that_names_it() {
+    assert_explains(&jumun(&["serve", "order"], &[]), EX_USAGE, &["JUMUN_PAYMENT_ADDR"]);
+}
+
+#[test]
+fn an_unknown_context_is_told_by_its_name() {
+    assert_explains(&jumun(&["serve", "ordr"], &[]), EX_USAGE, &["ordr"]);
+}
+
+#[test]
+fn a_wrong_database_url_is_told_without_its_password() {
+    let wrong = "mysql://jumun:secret@127.0.0.1/jumun";
+    let output = jumun(&["serve", "store"], &[("JUMUN_STORE_DATABASE_URL", wrong)]);
+    assert_explains(&output, EX_USAGE, &["mysql://", "sqlite://PATH"]);
+    assert!(!text(&output).contains("secret"), "{}", text(&output));
+}
+
+#[test]
+fn a_wrong_setting_is_refused_before_anything_is_opened() {
+    let place = Place::new();
+    let folder = place.path("data").display().to_string();
+    let output = jumun(&["up"], &[("JUMUN_LISTEN", "nowhere"), ("JUMUN_DATA_DIR", &folder)]);
+    assert!(!output.status.success() && text(&output).contains("--listen"), "{}", text(&output));
+    assert!(!place.path("data").exists(), "{folder} was made");
+}
+
+#[test]
+fn print_config_masks_passwords() {
+    let output = jumun(
+        &["serve", "order", "--print-config"],
+        &[
+            ("JUMUN_ORDER_DATABASE_URL", "postgres://jumun:secret@127.0.0.1/orders"),
+            ("JUMUN_NATS_URL", "nats://jumun:secret@127.0.0.1:4222"),
+            ("JUMUN_PAYMENT_ADDR", "http://127.0.0.1:9"),
+        ],
+    );
+    let printed = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert!(!printed.contains("secret"), "{printed}");
+    for line in [
+        "JUMUN_ORDER_DATABASE_URL=postgres://jumun:***@127.0.0.1/orders",
+        "JUMUN_NATS_URL=nats://jumun:***@127.0.0.1:4222",
+        "JUMUN_PAYMENT_ADDR=http://127.0.0.1:9",
+        "JUMUN_LISTEN=127.0.0.1:8080",
+    ] {
+        assert!(printed.lines().any(|printed| printed == line), "{line} is not in: {printed}");
+    }
+}
+
+#[test]
+fn completions_are_a_script_that_bash_reads() {
+    let output = jumun(&["completions", "bash"], &[]);
+    let script = text(&output);
+    assert!(output.status.success() && script.contains("complete -F _jumun"), "{script}");
+    let read = Command::new("bash").args(["-n", "-c", &script]).output().expect("bash runs");
+    assert!(read.status.success(), "{}", text(&read));
+}
+
+#[test]
+fn check_without_a_database_says_so() {
+    let output = jumun(&["check"], &[]);
+    assert_explains(&output, 1, &["there is no database", "JUMUN_DATA_DIR"]);
+}
+
+/// Without this, a clean check would say little.
+#[tokio::test]
+#[ignore = "needs servers: make test"]
+async fn check_finds_what_is_wrong() {
+    let mut fleet = Fleet::split(EACH_ALONE).await;
+    fleet.start().await;
+    fleet.clients().place(2).await;
+    fleet.becomes_clean(RECOVERY).await;
+    let damage = [
+        ("payment", "UPDATE payment.payments SET state = 'VOIDED'", &["S1", "S5"][..]),
+        ("order", "DELETE FROM order_.events", &["S4"]),
+        ("dashboard", "UPDATE dashboard.order_views SET state = 'COMPLETED'", &["S9"]),
+    ];
+    for (context, sql, rules) in damage {
+        let sql = sql.replace("order_.", "\"order\".");
+        let psql = Command::new(tool("psql")).args(["-Xqc", &sql, fleet.database(context)]).output();
+        let psql = psql.expect("psql runs");
+        assert!(psql.status.success(), "{}", text(&psql));
+        let found = fleet.check().await.expect_err("a violation");
+        for rule in rules {
+            let line = found.lines().find(|line| line.starts_with(rule));
+            assert!(line.is_some_and(|line| !line.contains(" 0 violations")), "{rule} misses it: {found}");
+        }
+    }
+}

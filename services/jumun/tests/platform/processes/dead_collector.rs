@@ -1,0 +1,52 @@
+//! A collector that is dead slows no request, and holds up no end.
+
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+
+use super::{
+    clients::{new_id, wish},
+    fleet::Fleet,
+    place::free_address,
+};
+
+const WARM_UP: usize = 10;
+const ORDERS: usize = 50;
+/// A machine with other work is uneven; a request that waits for a collector waits for seconds.
+const TOLERANCE: u32 = 3;
+const ALLOWANCE: Duration = Duration::from_millis(20);
+
+/// The median time of an order, one after another, with spans sent to `endpoint`.
+async fn median(endpoint: Option<String>) -> Duration {
+    let mut fleet = Fleet::whole();
+    if let Some(endpoint) = &endpoint {
+        fleet.set("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+        fleet.set("OTEL_BSP_SCHEDULE_DELAY", "100");
+    }
+    fleet.start().await;
+    let clients = fleet.clients();
+    clients.place(WARM_UP).await;
+    let mut times = Vec::new();
+    for _ in 0..ORDERS {
+        let begun = Instant::now();
+        clients.order(&wish("tok_visa"), &new_id()).await.expect("an order");
+        times.push(begun.elapsed());
+    }
+    fleet.program("order").terminate();
+    assert!(fleet.program("order").until_ended().await.success());
+    times.sort();
+    times[ORDERS / 2]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_collector_slows_no_request() {
+    let without = median(None).await;
+    let absent = median(Some(format!("http://{}", free_address()))).await;
+    // It accepts connections, as the system does for it, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let hanging = median(Some(format!("http://{}", silent.local_addr().expect("an address")))).await;
+    eprintln!("median of an order: {without:?} without a collector, {absent:?} absent, {hanging:?} hanging");
+    for with in [absent, hanging] {
+        assert!(with <= without * TOLERANCE + ALLOWANCE, "{with:?} with a dead collector, {without:?} without");
+    }
+}

@@ -1,0 +1,79 @@
+//! Store, delivery and dashboard are down: orders are taken all the same, and all of it arrives when they return.
+
+use std::collections::BTreeSet;
+
+use contracts::{
+    order::v1::{Order, order::State as OrderState},
+    store::v1::{Ticket, ticket::State as TicketState},
+};
+
+use super::{
+    clients::{Clients, id, new_id, ticket_of},
+    fleet::{EACH_ALONE, Fleet, RECOVERY},
+    place::eventually,
+    program::Program,
+};
+
+const ORDERS: usize = 200;
+/// Each so many orders one is withdrawn before the store knows of it.
+const CANCELLED_EACH: usize = 10;
+
+/// Orders that the store has not heard of; returns all of them and those that were withdrawn.
+async fn order_unheard(clients: &Clients) -> (Vec<Order>, BTreeSet<String>) {
+    let orders = clients.place(ORDERS).await;
+    let mut cancelled = BTreeSet::new();
+    for order in orders.iter().step_by(CANCELLED_EACH) {
+        let state = clients.cancel(&order.name, &new_id()).await.expect("it is not cooked yet").state();
+        assert_eq!(state, OrderState::Cancelled);
+        cancelled.insert(ticket_of(&order.name));
+    }
+    (orders, cancelled)
+}
+
+/// Each order has its ticket, once, and the withdrawn ones' are withdrawn: both events came, in their order.
+async fn everything_arrives(fleet: &Fleet, orders: &[Order], cancelled: &BTreeSet<String>) {
+    let clients = fleet.clients();
+    let tickets = eventually("every ticket to arrive", RECOVERY, || async {
+        let tickets = clients.tickets().await.map_err(|refusal| refusal.to_string())?;
+        let is_cancelled = |ticket: &Ticket| ticket.state() == TicketState::Cancelled;
+        let done = tickets.iter().filter(|ticket| is_cancelled(ticket)).count();
+        if tickets.len() >= orders.len() && done >= cancelled.len() {
+            Ok(tickets)
+        } else {
+            Err(tickets.len().to_string())
+        }
+    })
+    .await;
+    let found: BTreeSet<_> = tickets.iter().map(|ticket| id(&ticket.name).to_owned()).collect();
+    let wanted: BTreeSet<_> = orders.iter().map(|order| order.uid.clone()).collect();
+    assert_eq!((tickets.len(), found), (orders.len(), wanted), "each ticket once");
+    for ticket in tickets {
+        let expected = if cancelled.contains(&ticket.name) { TicketState::Cancelled } else { TicketState::Open };
+        assert_eq!(ticket.state(), expected, "{}", ticket.name);
+    }
+    fleet.becomes_clean(RECOVERY).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs servers: make test"]
+async fn orders_are_taken_while_store_delivery_and_dashboard_are_down_and_arrive_when_they_return() {
+    let mut fleet = Fleet::split(EACH_ALONE).await;
+    fleet.program("order").start().await;
+    fleet.program("payment").start().await;
+    let (orders, cancelled) = order_unheard(&fleet.clients()).await;
+    fleet.start().await;
+    everything_arrives(&fleet, &orders, &cancelled).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_process_catches_up_with_what_order_and_payment_did_alone() {
+    let mut fleet = Fleet::whole();
+    let mut alone = Program::new(fleet.place.folder(), "alone", &["serve", "order", "payment"]);
+    alone.set("JUMUN_DATA_DIR", fleet.place.path("data").display().to_string());
+    alone.start().await;
+    let (orders, cancelled) = order_unheard(&Clients::new(|_| alone.url())).await;
+    alone.terminate();
+    assert!(alone.until_ended().await.success());
+    fleet.start().await;
+    everything_arrives(&fleet, &orders, &cancelled).await;
+}

@@ -1,0 +1,85 @@
+//! Processes are killed at random while orders come in; nothing that anybody was told is lost.
+
+use std::{
+    num::Wrapping,
+    time::{Duration, Instant},
+};
+
+use super::{
+    fleet::{EACH_ALONE, Fleet, RECOVERY},
+    load::{Load, sum, verify},
+};
+
+const KILLS: usize = 10;
+const CUSTOMERS: usize = 4;
+/// Between two kills, after the process before serves again.
+const MIN_PAUSE_MS: u64 = 300;
+const MAX_PAUSE_MS: u64 = 1_200;
+/// After this no more kills: a machine may be slow.
+const BOUND: Duration = Duration::from_secs(45);
+
+/// SplitMix64: the same seed kills in the same order.
+struct Dice(Wrapping<u64>);
+
+impl Dice {
+    /// JUMUN_TEST_SEED, or what the test has as its own.
+    fn new(seed: u64) -> Self {
+        let seed = std::env::var("JUMUN_TEST_SEED").map_or(seed, |seed| seed.parse().expect("a number"));
+        eprintln!("JUMUN_TEST_SEED={seed}");
+        Self(Wrapping(seed))
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 += 0x9e37_79b9_7f4a_7c15;
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)) * Wrapping(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)) * Wrapping(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)).0 % bound
+    }
+}
+
+async fn nothing_is_lost(fleet: &mut Fleet, mut dice: Dice) {
+    fleet.start().await;
+    let clients = fleet.clients();
+    let load = Load::start(&clients, CUSTOMERS);
+    let begun = Instant::now();
+    let mut kills = 0;
+    while kills < KILLS && begun.elapsed() < BOUND {
+        tokio::time::sleep(Duration::from_millis(MIN_PAUSE_MS + dice.below(MAX_PAUSE_MS - MIN_PAUSE_MS))).await;
+        let victim = dice.below(fleet.programs().len() as u64);
+        let victim = fleet.programs().nth(victim as usize).expect("a process");
+        victim.kill();
+        victim.start().await;
+        kills += 1;
+    }
+    let attempts = load.end().await;
+    let sum = sum(&attempts);
+    eprintln!("{kills} kills in {:?}: {sum}", begun.elapsed());
+    assert!(kills >= 8, "only {kills} kills");
+    assert!(sum.acknowledged >= 20 && sum.left_open > 0, "too little happened: {sum}");
+    clients.every_order_is_final().await;
+    verify(&attempts, &clients).await;
+    fleet.becomes_clean(RECOVERY).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_kills_lose_nothing_in_one_process() {
+    nothing_is_lost(&mut Fleet::whole(), Dice::new(20_261_121)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs servers: make test"]
+async fn random_kills_lose_nothing_on_postgres_and_jetstream() {
+    nothing_is_lost(&mut Fleet::split(EACH_ALONE).await, Dice::new(42)).await;
+}
+
+/// Clients know the first order only; the replicas hear the same events and recover the same orders.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs servers: make test"]
+async fn random_kills_lose_nothing_among_replicas() {
+    let mut fleet = Fleet::split(EACH_ALONE).await;
+    for context in ["order", "payment", "dashboard"] {
+        fleet.add(&[context]);
+    }
+    nothing_is_lost(&mut fleet, Dice::new(77)).await;
+}

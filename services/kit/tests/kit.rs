@@ -1,0 +1,13 @@
+//! The kit from outside, through two contexts of its own: `counter` counts, and `mirror` writes down what it hears of
+//! that. Every test runs on SQLite and the local bus, and again on PostgreSQL and JetStream (see `kit::world`).
+
+mod kit {
+    mod bus;
+    mod counter;
+    mod engine;
+    mod inbox;
+    mod lists;
+    mod outbox;
+    mod replicas;
+    mod world;
+}

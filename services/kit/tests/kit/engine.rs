@@ -1,0 +1,297 @@
+//! Commands: many at once, refused, repeated, abandoned, and too many.
+
+use std::time::{Duration, Instant};
+
+use futures::{FutureExt, future::join_all};
+use kit::{Decision, MAX_QUEUED, RequestKey, name::new_id, storage::Connection};
+use tonic::Code;
+
+use super::counter::{Built, Counter, counting_world};
+
+#[tokio::test]
+async fn many_commands_at_once_are_all_answered_and_counted() {
+    let (world, built) = counting_world().await;
+    let ids: Vec<_> = (0..10).map(|index| format!("counter-{index}")).collect();
+    let answers = join_all((0..1000).map(|index| built.add(&ids[index % 10], 1))).await;
+    assert!(answers.iter().all(Result::is_ok));
+    for id in &ids {
+        assert_eq!(built.value(id).await, 100);
+    }
+    world.settle().await;
+    for id in &ids {
+        assert_eq!(built.heard(id).await, [1; 100]);
+    }
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn each_caller_gets_the_answer_to_its_own_command() {
+    let (world, built) = counting_world().await;
+    let ids: Vec<_> = (0..200).map(|index| format!("counter-{index}")).collect();
+    let answers = join_all(ids.iter().zip(1..).map(|(id, by)| built.add(id, by))).await;
+    for ((id, by), answer) in ids.iter().zip(1..).zip(answers) {
+        let counter = answer.expect("counted").state.expect("a counter");
+        assert_eq!((&counter.id, counter.value), (id, by));
+    }
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_refused_command_does_not_disturb_its_neighbours() {
+    let (world, built) = counting_world().await;
+    let answers = join_all((0..300).map(|index| built.add("a", i64::from(index % 3 != 0)))).await;
+    for (index, answer) in answers.into_iter().enumerate() {
+        match answer {
+            Ok(_) => assert_ne!(index % 3, 0),
+            Err(error) => assert_eq!((index % 3, error.reason), (0, "NOTHING_TO_ADD")),
+        }
+    }
+    assert_eq!(built.value("a").await, 200);
+    world.settle().await;
+    assert_eq!(built.heard("a").await, [1; 200]);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_row_that_the_database_refuses_fails_alone() {
+    let (world, built) = counting_world().await;
+    // A text that PostgreSQL cannot hold; SQLite takes it, so there nobody is to fail.
+    let spoil = |counter: Option<&Counter>| {
+        let Some(counter) = counter else { return Ok(Decision::Leave) };
+        Decision::save(Counter { note: Some("a\0b".to_owned()), ..counter.clone() })
+    };
+    built.add("bad", 1).await.expect("counted");
+    let counters = built.counters();
+    let (spoilt, neighbours) =
+        tokio::join!(counters.execute("bad", None, spoil), join_all((0..50).map(|_| built.add("a", 1))));
+    assert_eq!(spoilt.is_err(), kit::world::on_servers());
+    assert!(neighbours.iter().all(Result::is_ok));
+    assert_eq!(built.value("a").await, 50);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_rule_that_panics_fails_alone() {
+    let (world, built) = counting_world().await;
+    let counters = built.counters();
+    let both = futures::future::join(
+        counters.execute("bad", None, |_| panic!("a fault in a rule")),
+        join_all((0..50).map(|_| built.add("a", 1))),
+    );
+    let (panicked, neighbours) = tokio::time::timeout(Duration::from_secs(5), both).await.expect("the writer goes on");
+    assert_eq!(panicked.expect_err("a fault").code, Code::Internal);
+    assert!(neighbours.iter().all(Result::is_ok));
+    built.add("a", 1).await.expect("the writer goes on");
+    assert_eq!(built.value("a").await, 51);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn the_same_request_is_answered_as_the_first_time_even_when_the_counter_went_on() {
+    let (mut world, built) = counting_world().await;
+    let first = built.add_for("a", 5, "r-1").await.expect("counted").into_response().expect("an answer");
+    assert!(first.metadata().get("idempotency-replayed").is_none());
+    built.add("a", 1).await.expect("counted");
+    world.settle().await;
+    world.restart().await;
+    let built = Built::last();
+    let second = built.add_for("a", 5, "r-1").await.expect("known").into_response().expect("an answer");
+    assert_eq!(second.metadata().get("idempotency-replayed").expect("a mark"), "true");
+    assert_eq!(prost::Message::encode_to_vec(second.get_ref()), prost::Message::encode_to_vec(first.get_ref()));
+    assert_eq!(built.value("a").await, 6);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn another_body_under_the_same_request_id_is_refused() {
+    let (world, built) = counting_world().await;
+    let at_once = tokio::join!(built.add_for("a", 5, "r-1"), built.add_for("a", 6, "r-1"));
+    assert!(at_once.0.is_ok());
+    for refused in [at_once.1, built.add_for("a", 7, "r-1").await] {
+        let error = refused.expect_err("another body");
+        assert_eq!((error.code, error.reason), (Code::FailedPrecondition, "REQUEST_ID_REUSED"));
+    }
+    assert_eq!(built.value("a").await, 5);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_refused_request_is_not_remembered() {
+    let (world, built) = counting_world().await;
+    assert_eq!(built.add_for("a", 0, "r-1").await.expect_err("zero").reason, "NOTHING_TO_ADD");
+    built.add_for("a", 5, "r-1").await.expect("counted");
+    assert_eq!(built.value("a").await, 5);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn the_same_request_fifty_times_at_once_counts_once() {
+    let (world, built) = counting_world().await;
+    let answers = join_all((0..50).map(|_| built.add_for("a", 5, "r-1"))).await;
+    let mut replayed = 0;
+    for answer in answers {
+        let answer = answer.expect("counted").into_response().expect("an answer");
+        replayed += i32::from(answer.metadata().contains_key("idempotency-replayed"));
+        assert_eq!(answer.into_inner(), 5);
+    }
+    assert_eq!(replayed, 49);
+    assert_eq!(built.value("a").await, 5);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_does_not_stop_the_commit() {
+    let (world, built) = counting_world().await;
+    assert!(built.add("a", 5).now_or_never().is_none(), "nobody waits for the answer");
+    let start = Instant::now();
+    while built.value("a").await != 5 {
+        assert!(start.elapsed() < Duration::from_secs(5), "it was not counted");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn one_too_many_is_turned_away_and_told_when_to_come_again() {
+    let (world, built) = counting_world().await;
+    built.add("a", 1).await.expect("counted");
+    world.settle().await;
+    let mut stalled = world.database("counter", "counter").connect().expect("a connection");
+    let lock = match stalled {
+        Connection::Sqlite(_) => "BEGIN IMMEDIATE",
+        Connection::Postgres(_) => "BEGIN; LOCK TABLE counters IN ACCESS EXCLUSIVE MODE",
+    };
+    stalled.batch(lock).expect("nobody else writes");
+
+    let mut taken = 0;
+    let turned_away = loop {
+        match built.add("a", 1).now_or_never() {
+            None => taken += 1,
+            Some(answer) => break answer.expect_err("the queue is full"),
+        }
+        assert!(taken < 3 * MAX_QUEUED, "the queue has no bound");
+    };
+    assert_eq!((turned_away.code, turned_away.reason), (Code::ResourceExhausted, "QUEUE_FULL"));
+    assert!(turned_away.retry_after.is_some());
+    assert!(taken >= MAX_QUEUED);
+
+    drop(stalled);
+    let expected = 1 + i64::try_from(taken).expect("a small number");
+    let start = Instant::now();
+    while built.value("a").await != expected {
+        assert!(start.elapsed() < Duration::from_secs(15), "what was taken was not counted");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_restart() {
+    let (mut world, built) = counting_world().await;
+    for by in 1..=3 {
+        built.add("a", by).await.expect("counted");
+    }
+    world.settle().await;
+    world.restart().await;
+    let built = Built::last();
+    assert_eq!(built.value("a").await, 6);
+    built.add("a", 4).await.expect("counted");
+    world.settle().await;
+    assert_eq!((built.value("a").await, built.heard("a").await), (10, vec![1, 2, 3, 4]));
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn connections_that_the_server_ends_are_made_anew() {
+    let (world, built) = counting_world().await;
+    for by in 1..=5 {
+        built.add("a", by).await.expect("counted");
+        // Readers keep several connections, and all of them are ended.
+        join_all((0..8).map(|_| built.value("a"))).await;
+        let mut other = world.database("counter", "counter").connect().expect("a connection");
+        if matches!(other, Connection::Postgres(_)) {
+            let others = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                          WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            other.query(others, &[]).expect("a superuser");
+        }
+    }
+    assert_eq!(built.value("a").await, 15);
+    world.settle().await;
+    assert_eq!(built.heard("a").await, [1, 2, 3, 4, 5]);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn nothing_and_something_are_stored_apart() {
+    let (world, built) = counting_world().await;
+    let counters = built.counters();
+    let notes = [None, Some(""), Some("a note"), Some("ü\n'\"?"), None];
+    for (step, note) in notes.iter().cycle().take(10).enumerate() {
+        let note = note.map(str::to_owned);
+        join_all(["a", "b"].map(|id| {
+            // One row has a note and the other none, in one statement.
+            let note = if id == "a" { note.clone() } else { None };
+            counters.execute(id, None, move |counter| {
+                let Ok(Decision::Save(counter, events)) = Counter::add(counter, id, 1) else {
+                    panic!("one is counted")
+                };
+                Ok(Decision::Save(Counter { note: note.clone(), ..counter }, events))
+            })
+        }))
+        .await;
+        let found = counters.get("a").await.expect("a readable counter").expect("a counter");
+        assert_eq!((found.note, found.value), (note, i64::try_from(step).expect("small") + 1));
+        assert_eq!(counters.get("b").await.expect("a readable counter").expect("a counter").note, None);
+    }
+    assert_eq!(counters.get("nobody").await.expect("readable"), None);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn what_a_request_created_is_created_once_and_found_by_its_repetition_as_it_is_now() {
+    let (mut world, built) = counting_world().await;
+    let key = |body: i64| RequestKey::new("Create", "r-1", &body).expect("a key");
+    let new = || Counter { id: new_id(), value: 7, note: None };
+    let counters = built.counters();
+    let created = join_all((0..50).map(|_| counters.create(key(1), new()))).await;
+    let created: Vec<_> = created.into_iter().map(|created| created.expect("created")).collect();
+    assert!(created.iter().all(|counter| *counter == created[0]), "{created:?}");
+
+    built.add(&created[0].id, 3).await.expect("counted");
+    world.settle().await;
+    world.restart().await;
+    let counters = Built::last().counters();
+    let again = counters.create(key(1), new()).await.expect("found");
+    assert_eq!((&again.id, again.value), (&created[0].id, 10));
+    let error = counters.create(key(2), new()).await.expect_err("another body");
+    assert_eq!((error.code, error.reason), (Code::FailedPrecondition, "REQUEST_ID_REUSED"));
+    let all = counters.find("value <> ?", vec![0_i64.into()], 10).await.expect("readable");
+    assert_eq!(all, [again]);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_creation_that_fails_leaves_it_to_its_repetition() {
+    let (world, built) = counting_world().await;
+    let counters = built.counters();
+    let key = || RequestKey::new("Create", "r-1", &1_i64).expect("a key");
+    // A text that PostgreSQL cannot hold, so that there the first one fails.
+    let bad = Counter { id: new_id(), value: 1, note: Some("a\0b".to_owned()) };
+    let good = Counter { id: new_id(), value: 2, note: None };
+    // While the writer is held up, both come to wait for the next transaction.
+    let hold_up = |_: Option<&Counter>| {
+        std::thread::sleep(Duration::from_millis(50));
+        Ok(Decision::Leave)
+    };
+    let all = futures::future::join3(
+        counters.execute("other", None, hold_up),
+        counters.create(key(), bad.clone()),
+        counters.create(key(), good.clone()),
+    );
+    let (_, first, second) = tokio::time::timeout(Duration::from_secs(5), all).await.expect("the writer goes on");
+    let created = if kit::world::on_servers() { &good } else { &bad };
+    assert_eq!(first.is_err(), kit::world::on_servers());
+    assert_eq!(second.expect("created"), *created);
+    assert_eq!(counters.get(&created.id).await.expect("readable").as_ref(), Some(created));
+    world.finish().await;
+}

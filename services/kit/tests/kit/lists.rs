@@ -1,0 +1,96 @@
+//! Lists: every row once, and each token for its own list.
+
+use std::collections::BTreeSet;
+
+use kit::{Decision, PageRequest, name::new_id};
+use tonic::Code;
+
+use super::counter::{Built, Counter, FILTER, counting_world};
+
+async fn create(built: &Built, id: &str, note: &str) {
+    let counter = Counter { id: id.to_owned(), value: 0, note: Some(note.to_owned()) };
+    let create = move |_: Option<&Counter>| Decision::save(counter.clone());
+    built.counters().execute(id, None, create).await.expect("created");
+}
+
+async fn page(built: &Built, size: i32, token: &str, filter: &str) -> Result<(Vec<String>, String), kit::Error> {
+    let request = PageRequest { page_size: size, page_token: token, filter };
+    let (counters, next) = built.counters().list(request, FILTER).await?;
+    Ok((counters.into_iter().map(|counter| counter.id).collect(), next))
+}
+
+#[tokio::test]
+async fn walking_all_pages_gives_every_row_once_while_rows_come_in() {
+    let (world, built) = counting_world().await;
+    let mut before = BTreeSet::new();
+    for index in 0..57 {
+        let id = format!("row-{index:02}");
+        create(&built, &id, "old").await;
+        before.insert(id);
+    }
+    for size in [1, 7, 10, 57, 100] {
+        let (mut walked, mut token) = (Vec::new(), String::new());
+        for step in 0.. {
+            assert!(step < 1_000, "the pages have no end");
+            let (ids, next) = page(&built, size, &token, "").await.expect("a page");
+            assert!(ids.len() <= usize::try_from(size).expect("small"));
+            walked.extend(ids);
+            // Before, among and after those that there are.
+            create(&built, &format!("{}-{size}-{step}", ["a", "row-30", "z"][step % 3]), "new").await;
+            token = next;
+            if token.is_empty() {
+                break;
+            }
+        }
+        let distinct: BTreeSet<_> = walked.iter().cloned().collect();
+        assert_eq!(distinct.len(), walked.len(), "a row came twice on pages of {size}");
+        assert!(distinct.is_superset(&before), "a row was left out on pages of {size}");
+    }
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn rows_are_listed_newest_first_as_their_ids_say() {
+    let (world, built) = counting_world().await;
+    let ids: Vec<_> = (0..120).map(|_| new_id()).collect();
+    for id in &ids {
+        create(&built, id, "x").await;
+    }
+    let listed = page(&built, 100, "", "").await.expect("a page").0;
+    assert_eq!(listed, ids.iter().rev().take(100).cloned().collect::<Vec<_>>());
+    assert_eq!(page(&built, 0, "", "").await.expect("a page").0, listed[..50]);
+    assert_eq!(page(&built, 1_000_000, "", "").await.expect("a page").0, listed);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_filter_finds_exactly_what_it_says_and_is_never_sql() {
+    let (world, built) = counting_world().await;
+    create(&built, "plain", "note").await;
+    create(&built, "odd", "it's; DROP TABLE counters --").await;
+    assert_eq!(page(&built, 0, "", "note = note").await.expect("a page").0, ["plain"]);
+    let odd = "note = \"it's; DROP TABLE counters --\"";
+    assert_eq!(page(&built, 0, "", odd).await.expect("a page").0, ["odd"]);
+    assert!(page(&built, 0, "", "note = \"' OR 1=1 --\"").await.expect("a page").0.is_empty());
+    for wrong in ["value = 0", "id = plain", "note", "note = ", "note = a b", "note = a OR note = b"] {
+        assert_eq!(page(&built, 0, "", wrong).await.expect_err(wrong).code, Code::InvalidArgument, "{wrong}");
+    }
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn an_old_token_with_another_filter_is_refused() {
+    let (world, built) = counting_world().await;
+    for index in 0..3 {
+        create(&built, &format!("row-{index}"), "note").await;
+    }
+    let (_, token) = page(&built, 1, "", "note = note").await.expect("a page");
+    assert_eq!(page(&built, 2, &token, "note = note").await.expect("the rest").0, ["row-1", "row-0"]);
+    for (token, filter) in [(token.clone(), ""), (token.clone(), "note = other"), (format!("{token}0"), "note = note")]
+    {
+        let error = page(&built, 1, &token, filter).await.expect_err("another list's token");
+        let fields: Vec<_> = error.violations.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!((error.code, fields), (Code::InvalidArgument, vec!["page_token"]));
+    }
+    world.finish().await;
+}

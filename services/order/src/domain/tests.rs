@@ -1,0 +1,240 @@
+//! Every state × everything that can happen to an order.
+
+use super::*;
+
+const REQUESTED: Time = Time(1_000_000);
+const PLACED: Time = Time(2_000_000);
+const NOW: Time = Time(3_000_000);
+
+/// What is to become of an order.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    /// It is left as it is.
+    Left,
+    /// It is in this state, for this reason, and nothing is announced.
+    Saved(State, &'static str),
+    /// It is in this state, for this reason, and this is announced.
+    Announced(State, &'static str, &'static str),
+    /// It is refused, for this reason.
+    Refused(&'static str),
+}
+
+use Outcome::{Announced, Left, Refused, Saved};
+
+type Act = fn(&Order) -> Result<Decision<Order>, Error>;
+
+#[test]
+fn every_state_answers_everything_that_can_happen() {
+    let placed = || Announced(State::Placed, "", "OrderPlaced");
+    let voiding = || Saved(State::Voiding, "");
+    let rejected = || Announced(State::Rejected, "WHY", "OrderRejected");
+    let withdrawn = || Announced(State::Cancelled, "CANCELLED_BY_CUSTOMER", "OrderCancelled");
+    let turned_down = || Announced(State::Cancelled, "STORE_REJECTED", "OrderCancelled");
+    let completed = || Announced(State::Completed, "", "OrderCompleted");
+    let accepted = || Saved(State::Accepted, "");
+    let cooking = || Saved(State::Cooking, "");
+    let ready = || Saved(State::Ready, "");
+    let picked_up = || Saved(State::PickedUp, "");
+    let not_placed = || Refused("ORDER_NOT_PLACED");
+    let too_late = || Refused("ORDER_NOT_CANCELLABLE");
+
+    #[rustfmt::skip]
+    let table: [(&str, Act, [Outcome; 10]); 10] = [
+        //                                                          PENDING       VOIDING       REJECTED    PLACED         ACCEPTED     COOKING      READY        PICKED_UP    COMPLETED   CANCELLED
+        ("place", |order| order.place("payments/order-7", NOW),     [placed(),    Left,         Left,       Left,          Left,        Left,        Left,        Left,        Left,       Left]),
+        ("give up", |order| order.give_up(NOW),                     [voiding(),   Left,         Left,       Left,          Left,        Left,        Left,        Left,        Left,       Left]),
+        ("reject", |order| order.reject("WHY", NOW),                [rejected(),  rejected(),   Left,       Left,          Left,        Left,        Left,        Left,        Left,       Left]),
+        ("cancel", |order| order.cancel(NOW),                       [not_placed(), not_placed(), too_late(), withdrawn(),  withdrawn(), too_late(),  too_late(),  too_late(),  too_late(), Left]),
+        ("store rejects", |order| order.reject_by_store(NOW),       [Left,        Left,         Left,       turned_down(), Left,        Left,        Left,        Left,        Left,       Left]),
+        ("accepted", |order| order.progress(State::Accepted, NOW),  [Left,        Left,         Left,       accepted(),    Left,        Left,        Left,        Left,        Left,       Left]),
+        ("cooking", |order| order.progress(State::Cooking, NOW),    [Left,        Left,         Left,       cooking(),     cooking(),   Left,        Left,        Left,        Left,       Left]),
+        ("cooked", |order| order.progress(State::Ready, NOW),       [Left,        Left,         Left,       ready(),       ready(),     ready(),     Left,        Left,        Left,       Left]),
+        ("picked up", |order| order.progress(State::PickedUp, NOW), [Left,        Left,         Left,       picked_up(),   picked_up(), picked_up(), picked_up(), Left,        Left,       Left]),
+        ("handed over", |order| order.progress(State::Completed, NOW), [Left,     Left,         Left,       completed(),   completed(), completed(), completed(), completed(), Left,       Left]),
+    ];
+
+    for (what, act, outcomes) in table {
+        assert_eq!(State::NAMES.len(), outcomes.len());
+        for ((state, name), expected) in State::NAMES.iter().zip(outcomes) {
+            let before = order(*state);
+            assert_eq!(outcome(&before, act(&before)), expected, "{what} when {name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_announced_says_what_others_need_to_know() {
+    let summary = || {
+        let item = pb::order_summary::Item {
+            item: "items/bibimbap".to_owned(),
+            quantity: 2,
+            unit_price: Some(contracts::Money { currency_code: "EUR".to_owned(), units: 9, nanos: 500_000_000 }),
+        };
+        Some(pb::OrderSummary {
+            customer: "customers/mina".to_owned(),
+            store: "stores/gangnam".to_owned(),
+            items: vec![item],
+            total: Some(contracts::Money { currency_code: "EUR".to_owned(), units: 19, nanos: 0 }),
+            fulfillment: "DELIVERY".to_owned(),
+        })
+    };
+    let name = || "orders/7".to_owned();
+    let expected: [(Result<Decision<Order>, Error>, Kind); 4] = [
+        (
+            order(State::Pending).place("payments/order-7", NOW),
+            Kind::Placed(pb::OrderPlaced { order: name(), payment: "payments/order-7".to_owned(), summary: summary() }),
+        ),
+        (
+            order(State::Voiding).reject("WHY", NOW),
+            Kind::Rejected(pb::OrderRejected { order: name(), reason: "WHY".to_owned(), summary: summary() }),
+        ),
+        (
+            order(State::Placed).cancel(NOW),
+            Kind::Cancelled(pb::OrderCancelled { order: name(), reason: "CANCELLED_BY_CUSTOMER".to_owned() }),
+        ),
+        (order(State::PickedUp).progress(State::Completed, NOW), Kind::Completed(pb::OrderCompleted { order: name() })),
+    ];
+    for (decided, kind) in expected {
+        let Ok(Decision::Save(_, events)) = decided else { panic!("{kind:?} is announced") };
+        assert_eq!(events, [event(kind)]);
+    }
+}
+
+#[test]
+fn no_announcement_tells_how_the_customer_pays() {
+    for decided in [order(State::Pending).place("payments/order-7", NOW), order(State::Pending).reject("WHY", NOW)] {
+        let Ok(Decision::Save(_, events)) = decided else { panic!("it is announced") };
+        assert!(!format!("{events:?}").contains("tok_"), "{events:?}");
+    }
+}
+
+#[test]
+fn an_order_that_is_placed_has_its_payment_and_knows_when() {
+    let Ok(Decision::Save(placed, _)) = order(State::Pending).place("payments/order-7", NOW) else { panic!("placed") };
+    let expected = Order {
+        state: State::Placed,
+        payment: "payments/order-7".to_owned(),
+        placed_time: Some(NOW),
+        update_time: NOW,
+        ..order(State::Pending)
+    };
+    assert_eq!(placed, expected);
+}
+
+#[test]
+fn what_create_order_answers_is_the_order_as_it_was_placed_however_far_it_is() {
+    for (state, name) in State::NAMES {
+        let now = order(*state);
+        let was_placed = now.placed_time.is_some();
+        let Some(placed) = now.as_placed() else {
+            assert!(!was_placed, "{name}");
+            continue;
+        };
+        assert!(was_placed, "{name}");
+        let expected = Order { state: State::Placed, state_reason: String::new(), update_time: PLACED, ..now };
+        assert_eq!(placed, expected, "{name}");
+    }
+}
+
+#[test]
+fn nothing_happens_to_a_final_order_and_only_to_it() {
+    let acts: [Act; 5] = [
+        |order| order.place("payments/order-7", NOW),
+        |order| order.give_up(NOW),
+        |order| order.reject("WHY", NOW),
+        |order| order.reject_by_store(NOW),
+        |order| order.progress(State::Completed, NOW),
+    ];
+    for (state, name) in State::NAMES {
+        let order = order(*state);
+        let is_left = acts.iter().all(|act| matches!(act(&order), Ok(Decision::Leave)));
+        assert_eq!(order.is_final(), is_left, "{name}");
+    }
+}
+
+#[test]
+fn a_caller_sees_the_whole_order_in_every_state() {
+    for (state, name) in State::NAMES {
+        let order = order(*state);
+        let seen = order.resource();
+        let expected = pb::Order {
+            name: "orders/7".to_owned(),
+            uid: "7".to_owned(),
+            customer: "customers/mina".to_owned(),
+            store: "stores/gangnam".to_owned(),
+            items: vec![pb::order::Item {
+                item: "items/bibimbap".to_owned(),
+                quantity: 2,
+                unit_price: Some(contracts::Money { currency_code: "EUR".to_owned(), units: 9, nanos: 500_000_000 }),
+            }],
+            total: Some(contracts::Money { currency_code: "EUR".to_owned(), units: 19, nanos: 0 }),
+            fulfillment: pb::order::Fulfillment::Delivery.into(),
+            payment_method: "tok_visa".to_owned(),
+            state: pb::order::State::from_str_name(name).expect("the contract knows the state").into(),
+            state_reason: order.state_reason.clone(),
+            payment: order.payment.clone(),
+            create_time: Some(REQUESTED.to_timestamp()),
+            update_time: Some(order.update_time.to_timestamp()),
+        };
+        assert_eq!(seen, expected, "{name}");
+    }
+}
+
+/// Reads a decision, and checks what holds for every one of them.
+fn outcome(before: &Order, decided: Result<Decision<Order>, Error>) -> Outcome {
+    match decided {
+        Ok(Decision::Leave) => Left,
+        Ok(Decision::Save(after, events)) => {
+            let may_change = Order {
+                state: after.state,
+                state_reason: after.state_reason.clone(),
+                payment: after.payment.clone(),
+                placed_time: after.placed_time,
+                update_time: NOW,
+                ..before.clone()
+            };
+            assert_eq!(after, may_change);
+            if after.state != State::Placed {
+                assert_eq!((&after.payment, after.placed_time), (&before.payment, before.placed_time));
+            }
+            let reason = ["", "WHY", "CANCELLED_BY_CUSTOMER", "STORE_REJECTED"]
+                .into_iter()
+                .find(|reason| *reason == after.state_reason)
+                .expect("a reason of this table");
+            match events.as_slice() {
+                [] => Saved(after.state, reason),
+                [event] => Announced(after.state, reason, Order::kind(event)),
+                events => panic!("one announcement, not {events:?}"),
+            }
+        }
+        Err(error) => {
+            assert_eq!(error.code, tonic::Code::FailedPrecondition);
+            Refused(error.reason)
+        }
+    }
+}
+
+/// An order as it is in a state.
+fn order(state: State) -> Order {
+    let was_placed = !matches!(state, State::Pending | State::Voiding | State::Rejected);
+    let reason = match state {
+        State::Rejected => "INSUFFICIENT_FUNDS",
+        State::Cancelled => reason::STORE_REJECTED,
+        _ => "",
+    };
+    Order {
+        id: "7".to_owned(),
+        customer: "customers/mina".to_owned(),
+        store: "stores/gangnam".to_owned(),
+        items: vec![Item { item: "items/bibimbap".to_owned(), quantity: 2, unit_price: 950 }],
+        total: Money::new("EUR", 1_900).expect("a currency"),
+        fulfillment: "DELIVERY".to_owned(),
+        payment_method: "tok_visa".to_owned(),
+        state,
+        state_reason: reason.to_owned(),
+        payment: if was_placed { "payments/order-7".to_owned() } else { String::new() },
+        create_time: REQUESTED,
+        placed_time: was_placed.then_some(PLACED),
+        update_time: if was_placed { PLACED } else { REQUESTED },
+    }
+}

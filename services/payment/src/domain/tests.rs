@@ -1,0 +1,187 @@
+//! Every state × everything that can happen to a payment.
+
+use super::*;
+
+const ASKED: Time = Time(1_000_000);
+const NOW: Time = Time(2_000_000);
+
+/// What is to become of a payment.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    /// It is left as it is.
+    Left,
+    /// It is in this state, and this is announced.
+    Announced(State, &'static str),
+    /// It is refused, for this reason.
+    Refused(&'static str),
+}
+
+use Outcome::{Announced, Left, Refused};
+
+type Act = fn(&Payment) -> Result<Decision<Payment>, Error>;
+
+#[test]
+fn every_state_answers_everything_that_can_happen() {
+    let captured = || Announced(State::Captured, "PaymentCaptured");
+    let voided = || Announced(State::Voided, "PaymentVoided");
+    let refunded = || Announced(State::Refunded, "PaymentRefunded");
+    let paid_otherwise = || Refused("PAYABLE_HAS_PAYMENT");
+    let void_already = || Refused("PAYMENT_VOIDED");
+    let not_held = || Refused("PAYMENT_NOT_HELD");
+    let taken_already = || Refused("PAYMENT_CAPTURED");
+    let not_taken = || Refused("PAYMENT_NOT_CAPTURED");
+
+    #[rustfmt::skip]
+    let table: [(&str, Act, [Outcome; 5]); 6] = [
+        //                                                                       AUTHORIZED        DECLINED          CAPTURED          VOIDED          REFUNDED
+        ("authorize again", |payment| authorize(Some(payment), &asked()),        [Left,            Left,             Left,             void_already(), Left]),
+        ("authorize otherwise", |payment| authorize(Some(payment), &otherwise()), [paid_otherwise(), paid_otherwise(), paid_otherwise(), void_already(), paid_otherwise()]),
+        ("decline again", |payment| Payment::authorize(Some(payment), &asked(), &declined()), [Left, Left,           Left,             void_already(), Left]),
+        ("capture", |payment| payment.capture(NOW),                              [captured(),      not_held(),       Left,             not_held(),     Left]),
+        ("void", |payment| Payment::void(Some(payment), &tombstone()),           [voided(),        Left,             taken_already(),  Left,           taken_already()]),
+        ("refund", |payment| payment.refund(NOW),                                [not_taken(),     not_taken(),      refunded(),       not_taken(),    Left]),
+    ];
+
+    for (what, act, outcomes) in table {
+        assert_eq!(State::NAMES.len(), outcomes.len());
+        for ((state, name), expected) in State::NAMES.iter().zip(outcomes) {
+            let before = payment(*state);
+            assert_eq!(outcome(&before, act(&before)), expected, "{what} when {name}");
+        }
+    }
+}
+
+#[test]
+fn what_was_never_paid_is_authorized_declined_or_voided() {
+    let announced = |kind, payment: &Payment| pb::PaymentEvent {
+        payable: "orders/7".to_owned(),
+        amount: payment.amount.map(Money::to_wire),
+        kind: Some(kind),
+    };
+    let declined_payment = Payment { decline_reason: "INSUFFICIENT_FUNDS".to_owned(), ..payment(State::Declined) };
+    let reason = "INSUFFICIENT_FUNDS".to_owned();
+    for (decided, after, kind) in [
+        (authorize(None, &asked()), payment(State::Authorized), Kind::Authorized(pb::PaymentAuthorized {})),
+        (
+            Payment::authorize(None, &asked(), &declined()),
+            declined_payment,
+            Kind::Declined(pb::PaymentDeclined { reason }),
+        ),
+        (Payment::void(None, &tombstone()), tombstone(), Kind::Voided(pb::PaymentVoided {})),
+    ] {
+        let Ok(Decision::Save(saved, events)) = decided else { panic!("{kind:?} is announced") };
+        assert_eq!(events, [announced(kind, &after)]);
+        assert_eq!(saved, after);
+    }
+}
+
+#[test]
+fn a_late_authorization_meets_the_tombstone() {
+    let error = authorize(Some(&tombstone()), &asked()).expect_err("it is void");
+    assert_eq!((error.code, error.reason), (tonic::Code::FailedPrecondition, "PAYMENT_VOIDED"));
+    assert!(matches!(Payment::void(Some(&tombstone()), &tombstone()), Ok(Decision::Leave)));
+}
+
+#[test]
+fn what_authorize_payment_answers_is_the_first_word_however_far_the_payment_is() {
+    for (state, name) in State::NAMES {
+        let state_then = if *state == State::Declined { State::Declined } else { State::Authorized };
+        let now = Payment { update_time: NOW, ..payment(*state) };
+        let expected = Payment { state: state_then, update_time: ASKED, ..now.clone() };
+        assert_eq!(now.as_authorized(), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_payables_one_payment_is_named_after_it() {
+    for (payable, id) in [
+        ("orders/7", Some("order-7")),
+        ("enrollments/a-1", Some("enrollment-a-1")),
+        ("orders", None),
+        ("order/7", None),
+        ("", None),
+    ] {
+        assert_eq!(payment_id(payable).as_deref(), id, "{payable:?}");
+    }
+}
+
+#[test]
+fn a_caller_sees_the_whole_payment_in_every_state() {
+    for (state, name) in State::NAMES {
+        let seen = Payment { update_time: NOW, ..payment(*state) }.resource();
+        let expected = pb::Payment {
+            name: "payments/order-7".to_owned(),
+            payable: "orders/7".to_owned(),
+            amount: Some(contracts::Money { currency_code: "KRW".to_owned(), units: 22_000, nanos: 0 }),
+            payment_method: "tok_visa".to_owned(),
+            state: pb::payment::State::from_str_name(name).expect("the contract knows the state").into(),
+            decline_reason: String::new(),
+            create_time: Some(ASKED.to_timestamp()),
+            update_time: Some(NOW.to_timestamp()),
+        };
+        assert_eq!(seen, expected, "{name}");
+    }
+    assert_eq!(tombstone().resource().amount, None);
+}
+
+/// Reads a decision, and checks what holds for every one of them.
+fn outcome(before: &Payment, decided: Result<Decision<Payment>, Error>) -> Outcome {
+    match decided {
+        Ok(Decision::Leave) => Left,
+        Ok(Decision::Save(after, events)) => {
+            assert_eq!(after, Payment { state: after.state, update_time: NOW, ..before.clone() });
+            let [event] = events.as_slice() else { panic!("one announcement, not {events:?}") };
+            assert_eq!((event.payable.as_str(), &event.amount), ("orders/7", &before.amount.map(Money::to_wire)));
+            assert!(!format!("{event:?}").contains("tok_"), "{event:?}");
+            Announced(after.state, Payment::kind(event))
+        }
+        Err(error) => {
+            assert_eq!(error.code, tonic::Code::FailedPrecondition);
+            Refused(error.reason)
+        }
+    }
+}
+
+fn authorize(existing: Option<&Payment>, asked: &Payment) -> Result<Decision<Payment>, Error> {
+    Payment::authorize(existing, asked, &Verdict::Approved)
+}
+
+fn declined() -> Verdict {
+    Verdict::Declined("INSUFFICIENT_FUNDS".to_owned())
+}
+
+/// The payment that is asked for.
+fn asked() -> Payment {
+    payment(State::Authorized)
+}
+
+/// Another one for the same payable.
+fn otherwise() -> Payment {
+    Payment { fingerprint: "another".to_owned(), ..asked() }
+}
+
+fn payment(state: State) -> Payment {
+    Payment {
+        id: "order-7".to_owned(),
+        payable: "orders/7".to_owned(),
+        amount: Money::new("KRW", 22_000).ok(),
+        payment_method: "tok_visa".to_owned(),
+        fingerprint: "one".to_owned(),
+        state,
+        decline_reason: String::new(),
+        create_time: ASKED,
+        update_time: ASKED,
+    }
+}
+
+/// What is left of a payment that was voided before it was asked for.
+fn tombstone() -> Payment {
+    Payment {
+        amount: None,
+        payment_method: String::new(),
+        fingerprint: String::new(),
+        create_time: NOW,
+        update_time: NOW,
+        ..payment(State::Voided)
+    }
+}
