@@ -53,6 +53,8 @@ struct Waiting<A: Stored> {
     maintenance: Vec<(Maintenance, oneshot::Sender<Result<(), Error>>)>,
     /// Commands in the transaction before.
     last_batch: usize,
+    /// So many waiting commands wake the writer: waking it for each would cost more than the command.
+    wakes_at: usize,
     closed: bool,
 }
 
@@ -66,6 +68,7 @@ impl<A: Stored> Queue<A> {
                 marked: Vec::new(),
                 maintenance: Vec::new(),
                 last_batch: 0,
+                wakes_at: 1,
                 closed: false,
             }),
             ready: Condvar::new(),
@@ -82,8 +85,11 @@ impl<A: Stored> Queue<A> {
             return Err(Error::exhausted("QUEUE_FULL", "too many requests are waiting", RETRY_AFTER));
         }
         line.push_back(job);
+        let wakes = waiting.wakes_at == 1 || waiting.commands.len() >= waiting.wakes_at;
         drop(waiting);
-        self.ready.notify_one();
+        if wakes {
+            self.ready.notify_one();
+        }
         Ok(())
     }
 
@@ -114,14 +120,17 @@ impl<A: Stored> Queue<A> {
             if waiting.closed {
                 return None;
             }
+            waiting.wakes_at = 1;
             waiting = self.ready.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         if waiting.last_batch >= BUSY_BATCH && waiting.commands.len() < FULL_BATCH {
+            waiting.wakes_at = FULL_BATCH;
             let alone = |waiting: &mut Waiting<A>| waiting.commands.len() < FULL_BATCH && !waiting.closed;
             waiting = self.ready.wait_timeout_while(waiting, GATHER, alone).unwrap_or_else(PoisonError::into_inner).0;
         }
         let commands = waiting.commands.len().min(MAX_BATCH);
         waiting.last_batch = commands;
+        waiting.wakes_at = usize::MAX;
         let room = if commands > 0 { MAX_EVENTS_BESIDE_COMMANDS } else { MAX_BATCH };
         let events = waiting.events.len().min(room);
         let mut jobs: Vec<_> = waiting.commands.drain(..commands).collect();

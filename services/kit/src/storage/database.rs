@@ -22,8 +22,11 @@ const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/po
 const MAX_READERS: usize = 4;
 /// How long a PostgreSQL server may take to answer a connection attempt, and a statement.
 const POSTGRES_CONNECT_TIMEOUT_S: u64 = 3;
-const POSTGRES_SETTINGS: &str =
-    "SET statement_timeout = '30s'; SET lock_timeout = '5s'; SET client_min_messages = 'warning';";
+/// Every statement goes by a key. A plan made while the tables were empty would read them whole for ever after, because
+/// prepared statements keep their plans.
+const POSTGRES_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '5s'; \
+     SET client_min_messages = 'warning'; SET enable_seqscan = off; SET enable_hashjoin = off; \
+     SET enable_mergejoin = off;";
 /// busy_timeout comes first: changing the journal mode can already meet a lock.
 /// A page that changes often is written to the file once per checkpoint, so checkpoints are rare (64 MB of log).
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
