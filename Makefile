@@ -29,10 +29,15 @@ tools: ## Install what the tests need: PostgreSQL, NATS, Jaeger, grpcurl, buf
 	@scripts/tools.sh
 
 .PHONY: test
-test: tools ## Run every test, on private servers: SQLite and the embedded bus, then PostgreSQL and JetStream
+test: tools ## Run every test: on SQLite and the embedded bus, on PostgreSQL and JetStream, and with real processes
 	cargo test --locked --workspace
-	scripts/servers.sh --only postgres,nats env JUMUN_TEST_BACKEND=servers cargo test --locked -p kit -p jumun --tests journeys kit
-	scripts/servers.sh cargo test --locked -p jumun --test platform processes -- --ignored --test-threads 2
+	scripts/servers.sh --only postgres,nats $(MAKE) --no-print-directory test-servers
+	scripts/servers.sh cargo test --locked -p jumun --test platform processes:: -- --ignored --test-threads 2
+
+.PHONY: test-servers
+test-servers:
+	JUMUN_TEST_BACKEND=servers cargo test --locked -p kit --test kit
+	JUMUN_TEST_BACKEND=servers cargo test --locked -p jumun --test platform journeys::
 
 .PHONY: lint
 lint: ## Check formatting, lints and protos
