@@ -30,7 +30,7 @@ tools: ## Install what the tests need: PostgreSQL, NATS, Jaeger, grpcurl, buf
 
 .PHONY: test
 test: tools ## Run every test: on SQLite and the embedded bus, on PostgreSQL and JetStream, and with real processes
-	cargo test --locked --workspace
+	cargo test --locked --workspace --no-fail-fast
 	scripts/servers.sh --only postgres,nats $(MAKE) --no-print-directory test-servers
 	scripts/servers.sh cargo test --locked -p jumun --test platform processes:: -- --ignored --test-threads 2
 

@@ -152,9 +152,9 @@ async fn views_are_listed_newest_first_and_filtered() {
         dashboard.hear(&[authorized(id, time - 9), placed(id, customer, time)]).await;
     }
     dashboard.hear(&[cancelled("c", 40), authorized("d", 50)]).await;
-    assert_eq!(dashboard.list("").await, ["d", "a", "c", "b"]);
-    assert_eq!(dashboard.list("customer = customers/mina").await, ["a", "c"]);
-    assert_eq!(dashboard.list("state = PLACED AND store = stores/gangnam").await, ["a", "b"]);
+    assert_eq!(dashboard.list("").await, ["d", "c", "b", "a"], "ids are in the order of creation");
+    assert_eq!(dashboard.list("customer = customers/mina").await, ["c", "a"]);
+    assert_eq!(dashboard.list("state = PLACED AND store = stores/gangnam").await, ["b", "a"]);
     assert_eq!(dashboard.list("state = CANCELLED").await, ["c"]);
     let wrong = ListOrderViewsRequest { filter: "state = VOIDING".to_owned(), ..Default::default() };
     let error = dashboard.client.clone().list_order_views(wrong).await.expect_err("no such state here");
