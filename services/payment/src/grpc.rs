@@ -56,8 +56,10 @@ impl PaymentApi {
         let key = RequestKey::new("RefundPayment", &request.request_id, request);
         // The provider knows no payment that is not in our books, and its answer would say less.
         let payment = self.payments.get_named(&request.name).await?;
-        self.provider.refund(&payment.id).await?;
         let now = self.payments.now();
+        // What may not be refunded is refused before the provider hears of it.
+        payment.refund(now)?;
+        self.provider.refund(&payment.id).await?;
         self.payments.command(&request.name, key, move |payment| payment.refund(now)).await?.into_response()
     }
 }

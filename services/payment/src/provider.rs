@@ -86,11 +86,35 @@ impl Charge {
         }
     }
 
-    fn turn(&self, from: ChargeState, to: ChargeState, now: Time) -> Result<Decision<Charge>, Error> {
-        if self.state == from {
-            return Decision::save(Charge { state: to, update_time: now, ..self.clone() });
+    fn capture(&self, now: Time) -> Result<Decision<Charge>, Error> {
+        match self.state {
+            ChargeState::Held => self.turn(ChargeState::Taken, now),
+            ChargeState::Taken | ChargeState::GivenBack => Ok(Decision::Leave),
+            ChargeState::Declined | ChargeState::Released => Err(self.refusal("taken")),
         }
-        Ok(Decision::Leave)
+    }
+
+    /// Releases what is held; what is taken already is not held any more.
+    fn void(&self, now: Time) -> Result<Decision<Charge>, Error> {
+        if self.state == ChargeState::Held { self.turn(ChargeState::Released, now) } else { Ok(Decision::Leave) }
+    }
+
+    fn refund(&self, now: Time) -> Result<Decision<Charge>, Error> {
+        match self.state {
+            ChargeState::Taken => self.turn(ChargeState::GivenBack, now),
+            ChargeState::GivenBack => Ok(Decision::Leave),
+            // The refund overtook the capture: it is to come again, or the capture would stay.
+            ChargeState::Held => Err(Error::unavailable("NOT_TAKEN_YET", "it is not taken yet", RETRY_AFTER)),
+            ChargeState::Declined | ChargeState::Released => Err(self.refusal("given back")),
+        }
+    }
+
+    fn turn(&self, to: ChargeState, now: Time) -> Result<Decision<Charge>, Error> {
+        Decision::save(Charge { state: to, update_time: now, ..self.clone() })
+    }
+
+    fn refusal(&self, what: &str) -> Error {
+        Error::precondition("PROVIDER_REFUSED", format!("a charge that is {} cannot be {what}", self.state.name()))
     }
 
     fn verdict(&self) -> Result<Verdict, Error> {
@@ -155,10 +179,9 @@ impl SimulatedProvider {
         });
     }
 
-    async fn turn(&self, key: &str, from: ChargeState, to: ChargeState) -> Result<(), Error> {
-        let (now, name) = (self.clock.now(), key.to_owned());
-        let rule = move |charge: Option<&Charge>| charge.ok_or_else(|| Error::not_found(&name))?.turn(from, to, now);
-        self.charges.execute(key, None, rule).await.map(drop)
+    async fn turn(&self, key: &str, rule: fn(&Charge, Time) -> Result<Decision<Charge>, Error>) -> Result<(), Error> {
+        let now = self.clock.now();
+        self.charges.command(key, None, move |charge| rule(charge, now)).await.map(drop)
     }
 
     /// As slow as a provider on a bad day; another wait each time.
@@ -207,7 +230,7 @@ impl PaymentProvider for SimulatedProvider {
     }
 
     async fn capture(&self, key: &str) -> Result<(), Error> {
-        self.turn(key, ChargeState::Held, ChargeState::Taken).await
+        self.turn(key, Charge::capture).await
     }
 
     async fn void(&self, key: &str) -> Result<(), Error> {
@@ -222,12 +245,12 @@ impl PaymentProvider for SimulatedProvider {
         };
         let rule = move |charge: Option<&Charge>| match charge {
             None => Decision::save(tombstone.clone()),
-            Some(charge) => charge.turn(ChargeState::Held, ChargeState::Released, now),
+            Some(charge) => charge.void(now),
         };
         self.charges.execute(key, None, rule).await.map(drop)
     }
 
     async fn refund(&self, key: &str) -> Result<(), Error> {
-        self.turn(key, ChargeState::Taken, ChargeState::GivenBack).await
+        self.turn(key, Charge::refund).await
     }
 }

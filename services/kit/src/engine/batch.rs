@@ -135,17 +135,20 @@ impl<A: Stored> Batch<A> {
         jobs: &[Job<A>],
         recent: &Recent<A>,
     ) -> Result<Self, StorageError> {
+        // The aggregates last: they are then at least as new as the gates and replies that say what was done to them.
         let replies = load_replies(connection, jobs)?;
+        let gates = load_gates(connection, jobs)?;
+        let parked = load_parked(connection, jobs)?;
         Ok(Self {
             doubtful: false,
             schema: schema.to_owned(),
             now,
             slots: load_slots(connection, jobs, &replies, recent)?,
-            gates: load_gates(connection, jobs)?,
+            gates,
             replies,
             new_requests: Vec::new(),
             dead_letters: Vec::new(),
-            parked: load_parked(connection, jobs)?,
+            parked,
             redriven: Vec::new(),
             messages: Vec::new(),
         })

@@ -21,6 +21,8 @@ const ORDERS: usize = 10;
 const TURNED_AWAY_WITHIN: Duration = Duration::from_secs(4);
 /// How long payment serves between two kills.
 const ALIVE: Duration = Duration::from_millis(700);
+/// How long it is away each time: longer than order waits before its second try.
+const AWAY: Duration = Duration::from_millis(500);
 
 /// Orders at once, each of which must be refused with a hint to try again; returns their names.
 async fn refused_with_a_retry(fleet: &Fleet, code: Code, reason: &str) -> Vec<String> {
@@ -94,6 +96,7 @@ async fn orders_come_to_an_end_when_payment_is_killed_under_load() {
     for _ in 0..3 {
         tokio::time::sleep(ALIVE).await;
         fleet.program("payment").kill();
+        tokio::time::sleep(AWAY).await;
         fleet.program("payment").start().await;
     }
     let attempts = load.end().await;
