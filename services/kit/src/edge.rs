@@ -17,8 +17,6 @@ use crate::{Error, ambient::Ambient, trace_span};
 
 /// How long a call may take at most, and when its caller sets no deadline.
 pub const MAX_CALL: Duration = Duration::from_secs(10);
-/// How long a server stream may stay open; its caller opens it again.
-pub const MAX_STREAM: Duration = Duration::from_secs(3600);
 
 /// The routes of a process behind everything that each request meets.
 #[derive(Clone)]
@@ -58,18 +56,9 @@ impl Service<Request<Body>> for Edge {
                 }
             }
         };
-        Box::pin(ambient.scope(record(span, answer)).then_ok())
+        Box::pin(ambient.scope(async move { Ok(record(span, answer).await) }))
     }
 }
-
-trait ThenOk: Future + Sized {
-    /// The same, where an error is expected that never comes.
-    fn then_ok(self) -> impl Future<Output = Result<Self::Output, Infallible>> {
-        async move { Ok(self.await) }
-    }
-}
-
-impl<F: Future> ThenOk for F {}
 
 fn server_span(path: &str, traceparent: Option<&str>) -> tracing::Span {
     let method = path.trim_start_matches('/');

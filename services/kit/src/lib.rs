@@ -29,7 +29,7 @@ pub mod world;
 pub use aggregate::{Aggregate, Decision, StateName, Stored, json_column};
 pub use channel::{Channel, MAX_OUTGOING_CALL};
 pub use consumer::{Policy, Reaction, event_id, policy};
-pub use edge::{Edge, MAX_CALL, MAX_STREAM};
+pub use edge::{Edge, MAX_CALL};
 pub use engine::{Decide, Done, Engine, MAX_BATCH, MAX_QUEUED, RequestKey};
 pub use error::{ERROR_DOMAIN, Error, Violation, Violations, check_target, reason_of};
 pub use host::{Context, Host, Places, Unit};

@@ -126,6 +126,13 @@ pub(super) struct Outcome<A: Stored> {
     pub(super) messages: Vec<Message>,
 }
 
+impl<A: Stored> Outcome<A> {
+    /// Answers, and nothing written.
+    pub(super) fn nothing(answers: Vec<Result<Done<A>, Error>>) -> Self {
+        Self { answers, written: Vec::new(), messages: Vec::new() }
+    }
+}
+
 impl<A: Stored> Batch<A> {
     /// Reads everything that the jobs name: one query per table.
     pub(super) fn load(
@@ -222,9 +229,9 @@ impl<A: Stored> Batch<A> {
             None => self.apply(job, causation.as_deref()),
         };
         match (applied, arrival.redriven) {
-            (Err(error), _) if error.is_transient() => return Err(error),
-            (Err(error), Some(_)) => return Err(error),
-            (Err(error), None) => self.park(arrival, &error.to_string()),
+            // Not now; a dead letter that fails again stays where it is.
+            (Err(error), redriven) if redriven.is_some() || error.is_transient() => return Err(error),
+            (Err(error), _) => self.park(arrival, &error.to_string()),
             (Ok(_), Some(dead_letter)) => {
                 self.redriven.push(dead_letter);
                 let gate = self.gates.entry(arrival.inbox_id()).or_default();

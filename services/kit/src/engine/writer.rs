@@ -62,14 +62,14 @@ impl<A: Stored> Writer<'_, A> {
     fn turn_away(&mut self, jobs: Vec<Job<A>>, cause: &str) {
         let refuse = |_: &Job<A>| Err(Error::from(StorageError::Lost(cause.to_owned())));
         let answers = jobs.iter().map(refuse).collect();
-        self.answer(jobs, Outcome { answers, written: Vec::new(), messages: Vec::new() });
+        self.answer(jobs, Outcome::nothing(answers));
     }
 
     /// Runs jobs in one transaction. After an error nothing is written, except that a connection lost at the commit
     /// leaves that unknown: running the jobs again then finds their request ids, gates and states.
     fn attempt(&mut self, jobs: &mut [Job<A>], published: &[(String, i64)]) -> Result<Outcome<A>, StorageError> {
         if jobs.is_empty() && published.is_empty() {
-            return Ok(Outcome { answers: Vec::new(), written: Vec::new(), messages: Vec::new() });
+            return Ok(Outcome::nothing(Vec::new()));
         }
         let shared = self.shared;
         let now = shared.clock.now();
@@ -100,11 +100,7 @@ impl<A: Stored> Writer<'_, A> {
                 result => break result,
             }
         };
-        let outcome = result.unwrap_or_else(|error| Outcome {
-            answers: vec![Err(error.into())],
-            written: Vec::new(),
-            messages: Vec::new(),
-        });
+        let outcome = result.unwrap_or_else(|error| Outcome::nothing(vec![Err(error.into())]));
         self.answer(vec![job], outcome);
     }
 
