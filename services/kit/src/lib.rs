@@ -10,6 +10,7 @@ mod bench;
 pub mod bus;
 mod channel;
 pub mod consumer;
+pub mod descriptors;
 mod edge;
 mod engine;
 mod error;
