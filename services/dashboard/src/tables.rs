@@ -25,7 +25,7 @@ impl Stored for OrderView {
         ],
     };
 
-    fn to_row(&self) -> Vec<Value> {
+    fn to_row(&self) -> Vec<Value<'_>> {
         vec![
             self.customer.as_str().into(),
             self.store.as_str().into(),

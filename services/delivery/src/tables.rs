@@ -20,7 +20,7 @@ impl Stored for Delivery {
         ],
     };
 
-    fn to_row(&self) -> Vec<Value> {
+    fn to_row(&self) -> Vec<Value<'_>> {
         vec![
             self.store.as_str().into(),
             self.rider.as_str().into(),

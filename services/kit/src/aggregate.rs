@@ -28,7 +28,7 @@ pub trait Stored: Aggregate {
     const TABLE: Table;
 
     /// The columns' values, in the table's order.
-    fn to_row(&self) -> Vec<Value>;
+    fn to_row(&self) -> Vec<Value<'_>>;
 
     /// The aggregate with this id from the columns' values, in the table's order.
     fn from_row(id: String, row: &mut Row) -> Result<Self, StorageError>;
@@ -106,6 +106,6 @@ impl Row {
 }
 
 /// A value as a column of JSON.
-pub fn json_column<T: serde::Serialize>(value: &T) -> Value {
-    Value::Text(serde_json::to_string(value).unwrap_or_default())
+pub fn json_column<T: serde::Serialize>(value: &T) -> Value<'static> {
+    serde_json::to_string(value).unwrap_or_default().into()
 }

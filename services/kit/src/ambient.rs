@@ -1,7 +1,13 @@
 //! What goes along with a piece of work, wherever it goes: its deadline and its trace.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
 
+use futures::future::BoxFuture;
+use tokio::runtime::Handle;
 use tracing::{Instrument, Span, instrument::Instrumented};
 
 tokio::task_local! {
@@ -37,4 +43,54 @@ pub fn remaining() -> Option<Duration> {
 /// Lets a future that another task will run keep the present deadline, trace and span.
 pub fn carry<F: Future>(future: F) -> Instrumented<impl Future<Output = F::Output>> {
     Ambient::current().scope(future).instrument(Span::current())
+}
+
+/// Work that goes on to its end when whoever waits for it goes away: it is then a task of its own.
+pub struct Finishing<T: Send + 'static>(Option<BoxFuture<'static, T>>);
+
+/// Finishes a future that must not be left half done.
+pub fn finish<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Finishing<T> {
+    Finishing(Some(Box::pin(future)))
+}
+
+impl<T: Send + 'static> Future for Finishing<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let Some(future) = &mut self.0 else { return Poll::Pending };
+        let polled = future.as_mut().poll(context);
+        if polled.is_ready() {
+            self.0 = None;
+        }
+        polled
+    }
+}
+
+impl<T: Send + 'static> Drop for Finishing<T> {
+    fn drop(&mut self) {
+        // A runtime that ends takes its work with it; what a crash interrupts is found by its state.
+        if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(carry(future));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_finished_in_its_own_time() {
+        let (finished, end) = tokio::sync::oneshot::channel();
+        let work = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let _ = finished.send(Ambient::current().traceparent);
+        };
+        let ambient = Ambient { deadline: None, traceparent: Some("00-1-2-03".to_owned()) };
+        let waited = ambient.scope(tokio::time::timeout(Duration::from_millis(1), finish(work))).await;
+        assert!(waited.is_err(), "nobody waits any more");
+        assert_eq!(end.await.expect("finished").as_deref(), Some("00-1-2-03"), "with what went along");
+    }
 }

@@ -6,7 +6,7 @@
 use std::{
     sync::{Arc, OnceLock},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::future::BoxFuture;
@@ -75,8 +75,8 @@ impl Service<Request<Body>> for Channel {
                 if timeout.is_zero() {
                     return Err(Error::deadline_exceeded("no time is left to ask another context").into());
                 }
-                announce(request.headers_mut(), timeout);
-                match tokio::time::timeout(timeout, transport.send(request)).await {
+                announce(request.headers_mut());
+                match tokio::time::timeout(timeout, transport.send(request, timeout)).await {
                     Ok(result) => result,
                     Err(_) => Err(Error::deadline_exceeded("another context did not answer in time").into()),
                 }
@@ -87,11 +87,16 @@ impl Service<Request<Body>> for Channel {
 }
 
 impl Transport {
-    async fn send(self, request: Request<Body>) -> Result<Response<Body>, Status> {
+    async fn send(self, mut request: Request<Body>, timeout: Duration) -> Result<Response<Body>, Status> {
         match self {
-            Self::Remote(channel) => channel.oneshot(request).await.map_err(failed),
+            Self::Remote(channel) => {
+                if let Ok(value) = HeaderValue::try_from(format!("{}m", timeout.as_millis().max(1))) {
+                    request.headers_mut().insert("grpc-timeout", value);
+                }
+                channel.oneshot(request).await.map_err(failed)
+            }
             Self::Local(edge) => match edge.get() {
-                Some(edge) => edge.clone().oneshot(request).await.map_err(|never| match never {}),
+                Some(edge) => Ok(edge.serve(request, Instant::now() + timeout).await),
                 None => Err(Status::unavailable("the process is starting")),
             },
         }
@@ -112,11 +117,8 @@ fn failed(error: tonic::transport::Error) -> Status {
     }
 }
 
-/// Tells the callee how long there is, and which trace this belongs to.
-fn announce(headers: &mut http::HeaderMap, timeout: Duration) {
-    if let Ok(value) = HeaderValue::try_from(format!("{}m", timeout.as_millis().max(1))) {
-        headers.insert("grpc-timeout", value);
-    }
+/// Tells the callee which trace this belongs to.
+fn announce(headers: &mut http::HeaderMap) {
     if let Some(value) = telemetry::traceparent().and_then(|text| HeaderValue::try_from(text).ok()) {
         headers.insert("traceparent", value);
     }

@@ -2,15 +2,17 @@
 //! from another context of the same process.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
-use tonic::{body::Body, service::Routes};
-use tower::{Service, ServiceExt};
+use tonic::{body::Body, server::NamedService};
+use tower::Service;
 use tracing::{Instrument, field};
 
 use crate::{Error, ambient::Ambient, trace_span};
@@ -18,45 +20,79 @@ use crate::{Error, ambient::Ambient, trace_span};
 /// How long a call may take at most, and when its caller sets no deadline.
 pub const MAX_CALL: Duration = Duration::from_secs(10);
 
-/// The routes of a process behind everything that each request meets.
-#[derive(Clone)]
-pub struct Edge {
-    routes: Routes,
+/// Answers one request.
+type Handler = Box<dyn Fn(Request<Body>) -> Answer + Send + Sync>;
+type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+/// The gRPC services of a process, by name.
+#[derive(Default)]
+pub(crate) struct Services(HashMap<&'static str, Handler>);
+
+impl Services {
+    /// Adds a generated server. It is always ready, so nothing waits for that.
+    pub(crate) fn add<S>(&mut self, service: S)
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer>,
+        S: NamedService + Clone + Send + Sync + 'static,
+    {
+        self.0.insert(S::NAME, Box::new(move |request| service.clone().call(request)));
+    }
+
+    /// Asks the service of `/package.Service/Method`.
+    fn call(&self, request: Request<Body>) -> Answer {
+        let name = request.uri().path().split('/').nth(1).unwrap_or_default();
+        match self.0.get(name) {
+            Some(handler) => handler(request),
+            None => {
+                let status = tonic::Status::unimplemented(format!("this process does not serve {name:?}"));
+                Box::pin(std::future::ready(Ok(status.into_http())))
+            }
+        }
+    }
 }
 
+/// The services of a process behind everything that each request meets.
+#[derive(Clone)]
+pub struct Edge(Arc<Services>);
+
 impl Edge {
-    /// Puts routes behind the edge.
-    pub fn new(routes: Routes) -> Self {
-        Self { routes: routes.prepare() }
+    /// Puts services behind the edge.
+    pub(crate) fn new(services: Services) -> Self {
+        Self(Arc::new(services))
+    }
+
+    /// Serves a request that somebody else ends at its deadline.
+    pub(crate) fn serve(
+        &self,
+        request: Request<Body>,
+        deadline: Instant,
+    ) -> impl Future<Output = Response<Body>> + Send + use<> {
+        let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let span = server_span(request.uri().path(), traceparent.as_deref());
+        let answer = self.0.call(request);
+        let answer = async move { answer.await.unwrap_or_else(|never| match never {}) };
+        Ambient { deadline: Some(deadline), traceparent }.scope(record(span, answer))
     }
 }
 
 impl Service<Request<Body>> for Edge {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = Answer;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let routes = self.routes.clone();
         let timeout = grpc_timeout(request.headers()).unwrap_or(MAX_CALL).min(MAX_CALL);
-        let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let span = server_span(request.uri().path(), traceparent.as_deref());
-        let ambient = Ambient { deadline: Some(Instant::now() + timeout), traceparent };
-        let answer = async move {
+        let answer = self.serve(request, Instant::now() + timeout);
+        Box::pin(async move {
             // The bound holds until the answer begins: a stream goes on after it.
-            match tokio::time::timeout(timeout, routes.oneshot(request)).await {
-                Ok(Ok(response)) => response,
-                Ok(Err(never)) => match never {},
-                Err(_) => {
-                    tonic::Status::from(Error::deadline_exceeded("the deadline passed before the answer")).into_http()
-                }
-            }
-        };
-        Box::pin(ambient.scope(async move { Ok(record(span, answer).await) }))
+            Ok(tokio::time::timeout(timeout, answer).await.unwrap_or_else(|_| {
+                tonic::Status::from(Error::deadline_exceeded("the deadline passed before the answer")).into_http()
+            }))
+        })
     }
 }
 

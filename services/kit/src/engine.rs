@@ -58,7 +58,7 @@ impl RequestKey {
 #[derive(Debug)]
 pub struct Done<A> {
     /// The aggregate as it is now; None when it does not exist.
-    pub state: Option<A>,
+    pub state: Option<Arc<A>>,
     /// The first answer to the same request, when this was a repetition.
     replay: Option<Vec<u8>>,
 }
@@ -164,7 +164,7 @@ impl<A: Stored> Engine<A> {
     }
 
     /// Writes a new aggregate down; a repetition of the request gets the one that the first created, as it is now.
-    pub async fn create(&self, request: RequestKey, state: A) -> Result<A, Error> {
+    pub async fn create(&self, request: RequestKey, state: A) -> Result<Arc<A>, Error> {
         let id = state.id().to_owned();
         let create = move |existing: Option<&A>| match existing {
             None => Decision::save(state.clone()),
@@ -219,7 +219,7 @@ impl<A: Stored> Engine<A> {
     pub async fn find(
         &self,
         condition: &'static str,
-        binds: Vec<crate::storage::Value>,
+        binds: Vec<crate::storage::Value<'static>>,
         limit: usize,
     ) -> Result<Vec<A>, Error> {
         self.select(move |connection| {
@@ -284,8 +284,8 @@ struct Watch<A: Stored> {
     engine: Engine<A>,
     id: String,
     changes: broadcast::Receiver<Arc<A>>,
-    /// What was sent last, as its row.
-    seen: Option<Vec<crate::storage::Value>>,
+    /// What was sent last.
+    seen: Option<A>,
     is_last: fn(&A) -> bool,
 }
 
@@ -300,15 +300,10 @@ impl<A: Stored> Watch<A> {
                 Err(error) => return Some((Err(error), None)),
                 Ok(None) => return None,
                 Ok(Some(state)) => {
-                    let row = Some(state.to_row());
-                    if row != self.seen {
-                        let rest = if (self.is_last)(&state) {
-                            None
-                        } else {
-                            self.seen = row;
-                            Some(self)
-                        };
-                        return Some((Ok(state), rest));
+                    if self.seen.as_ref().map(A::to_row) != Some(state.to_row()) {
+                        let is_last = (self.is_last)(&state);
+                        self.seen = Some(state.clone());
+                        return Some((Ok(state), (!is_last).then_some(self)));
                     }
                 }
             }
@@ -335,11 +330,11 @@ impl<A: Stored> Watch<A> {
 }
 
 impl<A: Stored> Shared<A> {
-    fn announce(&self, written: &[(String, (A, Standing))], messages: Vec<Message>) {
+    fn announce(&self, written: &[(String, (Arc<A>, Standing))], messages: Vec<Message>) {
         if self.changes.receiver_count() > 0 {
             for (_, (state, _)) in written {
                 // Nobody listening any more is no failure.
-                let _ = self.changes.send(Arc::new(state.clone()));
+                let _ = self.changes.send(state.clone());
             }
         }
         if !messages.is_empty() && self.outbox.fresh.try_send(messages).is_err() {

@@ -10,7 +10,7 @@ use std::{
 use diesel_migrations::EmbeddedMigrations;
 use futures::future::BoxFuture;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::MissedTickBehavior};
-use tonic::{body::Body, server::NamedService, service::RoutesBuilder};
+use tonic::{body::Body, server::NamedService};
 use tower::Service;
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     bus::Bus,
     channel::Channel,
     consumer::{Consumer, Policy},
-    edge::Edge,
+    edge::{Edge, Services},
     engine::{Engine, Maintenance},
     outbox::{self, Relay},
     server,
@@ -148,8 +148,8 @@ struct Wiring {
     bus: Bus,
     here: Vec<&'static str>,
     edge: Arc<OnceLock<Edge>>,
-    routes: RoutesBuilder,
-    services: Vec<&'static str>,
+    services: Services,
+    names: Vec<&'static str>,
     relays: Vec<BoxFuture<'static, ()>>,
     subscribing: Vec<Subscribing>,
     workers: Vec<Worker>,
@@ -196,16 +196,16 @@ impl Unit<'_> {
     /// Serves a gRPC service.
     pub fn serve<S>(&mut self, service: S)
     where
-        S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send + 'static,
+        S: Service<
+                http::Request<Body>,
+                Response = http::Response<Body>,
+                Error = Infallible,
+                Future = BoxFuture<'static, Result<http::Response<Body>, Infallible>>,
+            >,
+        S: NamedService + Clone + Send + Sync + 'static,
     {
-        self.wiring.services.push(S::NAME);
-        self.wiring.routes.add_service(service);
+        self.wiring.names.push(S::NAME);
+        self.wiring.services.add(service);
     }
 
     /// Hears what another context announces.
@@ -272,8 +272,8 @@ impl Host {
             bus: bus.clone(),
             here: contexts.iter().map(|context| context.name).collect(),
             edge: edge.clone(),
-            routes: RoutesBuilder::default(),
-            services: Vec::new(),
+            services: Services::default(),
+            names: Vec::new(),
             relays: Vec::new(),
             subscribing: Vec::new(),
             workers: Vec::new(),
@@ -291,14 +291,14 @@ impl Host {
         process.serve(Bench::service());
 
         let (health, health_service) = tonic_health::server::health_reporter();
-        wiring.routes.add_service(health_service);
-        add_reflection(&mut wiring.routes, &wiring.services)?;
-        let built = Edge::new(wiring.routes.routes());
+        wiring.services.add(health_service);
+        add_reflection(&mut wiring.services, &wiring.names)?;
+        let built = Edge::new(wiring.services);
         let _ = edge.set(built.clone());
         Ok(Self {
             edge: built,
             health,
-            services: wiring.services,
+            services: wiring.names,
             bus,
             relays: wiring.relays,
             subscribing: wiring.subscribing,
@@ -423,7 +423,7 @@ impl Host {
     }
 }
 
-fn add_reflection(routes: &mut RoutesBuilder, services: &[&'static str]) -> anyhow::Result<()> {
+fn add_reflection(services: &mut Services, names: &[&'static str]) -> anyhow::Result<()> {
     let builder = || {
         let mut builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(contracts::DESCRIPTORS)
@@ -431,13 +431,13 @@ fn add_reflection(routes: &mut RoutesBuilder, services: &[&'static str]) -> anyh
             // What errors carry: callers that read by reflection would see bytes.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("grpc.health.v1.Health");
-        for service in services {
-            builder = builder.with_service_name(*service);
+        for name in names {
+            builder = builder.with_service_name(*name);
         }
         builder
     };
     // Older clients speak v1alpha.
-    routes.add_service(builder().build_v1()?);
-    routes.add_service(builder().build_v1alpha()?);
+    services.add(builder().build_v1()?);
+    services.add(builder().build_v1alpha()?);
     Ok(())
 }

@@ -55,7 +55,9 @@ pub fn fingerprint(message: &impl prost::Message) -> String {
 
 /// Half of a SHA-256, in hexadecimal digits.
 pub(crate) fn short_hash(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    let hash = digest(&SHA256, bytes);
+    let half = hash.as_ref().first_chunk().copied().unwrap_or_default();
+    format!("{:032x}", u128::from_be_bytes(half))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The relay: takes committed events to the bus, in order per aggregate and many at once, and marks them published only
 //! when the bus has them.
 //!
-//! The queue is `published_at IS NULL`, not a cursor: rows that are committed late are never skipped. What was just
+//! The queue is a table of what is unpublished, not a cursor: rows that are committed late are never skipped. What was just
 //! committed comes straight from the writer; the table is read at the start, after an overflow, and every so often.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -23,8 +23,9 @@ use crate::{
 
 /// Events that the bus has not acknowledged yet.
 const MAX_IN_FLIGHT: usize = 2048;
-/// Rows read at once.
-const SCAN_BATCH: usize = 1024;
+/// Rows read at once. Those in flight are among them, so the table is read only when these are few.
+const SCAN_BATCH: usize = MAX_IN_FLIGHT;
+const MAX_IN_FLIGHT_AT_SCAN: usize = MAX_IN_FLIGHT / 2;
 /// How often the table is read when nothing calls for it, and how often the bus is looked at.
 const SCAN_INTERVAL: Duration = Duration::from_millis(500);
 const IDENTITY_INTERVAL: Duration = Duration::from_secs(2);
@@ -76,6 +77,7 @@ impl<A: Stored> Relay<A> {
         identity.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let room = self.in_flight.len() < MAX_IN_FLIGHT;
+            let scans = self.in_flight.len() < MAX_IN_FLIGHT_AT_SCAN;
             tokio::select! {
                 Some((key, taken)) = self.sending.next(), if !self.sending.is_empty() => {
                     self.note(key, taken);
@@ -92,8 +94,8 @@ impl<A: Stored> Relay<A> {
                     self.mark();
                 }
                 Some(messages) = fresh.receiver.recv(), if room => self.send(messages).await,
-                () = fresh.overflow.notified(), if room => self.scan().await,
-                _ = scan.tick(), if room => self.scan().await,
+                () = fresh.overflow.notified(), if scans => self.scan().await,
+                _ = scan.tick(), if scans => self.scan().await,
                 _ = identity.tick() => self.check_identity().await,
             }
         }
@@ -221,7 +223,10 @@ impl<A: Stored> Feed<A> {
             after = self.range_end(from.clone()).await?;
             let upto = after.clone().map_or_else(|| "1 = 1".to_owned(), |_| "aggregate <= ?".to_owned());
             let binds = std::iter::once(from).chain(after.clone()).map(Value::from).collect();
-            let sql = format!("UPDATE events SET published_at = NULL WHERE aggregate > ? AND {upto}");
+            let sql = format!(
+                "INSERT INTO unpublished SELECT aggregate, number FROM events WHERE aggregate > ? AND {upto} \
+                 ON CONFLICT DO NOTHING"
+            );
             self.maintain(sql, binds).await?;
         }
         Ok(())
@@ -248,7 +253,7 @@ impl<A: Stored> Feed<A> {
         .await
     }
 
-    async fn maintain(&self, sql: String, binds: Vec<Value>) -> Result<(), Error> {
+    async fn maintain(&self, sql: String, binds: Vec<Value<'static>>) -> Result<(), Error> {
         self.engine
             .shared()
             .queue
@@ -280,8 +285,9 @@ async fn unpublished(database: &Database) -> Result<Vec<Message>, Error> {
     let schema = database.schema().to_owned();
     database
         .read(move |connection| {
-            let sql =
-                format!("{SELECT_EVENTS} WHERE published_at IS NULL ORDER BY aggregate, number LIMIT {SCAN_BATCH}");
+            let sql = format!(
+                "{SELECT_EVENTS} JOIN unpublished USING (aggregate, number) ORDER BY aggregate, number LIMIT {SCAN_BATCH}"
+            );
             connection.query(&sql, &[])?.into_iter().map(|mut row| read_event(&schema, &mut row)).collect()
         })
         .await
@@ -317,7 +323,7 @@ pub struct OutboxStatus {
 pub async fn status(database: &Database) -> Result<OutboxStatus, Error> {
     database
         .read(|connection| {
-            let sql = "SELECT COUNT(*), MIN(time) FROM events WHERE published_at IS NULL";
+            let sql = "SELECT COUNT(*), MIN(time) FROM unpublished JOIN events USING (aggregate, number)";
             connection.query(sql, &[])?.pop().map_or(Ok(OutboxStatus::default()), |mut row| {
                 Ok(OutboxStatus { unpublished: row.int()?, oldest: row.optional_int()?.map(Time) })
             })

@@ -65,7 +65,7 @@ impl<A: Stored> Engine<A> {
         let (size, filter, after) = (size.unwrap_or_default(), filter.unwrap_or_default(), after.flatten());
 
         let mut conditions: Vec<String> = filter.iter().map(|(column, _)| format!("{column} = ?")).collect();
-        let mut binds: Vec<Value> = filter.into_iter().map(|(_, value)| value.into()).collect();
+        let mut binds: Vec<Value<'static>> = filter.into_iter().map(|(_, value)| value.into()).collect();
         if let Some(id) = after {
             conditions.push("id < ?".to_owned());
             binds.push(id.into());

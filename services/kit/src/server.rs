@@ -1,6 +1,6 @@
 //! The listener: HTTP/1 and HTTP/2 on one port, with limits, and an end that never hangs.
 
-use std::time::Duration;
+use std::{future::poll_fn, task::Poll, time::Duration};
 
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -83,7 +83,17 @@ fn serve_connection(
     }
     let service = edge.map_request(|request: http::Request<hyper::body::Incoming>| request.map(Body::new));
     let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
-    let connection = connections.watch(connection);
+    let mut connection = Box::pin(connections.watch(connection));
+    // Answers that are ready together leave together: each wake-up first lets the tasks before it run.
+    let mut gathered = false;
+    let connection = poll_fn(move |context| {
+        gathered = !gathered;
+        if gathered {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        connection.as_mut().poll(context)
+    });
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(error, "connection ended");

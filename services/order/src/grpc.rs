@@ -7,7 +7,7 @@ use contracts::order::v1::{
 use futures::{Stream, StreamExt};
 use kit::{
     Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Violations,
-    ambient::carry,
+    ambient::finish,
     check_target,
     name::{check_request_id, new_id},
 };
@@ -43,8 +43,7 @@ impl OrderService for OrderApi {
             .ok_or_else(|| Error::internal("a missing request_id was not refused"))?;
         let placing = self.placing.clone();
         // A caller that goes away does not stop an order half way.
-        let placed = tokio::spawn(carry(async move { placing.place(key, requested).await }));
-        let order = placed.await.map_err(Error::internal)??;
+        let order = finish(async move { placing.place(key, requested).await }).await?;
         Ok(Response::new(answer(&order)?.resource()))
     }
 

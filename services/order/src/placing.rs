@@ -5,7 +5,7 @@
 //! a tombstone that a late authorization meets. Money is safe because of the order of commits: PENDING before payment is
 //! asked, VOIDING before it is told to void, and PLACED only from PENDING.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use contracts::payment::v1::{
     AuthorizePaymentRequest, GetPaymentRequest, Payment, VoidPaymentRequest, payment::State as PaymentState,
@@ -48,7 +48,7 @@ enum Word {
 
 impl Placing {
     /// Writes the order down, asks payment, and answers with what the order then is. Repeated, it goes on where it stopped.
-    pub(crate) async fn place(&self, request: RequestKey, requested: Order) -> Result<Order, Error> {
+    pub(crate) async fn place(&self, request: RequestKey, requested: Order) -> Result<Arc<Order>, Error> {
         let order = self.orders.create(request, requested).await?;
         if order.state != State::Pending {
             return Ok(order);
@@ -89,7 +89,7 @@ impl Placing {
     }
 
     /// Does what payment's word means for the order.
-    async fn follow(&self, order: &Order, word: Word) -> Result<Order, Error> {
+    async fn follow(&self, order: &Order, word: Word) -> Result<Arc<Order>, Error> {
         match word {
             Word::Held(payment) => self.decide(order, move |order, now| order.place(&payment, now)).await,
             Word::Refused(reason) => self.decide(order, move |order, now| order.reject(&reason, now)).await,
@@ -103,7 +103,7 @@ impl Placing {
     }
 
     /// Makes sure that nothing is held for an order that is given up, then rejects it.
-    async fn void(&self, order: &Order) -> Result<Order, Error> {
+    async fn void(&self, order: &Order) -> Result<Arc<Order>, Error> {
         let request = VoidPaymentRequest { payable: order.name(), request_id: order.id.clone() };
         self.payments.clone().void_payment(request).await.map_err(|status| unconfirmed(order, &status))?;
         self.decide(order, |order, now| order.reject(reason::PAYMENT_UNCONFIRMED, now)).await
@@ -113,7 +113,7 @@ impl Placing {
         &self,
         order: &Order,
         mut rule: impl FnMut(&Order, kit::Time) -> Result<Decision<Order>, Error> + Send + 'static,
-    ) -> Result<Order, Error> {
+    ) -> Result<Arc<Order>, Error> {
         let now = self.orders.now();
         existing(self.orders.command(&order.name(), None, move |order| rule(order, now)).await?.state)
     }
@@ -152,7 +152,7 @@ impl Placing {
     }
 }
 
-fn existing(order: Option<Order>) -> Result<Order, Error> {
+fn existing(order: Option<Arc<Order>>) -> Result<Arc<Order>, Error> {
     order.ok_or_else(|| Error::internal("an order was decided upon and is not there"))
 }
 

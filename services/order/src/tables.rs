@@ -27,7 +27,7 @@ impl Stored for Order {
         ],
     };
 
-    fn to_row(&self) -> Vec<Value> {
+    fn to_row(&self) -> Vec<Value<'_>> {
         vec![
             self.customer.as_str().into(),
             self.store.as_str().into(),

@@ -8,7 +8,7 @@ use contracts::payment::v1::{
 };
 use kit::{
     Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Time, Violations,
-    ambient::carry,
+    ambient::finish,
     check_target,
     name::{check_request_id, fingerprint, is_name},
 };
@@ -72,13 +72,13 @@ impl PaymentService for PaymentApi {
     ) -> Result<Response<PaymentResource>, Status> {
         let (api, request) = (self.clone(), request.into_inner());
         // A caller that goes away does not stop a charge half way.
-        let payment = tokio::spawn(carry(async move { api.authorize(&request).await }));
-        Ok(Response::new(payment.await.map_err(Error::internal)??.resource()))
+        let payment = finish(async move { api.authorize(&request).await }).await?;
+        Ok(Response::new(payment.resource()))
     }
 
     async fn void_payment(&self, request: Request<VoidPaymentRequest>) -> Result<Response<PaymentResource>, Status> {
         let (api, request) = (self.clone(), request.into_inner());
-        tokio::spawn(carry(async move { api.void(&request).await })).await.map_err(Error::internal)?
+        finish(async move { api.void(&request).await }).await
     }
 
     async fn refund_payment(
@@ -86,7 +86,7 @@ impl PaymentService for PaymentApi {
         request: Request<RefundPaymentRequest>,
     ) -> Result<Response<PaymentResource>, Status> {
         let (api, request) = (self.clone(), request.into_inner());
-        tokio::spawn(carry(async move { api.refund(&request).await })).await.map_err(Error::internal)?
+        finish(async move { api.refund(&request).await }).await
     }
 
     async fn get_payment(&self, request: Request<GetPaymentRequest>) -> Result<Response<PaymentResource>, Status> {

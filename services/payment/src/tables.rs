@@ -23,7 +23,7 @@ impl Stored for Payment {
         ],
     };
 
-    fn to_row(&self) -> Vec<Value> {
+    fn to_row(&self) -> Vec<Value<'_>> {
         vec![
             self.payable.as_str().into(),
             self.amount.map(Money::currency).into(),
@@ -65,7 +65,7 @@ impl Stored for Charge {
         ],
     };
 
-    fn to_row(&self) -> Vec<Value> {
+    fn to_row(&self) -> Vec<Value<'_>> {
         vec![
             self.amount.map(Money::currency).into(),
             self.amount.map(Money::minor).into(),

@@ -19,7 +19,7 @@ impl Stored for Ticket {
         ],
     };
 
-    fn to_row(&self) -> Vec<Value> {
+    fn to_row(&self) -> Vec<Value<'_>> {
         vec![
             self.store.as_str().into(),
             json_column(&self.items),

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 use prost::Message as _;
@@ -10,7 +11,7 @@ use prost::Message as _;
 use super::{Arrival, Decide, Done, Job, RequestKey, Standing, read_stored, select};
 use crate::{
     Decision, Error, Message, Stored, Time,
-    storage::{Column, Connection, StorageError, Value, in_chunks, insert_rows, update_rows},
+    storage::{Column, Connection, StorageError, Value, insert_rows, update_rows},
 };
 
 const EVENT_COLUMNS: &[Column] = &[
@@ -49,7 +50,7 @@ pub(super) fn columns<A: Stored>() -> Vec<&'static Column> {
 
 /// Aggregates that were written lately, as they were committed. A decision that saves may start from one, because the
 /// save finds out when somebody else wrote meanwhile; no other decision may.
-pub(super) struct Recent<A>(HashMap<String, (A, Standing)>);
+pub(super) struct Recent<A>(HashMap<String, (Arc<A>, Standing)>);
 
 /// Aggregates remembered at most; beyond, all are forgotten.
 const MAX_RECENT: usize = 8192;
@@ -63,7 +64,7 @@ impl<A> Recent<A> {
         self.0.clear();
     }
 
-    pub(super) fn remember(&mut self, written: impl ExactSizeIterator<Item = (String, (A, Standing))>) {
+    pub(super) fn remember(&mut self, written: impl ExactSizeIterator<Item = (String, (Arc<A>, Standing))>) {
         if self.0.len() + written.len() > MAX_RECENT {
             self.forget();
         }
@@ -72,11 +73,11 @@ impl<A> Recent<A> {
 }
 
 /// Aggregates as they were committed, by id.
-pub(super) type Written<A> = Vec<(String, (A, Standing))>;
+pub(super) type Written<A> = Vec<(String, (Arc<A>, Standing))>;
 
 /// One aggregate while the batch works on it.
 struct Slot<A> {
-    state: Option<A>,
+    state: Option<Arc<A>>,
     /// Taken from what was written lately, not from the table.
     recent: bool,
     /// As it is stored; version 0: it is not.
@@ -109,8 +110,8 @@ pub(super) struct Batch<A: Stored> {
     gates: HashMap<String, Gate>,
     /// First answers: those stored before, then those of this batch.
     replies: HashMap<String, (String, Vec<u8>)>,
-    new_requests: Vec<Vec<Value>>,
-    dead_letters: Vec<Vec<Value>>,
+    new_requests: Vec<Vec<Value<'static>>>,
+    dead_letters: Vec<Vec<Value<'static>>>,
     /// Dead letters that jobs try again and that are still there.
     parked: HashSet<i64>,
     redriven: Vec<i64>,
@@ -248,10 +249,10 @@ impl<A: Stored> Batch<A> {
     }
 
     /// Runs the job's rule; returns the state after it.
-    fn apply(&mut self, job: &mut Job<A>, causation: Option<&str>) -> Result<Option<A>, Error> {
+    fn apply(&mut self, job: &mut Job<A>, causation: Option<&str>) -> Result<Option<Arc<A>>, Error> {
         let Some(id) = job.target(&self.replies) else { return Ok(None) };
         let slot = self.slots.entry(id.clone()).or_default();
-        let decision = decide(&mut job.decide, slot.state.as_ref());
+        let decision = decide(&mut job.decide, slot.state.as_deref());
         let saves = matches!(decision, Ok(Decision::Save(..)));
         // What this batch wrote itself is as good as the save it comes with.
         self.doubtful |= slot.recent && !saves && slot.now.version == slot.stored.version;
@@ -273,7 +274,7 @@ impl<A: Stored> Batch<A> {
                         causation: causation.map(str::to_owned),
                     });
                 }
-                slot.state = Some(state);
+                slot.state = Some(Arc::new(state));
             }
         }
         Ok(slot.state.clone())
@@ -281,9 +282,9 @@ impl<A: Stored> Batch<A> {
 
     fn remember(&mut self, key: &RequestKey, reply: Vec<u8>) {
         self.new_requests.push(vec![
-            key.id.as_str().into(),
-            key.fingerprint.as_str().into(),
-            Value::Bytes(reply.clone()),
+            key.id.clone().into(),
+            key.fingerprint.clone().into(),
+            Value::Bytes(reply.clone().into()),
             self.now.0.into(),
         ]);
         self.replies.insert(key.id.clone(), (key.fingerprint.clone(), reply));
@@ -294,16 +295,16 @@ impl<A: Stored> Batch<A> {
         tracing::warn!(event = message.id(), consumer = arrival.consumer, reason, "dead letter");
         self.dead_letters.push(vec![
             arrival.inbox_id().into(),
-            arrival.consumer.as_str().into(),
+            arrival.consumer.clone().into(),
             message.id().into(),
-            message.context.as_str().into(),
-            message.aggregate.as_str().into(),
+            message.context.clone().into(),
+            message.aggregate.clone().into(),
             message.number.into(),
-            message.kind.as_str().into(),
-            Value::Bytes(message.payload.clone()),
+            message.kind.clone().into(),
+            Value::Bytes(message.payload.clone().into()),
             message.time.0.into(),
             message.traceparent.clone().into(),
-            reason.into(),
+            reason.to_owned().into(),
             self.now.0.into(),
         ]);
         let gate = self.gates.entry(arrival.inbox_id()).or_default();
@@ -322,8 +323,7 @@ impl<A: Stored> Batch<A> {
             return Err(StorageError::Stale("memory"));
         }
         let written = self.save_aggregates(connection)?;
-        let events = self.messages.iter().map(event_row).collect();
-        insert_rows(connection, "events", &refs(EVENT_COLUMNS), events)?;
+        self.save_events(connection)?;
         self.save_gates(connection)?;
         insert_rows(connection, "requests", &refs(REQUEST_COLUMNS), self.new_requests)?;
         insert_rows(connection, "dead_letters", &refs(DEAD_LETTER_COLUMNS), self.dead_letters)?;
@@ -333,9 +333,18 @@ impl<A: Stored> Batch<A> {
         Ok(Outcome { answers, written, messages: self.messages })
     }
 
+    /// The events, which stay as they are, and a note of each that waits for the bus.
+    fn save_events(&self, connection: &mut Connection) -> Result<(), StorageError> {
+        let events = self.messages.iter().map(event_row).collect();
+        let waiting = self.messages.iter().map(|event| vec![event.aggregate.as_str().into(), event.number.into()]);
+        insert_rows(connection, "events", &refs(EVENT_COLUMNS), events)?;
+        insert_rows(connection, "unpublished", &refs(&EVENT_COLUMNS[..2]), waiting.collect())?;
+        Ok(())
+    }
+
     fn save_gates(&mut self, connection: &mut Connection) -> Result<(), StorageError> {
         let (mut created, mut updated) = (Vec::new(), Vec::new());
-        for (id, gate) in self.gates.drain().filter(|(_, gate)| gate.touched) {
+        for (id, gate) in in_order(self.gates.drain().filter(|(_, gate)| gate.touched)) {
             let row = vec![id.into(), (gate.version + 1).into(), gate.last_event.into(), gate.parked.into()];
             if gate.version == 0 { created.push(row) } else { updated.push(row) }
         }
@@ -348,8 +357,7 @@ impl<A: Stored> Batch<A> {
 
     fn save_aggregates(&mut self, connection: &mut Connection) -> Result<Written<A>, StorageError> {
         let changed = self.slots.drain().filter(|(_, slot)| slot.now.version > slot.stored.version);
-        let written: Vec<_> =
-            changed.filter_map(|(id, slot)| slot.state.map(|state| (id, (state, slot.now)))).collect();
+        let written = in_order(changed.filter_map(|(id, slot)| slot.state.map(|state| (id, (state, slot.now)))));
         let (mut created, mut updated) = (Vec::new(), Vec::new());
         for (id, (state, standing)) in &written {
             let kept = [id.as_str().into(), standing.version.into(), standing.last_event.into()];
@@ -361,6 +369,13 @@ impl<A: Stored> Batch<A> {
         let saved = update_rows(connection, A::TABLE.name, &columns, updated)?;
         if saved == updates { Ok(written) } else { Err(StorageError::Stale(A::TABLE.name)) }
     }
+}
+
+/// Rows in the order of their ids: replicas that write the same rows wait for each other, and never in a circle.
+fn in_order<T>(rows: impl Iterator<Item = (String, T)>) -> Vec<(String, T)> {
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    rows
 }
 
 /// Runs a rule. One that panics is a fault of ours, and fails alone.
@@ -386,33 +401,23 @@ impl Arrival {
     }
 }
 
-/// Marks events as published.
-pub(super) fn mark_published(
-    connection: &mut Connection,
-    now: Time,
-    published: &[(String, i64)],
-) -> Result<(), StorageError> {
+/// Notes that the bus has these events.
+pub(super) fn mark_published(connection: &mut Connection, published: &[(String, i64)]) -> Result<(), StorageError> {
     match connection {
         Connection::Postgres(_) => {
-            let aggregates = published.iter().map(|(aggregate, _)| Some(aggregate.clone())).collect();
+            let aggregates = published.iter().map(|(aggregate, _)| Some(aggregate.into())).collect();
             let numbers = published.iter().map(|(_, number)| Some(*number)).collect();
             connection.execute(
-                "UPDATE events AS e SET published_at = ? FROM UNNEST(?::text[], ?::bigint[]) AS u (aggregate, number) \
+                "DELETE FROM unpublished AS e USING UNNEST(?::text[], ?::bigint[]) AS u (aggregate, number) \
                  WHERE e.aggregate = u.aggregate AND e.number = u.number",
-                &[now.0.into(), Value::Texts(aggregates), Value::Ints(numbers)],
+                &[Value::Texts(aggregates), Value::Ints(numbers)],
             )?;
         }
         Connection::Sqlite(_) => {
-            let keys = published
-                .iter()
-                .map(|(aggregate, number)| vec![aggregate.as_str().into(), (*number).into(), now.0.into()]);
-            in_chunks(connection, keys.collect(), |count| {
-                let marks = vec!["(?, ?, ?)"; count].join(", ");
-                format!(
-                    "UPDATE OR FAIL events SET published_at = k.column3 FROM (VALUES {marks}) AS k \
-                     WHERE aggregate = k.column1 AND number = k.column2"
-                )
-            })?;
+            let sql = "DELETE FROM unpublished WHERE aggregate = ? AND number = ?";
+            for (aggregate, number) in published {
+                connection.execute(sql, &[aggregate.as_str().into(), (*number).into()])?;
+            }
         }
     }
     Ok(())
@@ -442,7 +447,7 @@ fn load_slots<A: Stored>(
     if !unknown.is_empty() {
         for mut row in connection.query_any(&select::<A>(), "id", &unknown)? {
             let (state, standing): (A, Standing) = read_stored(&mut row)?;
-            let slot = |state| Slot { state: Some(state), recent: false, stored: standing, now: standing };
+            let slot = |state| Slot { state: Some(Arc::new(state)), recent: false, stored: standing, now: standing };
             slots.insert(state.id().to_owned(), slot(state));
         }
     }
@@ -492,15 +497,15 @@ fn distinct<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     ids.collect::<HashSet<_>>().into_iter().collect()
 }
 
-fn event_row(message: &Message) -> Vec<Value> {
+fn event_row(message: &Message) -> Vec<Value<'_>> {
     vec![
         message.aggregate.as_str().into(),
         message.number.into(),
         message.kind.as_str().into(),
-        Value::Bytes(message.payload.clone()),
+        message.payload.as_slice().into(),
         message.time.0.into(),
-        message.traceparent.clone().into(),
-        message.causation.clone().into(),
+        message.traceparent.as_deref().into(),
+        message.causation.as_deref().into(),
     ]
 }
 

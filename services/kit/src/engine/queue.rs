@@ -3,14 +3,14 @@
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
 
 use super::Job;
 use crate::{
-    Error, Stored,
+    Clock, Error, Stored, Time,
     storage::{Connection, StorageError},
 };
 
@@ -18,10 +18,15 @@ use crate::{
 pub const MAX_QUEUED: usize = 4096;
 /// Jobs that share a transaction at most.
 pub const MAX_BATCH: usize = 512;
-/// Events that go along while commands are waiting: a caller waits for an answer, an event does not.
-const MAX_EVENTS_BESIDE_COMMANDS: usize = 16;
+/// Under load one event goes along with so many commands: a caller waits for an answer, an event does not.
+const COMMANDS_PER_EVENT: usize = 8;
+/// Load counts so long after the last large transaction of commands: callers that were answered together come back
+/// together, after the other transactions that they wait for.
+const BUSY_FOR: Duration = Duration::from_millis(200);
+/// Events wait for callers so long at most, from when they were announced.
+const MAX_EVENT_DELAY: Duration = Duration::from_secs(10);
 /// Under load a commit waits this long for company: fewer and larger transactions do more in all.
-const GATHER: Duration = Duration::from_millis(2);
+const GATHER: Duration = Duration::from_millis(1);
 /// A transaction of so many commands shows load; so many waiting are company enough.
 const BUSY_BATCH: usize = 16;
 const FULL_BATCH: usize = 192;
@@ -51,8 +56,8 @@ struct Waiting<A: Stored> {
     published: Vec<(String, i64)>,
     marked: Vec<oneshot::Sender<()>>,
     maintenance: Vec<(Maintenance, oneshot::Sender<Result<(), Error>>)>,
-    /// Commands in the transaction before.
-    last_batch: usize,
+    /// When a transaction was last so large that it shows load.
+    last_busy: Option<Instant>,
     /// So many waiting commands wake the writer: waking it for each would cost more than the command.
     wakes_at: usize,
     closed: bool,
@@ -67,7 +72,7 @@ impl<A: Stored> Queue<A> {
                 published: Vec::new(),
                 marked: Vec::new(),
                 maintenance: Vec::new(),
-                last_batch: 0,
+                last_busy: None,
                 wakes_at: 1,
                 closed: false,
             }),
@@ -114,7 +119,7 @@ impl<A: Stored> Queue<A> {
     }
 
     /// Takes what is waiting, or waits; None when the queue is closed and empty.
-    pub(super) fn take(&self) -> Option<Load<A>> {
+    pub(super) fn take(&self, clock: &Clock) -> Option<Load<A>> {
         let mut waiting = self.lock();
         while waiting.is_empty() {
             if waiting.closed {
@@ -123,15 +128,19 @@ impl<A: Stored> Queue<A> {
             waiting.wakes_at = 1;
             waiting = self.ready.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        if waiting.last_batch >= BUSY_BATCH && waiting.commands.len() < FULL_BATCH {
+        let busy = waiting.last_busy.is_some_and(|at| at.elapsed() < BUSY_FOR);
+        if busy && waiting.commands.len() < FULL_BATCH {
             waiting.wakes_at = FULL_BATCH;
             let alone = |waiting: &mut Waiting<A>| waiting.commands.len() < FULL_BATCH && !waiting.closed;
             waiting = self.ready.wait_timeout_while(waiting, GATHER, alone).unwrap_or_else(PoisonError::into_inner).0;
         }
         let commands = waiting.commands.len().min(MAX_BATCH);
-        waiting.last_batch = commands;
+        if commands >= BUSY_BATCH {
+            waiting.last_busy = Some(Instant::now());
+        }
         waiting.wakes_at = usize::MAX;
-        let room = if commands > 0 { MAX_EVENTS_BESIDE_COMMANDS } else { MAX_BATCH };
+        let yields = (busy || commands > 0) && !waiting.is_overdue(clock.now());
+        let room = if yields { commands / COMMANDS_PER_EVENT + 1 } else { MAX_BATCH };
         let events = waiting.events.len().min(room);
         let mut jobs: Vec<_> = waiting.commands.drain(..commands).collect();
         jobs.extend(waiting.events.drain(..events));
@@ -157,5 +166,11 @@ impl<A: Stored> Queue<A> {
 impl<A: Stored> Waiting<A> {
     fn is_empty(&self) -> bool {
         self.commands.is_empty() && self.events.is_empty() && self.published.is_empty() && self.maintenance.is_empty()
+    }
+
+    /// Whether the next event has waited long enough.
+    fn is_overdue(&self, now: Time) -> bool {
+        let next = self.events.front().and_then(|job| job.arrival.as_ref());
+        next.is_some_and(|arrival| arrival.message.time < now - MAX_EVENT_DELAY)
     }
 }

@@ -20,7 +20,7 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) fn run<A: Stored>(shared: &Shared<A>) {
     let mut writer = Writer { shared, connection: None, recent: Recent::new() };
-    while let Some(load) = shared.queue.take() {
+    while let Some(load) = shared.queue.take(&shared.clock) {
         writer.write(load);
     }
 }
@@ -80,7 +80,7 @@ impl<A: Stored> Writer<'_, A> {
             let mut batch = Batch::load(connection, shared.database.schema(), now, jobs, &recent)?;
             let answers = jobs.iter_mut().map(|job| batch.decide(job)).collect();
             if !published.is_empty() {
-                batch::mark_published(connection, now, published)?;
+                batch::mark_published(connection, published)?;
             }
             batch.save(connection, answers)
         });

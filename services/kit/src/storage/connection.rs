@@ -1,5 +1,7 @@
 //! A connection to either database, and statements whose text and binds are known only when they run.
 
+use std::borrow::Cow;
+
 use diesel::{
     RunQueryDsl,
     backend::Backend,
@@ -14,7 +16,7 @@ use diesel::{
     sqlite::{Sqlite, SqliteConnection, SqliteType},
 };
 
-use super::{StorageError, table::SQLITE_CHUNK};
+use super::StorageError;
 
 /// An open connection.
 pub enum Connection {
@@ -24,44 +26,50 @@ pub enum Connection {
     Postgres(PgConnection),
 }
 
-/// What a column holds or a statement binds.
+/// What a column holds or a statement binds. What is bound is borrowed from the aggregate that is saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum Value<'a> {
     /// Nothing.
     Null,
     /// Text.
-    Text(String),
+    Text(Cow<'a, str>),
     /// A 64-bit integer.
     Int(i64),
     /// Bytes.
-    Bytes(Vec<u8>),
+    Bytes(Cow<'a, [u8]>),
     /// A column of texts; PostgreSQL only.
-    Texts(Vec<Option<String>>),
+    Texts(Vec<Option<Cow<'a, str>>>),
     /// A column of integers; PostgreSQL only.
     Ints(Vec<Option<i64>>),
     /// A column of byte strings; PostgreSQL only.
-    ByteStrings(Vec<Option<Vec<u8>>>),
+    ByteStrings(Vec<Option<Cow<'a, [u8]>>>),
 }
 
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text.into())
     }
 }
 
-impl From<String> for Value {
+impl From<String> for Value<'_> {
     fn from(text: String) -> Self {
-        Self::Text(text)
+        Self::Text(text.into())
     }
 }
 
-impl From<i64> for Value {
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+impl From<i64> for Value<'_> {
     fn from(number: i64) -> Self {
         Self::Int(number)
     }
 }
 
-impl<T: Into<Value>> From<Option<T>> for Value {
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
     }
@@ -69,13 +77,13 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 
 /// The values of one row, taken from left to right.
 #[derive(Debug)]
-pub struct Row(std::vec::IntoIter<Value>);
+pub struct Row(std::vec::IntoIter<Value<'static>>);
 
 impl Row {
     /// The next column's text.
     pub fn text(&mut self) -> Result<String, StorageError> {
         match self.0.next() {
-            Some(Value::Text(text)) => Ok(text),
+            Some(Value::Text(text)) => Ok(text.into_owned()),
             other => Err(unexpected("text", &other)),
         }
     }
@@ -91,7 +99,7 @@ impl Row {
     /// The next column's bytes.
     pub fn bytes(&mut self) -> Result<Vec<u8>, StorageError> {
         match self.0.next() {
-            Some(Value::Bytes(bytes)) => Ok(bytes),
+            Some(Value::Bytes(bytes)) => Ok(bytes.into_owned()),
             other => Err(unexpected("bytes", &other)),
         }
     }
@@ -99,7 +107,7 @@ impl Row {
     /// The next column's text, or None when it is null.
     pub fn optional_text(&mut self) -> Result<Option<String>, StorageError> {
         match self.0.next() {
-            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(Value::Text(text)) => Ok(Some(text.into_owned())),
             Some(Value::Null) => Ok(None),
             other => Err(unexpected("text or null", &other)),
         }
@@ -115,13 +123,18 @@ impl Row {
     }
 }
 
-fn unexpected(wanted: &str, found: &Option<Value>) -> StorageError {
+fn unexpected(wanted: &str, found: &Option<Value<'_>>) -> StorageError {
     StorageError::Unreadable(format!("expected {wanted}, found {found:?}"))
 }
 
 impl Connection {
     /// Runs a statement and returns how many rows it touched.
-    pub fn execute(&mut self, sql: &str, binds: &[Value]) -> Result<usize, StorageError> {
+    pub fn execute(&mut self, sql: &str, binds: &[Value<'_>]) -> Result<usize, StorageError> {
+        self.execute_split(&split(sql), binds)
+    }
+
+    /// Runs a statement whose text was split at its binds.
+    pub(super) fn execute_split(&mut self, sql: &[&str], binds: &[Value<'_>]) -> Result<usize, StorageError> {
         let statement = Statement { sql, binds };
         Ok(match self {
             Self::Sqlite(connection) => statement.execute(connection)?,
@@ -130,8 +143,8 @@ impl Connection {
     }
 
     /// Runs a query and returns its rows.
-    pub fn query(&mut self, sql: &str, binds: &[Value]) -> Result<Vec<Row>, StorageError> {
-        let statement = Statement { sql, binds };
+    pub fn query(&mut self, sql: &str, binds: &[Value<'_>]) -> Result<Vec<Row>, StorageError> {
+        let statement = Statement { sql: &split(sql), binds };
         Ok(match self {
             Self::Sqlite(connection) => statement.load(connection)?,
             Self::Postgres(connection) => statement.load(connection)?,
@@ -142,19 +155,15 @@ impl Connection {
     pub fn query_any(&mut self, sql: &str, column: &str, ids: &[&str]) -> Result<Vec<Row>, StorageError> {
         match self {
             Self::Postgres(_) => {
-                let ids = ids.iter().map(|id| Some((*id).to_owned())).collect();
+                let ids = ids.iter().map(|id| Some(Cow::Borrowed(*id))).collect();
                 self.query(&format!("{sql} WHERE {column} = ANY(?)"), &[Value::Texts(ids)])
             }
             Self::Sqlite(_) => {
+                // One by one: a list of several would be written to a table of its own first.
                 let mut rows = Vec::with_capacity(ids.len());
-                for chunk in ids.chunks(SQLITE_CHUNK) {
-                    // Repeating the last id fills up a chunk without another statement to prepare.
-                    let last = chunk.last().copied().unwrap_or_default();
-                    let count = if chunk.len() == 1 { 1 } else { SQLITE_CHUNK };
-                    let padded = chunk.iter().copied().chain(std::iter::repeat(last)).take(count);
-                    let binds: Vec<Value> = padded.map(Value::from).collect();
-                    let marks = vec!["?"; count].join(", ");
-                    rows.append(&mut self.query(&format!("{sql} WHERE {column} IN ({marks})"), &binds)?);
+                let sql = format!("{sql} WHERE {column} = ?");
+                for id in ids {
+                    rows.append(&mut self.query(&sql, &[Value::from(*id)])?);
                 }
                 Ok(rows)
             }
@@ -192,10 +201,15 @@ impl Connection {
     }
 }
 
-/// SQL with `?` for binds. Its text is the key of diesel's cache of prepared statements.
+/// The pieces of a text between its binds.
+pub(super) fn split(sql: &str) -> Vec<&str> {
+    sql.split('?').collect()
+}
+
+/// SQL, in pieces, with binds between them. Its text is the key of diesel's cache of prepared statements.
 struct Statement<'a> {
-    sql: &'a str,
-    binds: &'a [Value],
+    sql: &'a [&'a str],
+    binds: &'a [Value<'a>],
 }
 
 impl QueryId for Statement<'_> {
@@ -214,23 +228,23 @@ impl Statement<'_> {
     fn walk<'b, DB>(
         &'b self,
         mut pass: AstPass<'_, 'b, DB>,
-        other: impl Fn(&mut AstPass<'_, 'b, DB>, &'b Value) -> QueryResult<()>,
+        other: impl Fn(&mut AstPass<'_, 'b, DB>, &'b Value<'b>) -> QueryResult<()>,
     ) -> QueryResult<()>
     where
         DB: Backend + HasSqlType<Text> + HasSqlType<BigInt> + HasSqlType<Binary>,
-        String: ToSql<Text, DB>,
+        str: ToSql<Text, DB>,
         i64: ToSql<BigInt, DB>,
-        Vec<u8>: ToSql<Binary, DB>,
+        [u8]: ToSql<Binary, DB>,
         Option<String>: ToSql<Nullable<Text>, DB>,
     {
         let mut binds = self.binds.iter();
-        let mut pieces = self.sql.split('?');
-        pass.push_sql(pieces.next().unwrap_or_default());
+        let mut pieces = self.sql.iter();
+        pass.push_sql(pieces.next().copied().unwrap_or_default());
         for piece in pieces {
             match binds.next() {
-                Some(Value::Text(text)) => pass.push_bind_param::<Text, _>(text)?,
+                Some(Value::Text(text)) => pass.push_bind_param::<Text, str>(text)?,
                 Some(Value::Int(number)) => pass.push_bind_param::<BigInt, _>(number)?,
-                Some(Value::Bytes(bytes)) => pass.push_bind_param::<Binary, _>(bytes)?,
+                Some(Value::Bytes(bytes)) => pass.push_bind_param::<Binary, [u8]>(bytes)?,
                 // Bound, not written out: the text stays the same whatever is null.
                 Some(Value::Null) => pass.push_bind_param::<Nullable<Text>, Option<String>>(&None)?,
                 Some(value) => other(&mut pass, value)?,
@@ -265,8 +279,8 @@ impl QueryableByName<Sqlite> for Row {
             let Some(value) = field.value() else { return Ok(Value::Null) };
             Ok(match value.value_type() {
                 None => Value::Null,
-                Some(SqliteType::Text) => Value::Text(FromSql::<Text, Sqlite>::from_sql(value)?),
-                Some(SqliteType::Binary) => Value::Bytes(FromSql::<Binary, Sqlite>::from_sql(value)?),
+                Some(SqliteType::Text) => Value::from(<String as FromSql<Text, Sqlite>>::from_sql(value)?),
+                Some(SqliteType::Binary) => Value::Bytes(<Vec<u8> as FromSql<Binary, Sqlite>>::from_sql(value)?.into()),
                 Some(_) => Value::Int(FromSql::<BigInt, Sqlite>::from_sql(value)?),
             })
         })
@@ -281,8 +295,8 @@ impl QueryableByName<Pg> for Row {
             let Some(value) = field.value() else { return Ok(Value::Null) };
             Ok(match value.get_oid().get() {
                 INT8 => Value::Int(FromSql::<BigInt, Pg>::from_sql(value)?),
-                BYTEA => Value::Bytes(FromSql::<Binary, Pg>::from_sql(value)?),
-                _ => Value::Text(FromSql::<Text, Pg>::from_sql(value)?),
+                BYTEA => Value::Bytes(<Vec<u8> as FromSql<Binary, Pg>>::from_sql(value)?.into()),
+                _ => Value::from(<String as FromSql<Text, Pg>>::from_sql(value)?),
             })
         })
     }
@@ -290,7 +304,7 @@ impl QueryableByName<Pg> for Row {
 
 fn read_row<'a, DB: Backend, R: NamedRow<'a, DB>>(
     row: &R,
-    read: impl Fn(R::Field<'_>) -> deserialize::Result<Value>,
+    read: impl Fn(R::Field<'_>) -> deserialize::Result<Value<'static>>,
 ) -> deserialize::Result<Row> {
     let values = (0..row.field_count())
         .map(|index| read(diesel::row::Row::get(row, index).ok_or("a column is missing")?))

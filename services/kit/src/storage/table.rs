@@ -1,6 +1,6 @@
 //! Many rows in one statement (PostgreSQL: arrays and UNNEST) or one prepared statement many times (SQLite).
 
-use super::{Connection, StorageError, Value};
+use super::{Connection, StorageError, Value, connection::split};
 
 /// How a context's aggregates are stored. Every table also has `id` (text, the key), `version` and `last_event`
 /// (integers), which the engine keeps.
@@ -50,14 +50,14 @@ impl Column {
 }
 
 /// Rows in one statement of SQLite; what is left over goes one by one, so that two texts per table stay prepared.
-pub(super) const SQLITE_CHUNK: usize = 16;
+const SQLITE_CHUNK: usize = 16;
 
 /// Inserts rows; one whose key is there already fails the transaction as stale.
 pub(crate) fn insert_rows(
     connection: &mut Connection,
     table: &str,
     columns: &[&Column],
-    rows: Vec<Vec<Value>>,
+    rows: Vec<Vec<Value<'_>>>,
 ) -> Result<usize, StorageError> {
     if rows.is_empty() {
         return Ok(0);
@@ -84,7 +84,7 @@ pub(crate) fn update_rows(
     connection: &mut Connection,
     table: &str,
     columns: &[&Column],
-    mut rows: Vec<Vec<Value>>,
+    mut rows: Vec<Vec<Value<'_>>>,
 ) -> Result<usize, StorageError> {
     if rows.is_empty() {
         return Ok(0);
@@ -102,13 +102,14 @@ pub(crate) fn update_rows(
         Connection::Sqlite(_) => {
             let sets = columns[1..].iter().map(|column| format!("{} = ?", column.name)).collect::<Vec<_>>().join(", ");
             let sql = format!("UPDATE {table} SET {sets} WHERE id = ? AND version = ?");
+            let sql = split(&sql);
             let mut written = 0;
             for row in &mut rows {
                 let Some(Value::Int(version)) = row.get(1) else { continue };
                 let before = Value::Int(version - 1);
                 row.rotate_left(1);
                 row.push(before);
-                written += connection.execute(&sql, row)?;
+                written += connection.execute_split(&sql, row)?;
             }
             Ok(written)
         }
@@ -116,20 +117,21 @@ pub(crate) fn update_rows(
 }
 
 /// Runs a statement of SQLite over many rows of binds: `sql(n)` takes n of them.
-pub(crate) fn in_chunks(
+fn in_chunks(
     connection: &mut Connection,
-    rows: Vec<Vec<Value>>,
+    rows: Vec<Vec<Value<'_>>>,
     sql: impl Fn(usize) -> String,
 ) -> Result<usize, StorageError> {
     let (whole, single) = (sql(SQLITE_CHUNK), sql(1));
+    let (whole, single) = (split(&whole), split(&single));
     let mut written = 0;
     let mut rows = rows.into_iter();
     while rows.len() >= SQLITE_CHUNK {
-        let binds: Vec<Value> = rows.by_ref().take(SQLITE_CHUNK).flatten().collect();
-        written += connection.execute(&whole, &binds)?;
+        let binds: Vec<Value<'_>> = rows.by_ref().take(SQLITE_CHUNK).flatten().collect();
+        written += connection.execute_split(&whole, &binds)?;
     }
     for row in rows {
-        written += connection.execute(&single, &row)?;
+        written += connection.execute_split(&single, &row)?;
     }
     Ok(written)
 }
@@ -148,8 +150,8 @@ fn arrays(columns: &[&Column]) -> String {
 }
 
 /// Turns rows into one array per column.
-fn transpose(columns: &[&Column], rows: Vec<Vec<Value>>) -> Vec<Value> {
-    let mut arrays: Vec<Value> = columns
+fn transpose<'a>(columns: &[&Column], rows: Vec<Vec<Value<'a>>>) -> Vec<Value<'a>> {
+    let mut arrays: Vec<Value<'a>> = columns
         .iter()
         .map(|column| match column.kind {
             Kind::Text => Value::Texts(Vec::with_capacity(rows.len())),

@@ -87,7 +87,7 @@ impl Aggregate for Counter {
 impl Stored for Counter {
     const TABLE: Table = Table { name: "counters", columns: &[Column::int("value"), Column::text("note")] };
 
-    fn to_row(&self) -> Vec<Value> {
+    fn to_row(&self) -> Vec<Value<'_>> {
         vec![self.value.into(), self.note.clone().into()]
     }
 
@@ -121,7 +121,7 @@ impl Aggregate for Mirror {
 impl Stored for Mirror {
     const TABLE: Table = Table { name: "mirrors", columns: &[Column::text("heard")] };
 
-    fn to_row(&self) -> Vec<Value> {
+    fn to_row(&self) -> Vec<Value<'_>> {
         vec![json_column(&self.heard)]
     }
 

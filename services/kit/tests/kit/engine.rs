@@ -266,7 +266,7 @@ async fn what_a_request_created_is_created_once_and_found_by_its_repetition_as_i
     let error = counters.create(key(2), new()).await.expect_err("another body");
     assert_eq!((error.code, error.reason), (Code::FailedPrecondition, "REQUEST_ID_REUSED"));
     let all = counters.find("value <> ?", vec![0_i64.into()], 10).await.expect("readable");
-    assert_eq!(all, [again]);
+    assert_eq!(all, [Counter::clone(&again)]);
     world.finish().await;
 }
 
@@ -291,7 +291,7 @@ async fn a_creation_that_fails_leaves_it_to_its_repetition() {
     let (_, first, second) = tokio::time::timeout(Duration::from_secs(5), all).await.expect("the writer goes on");
     let created = if kit::world::on_servers() { &good } else { &bad };
     assert_eq!(first.is_err(), kit::world::on_servers());
-    assert_eq!(second.expect("created"), *created);
+    assert_eq!(*second.expect("created"), *created);
     assert_eq!(counters.get(&created.id).await.expect("readable").as_ref(), Some(created));
     world.finish().await;
 }

@@ -1,1 +1,1 @@
-DROP TABLE bus_identity, dead_letters, requests, inbox, events;
+DROP TABLE bus_identity, dead_letters, requests, inbox, unpublished, events;

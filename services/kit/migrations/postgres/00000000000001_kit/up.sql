@@ -1,4 +1,4 @@
--- What the context announced: its history, and what waits for the bus (published_at IS NULL).
+-- What the context announced: its history. A row never changes.
 CREATE TABLE events (
     aggregate TEXT NOT NULL,
     number BIGINT NOT NULL,
@@ -7,10 +7,15 @@ CREATE TABLE events (
     time BIGINT NOT NULL,
     traceparent TEXT,
     causation TEXT,
-    published_at BIGINT,
     PRIMARY KEY (aggregate, number)
 );
-CREATE INDEX events_unpublished ON events (aggregate, number) WHERE published_at IS NULL;
+
+-- The events that wait for the bus.
+CREATE TABLE unpublished (
+    aggregate TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    PRIMARY KEY (aggregate, number)
+);
 
 -- How far each consumer has come with each aggregate it hears of, as "consumer/aggregate".
 CREATE TABLE inbox (
