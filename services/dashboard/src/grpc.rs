@@ -7,7 +7,7 @@ use contracts::dashboard::v1::{
     WatchViewsRequest, WatchViewsResponse, dashboard_service_server::DashboardService, watch_views_response::View,
 };
 use futures::{Stream, stream};
-use kit::{Aggregate, Engine, Error, FilterField, PageRequest, check_target};
+use kit::{Aggregate, Engine, Error, FilterField, PageRequest};
 use tokio::sync::{
     OwnedSemaphorePermit, Semaphore,
     broadcast::{self, error::RecvError},
@@ -44,7 +44,6 @@ impl DashboardService for DashboardApi {
         request: Request<GetOrderViewRequest>,
     ) -> Result<Response<OrderViewResource>, Status> {
         let name = request.into_inner().name;
-        check_target("orderViews", &name, "")?;
         Ok(Response::new(self.views.get_named(&name).await?.resource()))
     }
 

@@ -15,12 +15,11 @@ use crate::{
     error::Violations,
     host::{Hearer, Outbox},
     outbox,
+    page::page_size,
     storage::{Database, Row, StorageError},
 };
 
-/// Dead letters on a page, when the caller does not say and at most; and those that one call applies again.
-const DEFAULT_PAGE_SIZE: usize = 50;
-const MAX_PAGE_SIZE: usize = 100;
+/// Dead letters that one call applies again.
 const MAX_REDRIVEN: usize = 1000;
 
 pub(crate) struct Admin {
@@ -114,11 +113,9 @@ impl Admin {
 }
 
 /// `deadLetters/{context}-{number}`.
-fn parse_name(name: &str) -> Result<(&str, i64), String> {
-    name.strip_prefix("deadLetters/")
-        .and_then(|rest| rest.rsplit_once('-'))
-        .and_then(|(context, seq)| Some((context, seq.parse().ok()?)))
-        .ok_or_else(|| "must be deadLetters/{context}-{number}".to_owned())
+fn parse_name(name: &str) -> Option<(&str, i64)> {
+    let (context, seq) = name.strip_prefix("deadLetters/")?.rsplit_once('-')?;
+    Some((context, seq.parse().ok()?))
 }
 
 #[tonic::async_trait]
@@ -129,8 +126,6 @@ impl AdminService for Admin {
     ) -> Result<Response<ListDeadLettersResponse>, Status> {
         let request = request.into_inner();
         let mut violations = Violations::default();
-        let size = violations
-            .take("page_size", usize::try_from(request.page_size).map_err(|_| "must not be negative".to_owned()));
         let from = match request.page_token.as_str() {
             "" => Some((0, 0)),
             token => violations.take("page_token", {
@@ -141,10 +136,7 @@ impl AdminService for Admin {
             }),
         };
         violations.into_result()?;
-        let size = match size.unwrap_or_default() {
-            0 => DEFAULT_PAGE_SIZE,
-            size => size.min(MAX_PAGE_SIZE),
-        };
+        let size = page_size(request.page_size);
         let (first, mut after): (usize, i64) = from.unwrap_or_default();
         let mut response = ListDeadLettersResponse::default();
         for (index, outbox) in self.outboxes.iter().enumerate().skip(first) {
@@ -199,17 +191,8 @@ impl AdminService for Admin {
         request: Request<DiscardDeadLettersRequest>,
     ) -> Result<Response<DiscardDeadLettersResponse>, Status> {
         let names = request.into_inner().names;
-        let mut violations = Violations::default();
-        violations.require(!names.is_empty(), "names", "must name at least one dead letter");
-        violations.require(names.len() <= MAX_REDRIVEN, "names", "must be at most 1000");
-        let names: Vec<_> = names
-            .iter()
-            .enumerate()
-            .filter_map(|(index, name)| violations.take(format!("names[{index}]"), parse_name(name)))
-            .collect();
-        violations.into_result()?;
         let mut response = DiscardDeadLettersResponse::default();
-        for (context, seq) in names {
+        for (context, seq) in names.iter().filter_map(|name| parse_name(name)) {
             if let Some(outbox) = self.outbox(context)
                 && Self::discard(outbox.as_ref(), seq).await?
             {

@@ -5,10 +5,8 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::name::{check_request_id, id_in};
-
-/// The `domain` of every ErrorInfo (AIP-193).
-pub const ERROR_DOMAIN: &str = "jumun.dev";
+pub use contracts::validation::Violation;
+use contracts::validation::{self, ERROR_DOMAIN};
 
 /// Why a request was refused or could not be served.
 ///
@@ -31,15 +29,6 @@ pub struct Error {
     pub metadata: Vec<(&'static str, String)>,
 }
 
-/// One field of a request that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The field's path in the request, e.g. `order.items[3].quantity`.
-    pub field: String,
-    /// What is wrong with it.
-    pub description: String,
-}
-
 impl Error {
     fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), retry_after: None, violations: Vec::new(), metadata: Vec::new() }
@@ -47,12 +36,8 @@ impl Error {
 
     /// The request's fields are wrong, whatever the state of the system.
     pub fn invalid(violations: Vec<Violation>) -> Self {
-        let message = violations
-            .iter()
-            .map(|violation| format!("{}: {}", violation.field, violation.description))
-            .collect::<Vec<_>>()
-            .join("; ");
-        Self { violations, ..Self::new(Code::InvalidArgument, "INVALID_ARGUMENT", message) }
+        let message = validation::sentence(&violations);
+        Self { violations, ..Self::new(Code::InvalidArgument, validation::INVALID_ARGUMENT, message) }
     }
 
     /// Nothing has this name, or nothing the caller may see.
@@ -147,15 +132,12 @@ pub fn reason_of(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
-/// Checks what a request is about: the resource `name` of a collection, and its `request_id`, which may be left out.
-pub fn check_target(collection: &str, name: &str, request_id: &str) -> Result<(), Error> {
-    let mut violations = Violations::default();
-    violations.id("name", collection, name);
-    violations.request_id(request_id);
-    violations.into_result()
+/// What a request must have, as its proto declares: it was decoded, so it is there.
+pub fn declared<T>(value: Option<T>) -> Result<T, Error> {
+    value.ok_or_else(|| Error::internal("a request came through without what it must have"))
 }
 
-/// Collects everything wrong with a request, so that the caller learns it all at once.
+/// Collects what is wrong with a request beyond what its proto can declare, so that the caller learns it all at once.
 #[derive(Debug, Default)]
 pub struct Violations(Vec<Violation>);
 
@@ -175,18 +157,6 @@ impl Violations {
     /// Unwraps what was read from `field`, or notes why it could not be read.
     pub fn take<T>(&mut self, field: impl Into<String>, read: Result<T, String>) -> Option<T> {
         read.map_err(|description| self.add(field, description)).ok()
-    }
-
-    /// The id in a resource's name, or a note that `field` has none.
-    pub fn id<'a>(&mut self, field: &str, collection: &str, name: &'a str) -> &'a str {
-        self.take(field, id_in(collection, name)).unwrap_or_default()
-    }
-
-    /// Notes a `request_id` that is not one; it may be left out.
-    pub fn request_id(&mut self, request_id: &str) {
-        if !request_id.is_empty() {
-            self.take("request_id", check_request_id(request_id));
-        }
     }
 
     /// Fails when anything was noted.

@@ -9,5 +9,6 @@ mod kit {
     mod lists;
     mod outbox;
     mod replicas;
+    mod validation;
     mod world;
 }

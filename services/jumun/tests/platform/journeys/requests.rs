@@ -18,7 +18,7 @@ const WRONG: &[Wrong] = &[
     ("a request_id of 300", |request| request.request_id = "a".repeat(300), &["request_id"]),
     ("a request_id with a space", |request| request.request_id = "a b".to_owned(), &["request_id"]),
     ("no order", |request| request.order = None, &["order"]),
-    ("no order and no request_id", |request| *request = CreateOrderRequest::default(), &["request_id", "order"]),
+    ("no order and no request_id", |request| *request = CreateOrderRequest::default(), &["order", "request_id"]),
     ("no customer", |request| order(request).customer.clear(), &["order.customer"]),
     ("another's collection", |request| order(request).customer = "stores/mina".to_owned(), &["order.customer"]),
     ("an id in capitals", |request| order(request).store = "stores/Gangnam".to_owned(), &["order.store"]),
@@ -74,7 +74,7 @@ const WRONG: &[Wrong] = &[
                 order: Some(Order { fulfillment: -1, ..Order::default() }),
             };
         },
-        &["request_id", "order.customer", "order.store", "order.payment_method", "order.fulfillment", "order.items"],
+        &["order.customer", "order.fulfillment", "order.items", "order.payment_method", "order.store", "request_id"],
     ),
 ];
 
@@ -130,8 +130,10 @@ async fn what_is_wrong_with_a_list_is_named() {
         let request = ListOrdersRequest { page_token: token.to_owned(), ..Default::default() };
         assert_invalid(&list(request).await, &["page_token"]);
     }
-    let all = ListOrdersRequest { page_size: -1, page_token: "x".to_owned(), filter: "x".to_owned() };
-    assert_invalid(&list(all).await, &["page_size", "filter", "page_token"]);
+    let declared = ListOrdersRequest { page_size: -1, page_token: "x".repeat(257), filter: "x".repeat(513) };
+    assert_invalid(&list(declared).await, &["filter", "page_size", "page_token"]);
+    let beyond = ListOrdersRequest { page_token: "x".to_owned(), filter: "x".to_owned(), ..Default::default() };
+    assert_invalid(&list(beyond).await, &["filter", "page_token"]);
     food.close().await;
 }
 
