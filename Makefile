@@ -50,6 +50,11 @@ lint: ## Check formatting, lints and protos
 fmt: ## Format the code
 	cargo fmt --all
 
+.PHONY: docs
+docs: ## Write docs/errors.md, which the code says
+	cargo run --quiet --locked -p jumun -- errors > docs/errors.md.new
+	@mv docs/errors.md.new docs/errors.md
+
 .PHONY: bench
 bench: build ## Measure CreateOrder against an empty method, on SQLite and on PostgreSQL
 	@scripts/tools.sh postgres

@@ -16,6 +16,8 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 /// The `domain` of every ErrorInfo (AIP-193).
 pub const ERROR_DOMAIN: &str = "jumun.dev";
+/// Violations in one answer: errors travel in headers, and some clients take no more than 8 KiB of those.
+const MAX_REPORTED: usize = 16;
 /// The reason of a request whose fields are wrong.
 pub const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
 /// The reason of a request that is not the message it should be.
@@ -91,10 +93,15 @@ fn compiled(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the build compiled it, too")
 }
 
-/// Every violation in one sentence.
-pub fn sentence(violations: &[Violation]) -> String {
-    let words = violations.iter().map(|violation| format!("{}: {}", violation.field, violation.description));
-    words.collect::<Vec<_>>().join("; ")
+/// What a caller is told: one sentence, and the violations that it may learn at once.
+pub fn reported(mut violations: Vec<Violation>) -> (String, Vec<Violation>) {
+    let more = violations.len().saturating_sub(MAX_REPORTED);
+    violations.truncate(MAX_REPORTED);
+    let mut words: Vec<_> = violations.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.description)).collect();
+    if more > 0 {
+        words.push(format!("and {more} more"));
+    }
+    (words.join("; "), violations)
 }
 
 /// Encodes and decodes as prost does, and refuses requests that break a rule.
@@ -145,7 +152,7 @@ fn unreadable<U: Received>(error: &prost::DecodeError) -> Status {
 
 fn refusal(violations: Vec<Violation>) -> Status {
     let mut details = ErrorDetails::with_error_info(INVALID_ARGUMENT, ERROR_DOMAIN, []);
-    let message = sentence(&violations);
+    let (message, violations) = reported(violations);
     for violation in violations {
         details.add_bad_request_violation(violation.field, violation.description);
     }

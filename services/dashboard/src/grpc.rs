@@ -1,6 +1,6 @@
 //! Who may ask the dashboard context for what.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc};
 
 use contracts::dashboard::v1::{
     GetOrderViewRequest, ListOrderViewsRequest, ListOrderViewsResponse, OrderView as OrderViewResource,
@@ -14,12 +14,13 @@ use tokio::sync::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::domain::{OrderView, State};
+use crate::{
+    domain::{OrderView, State},
+    reasons,
+};
 
 /// Callers that watch at once.
 const MAX_WATCHERS: usize = 1000;
-/// When a caller may try again that was one too many, or too slow.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 const FILTER: &[FilterField] =
     &[FilterField::name("customer"), FilterField::name("store"), FilterField::state::<State>()];
@@ -63,8 +64,7 @@ impl DashboardService for DashboardApi {
 
     async fn watch_views(&self, _: Request<WatchViewsRequest>) -> Result<Response<Self::WatchViewsStream>, Status> {
         let place = self.places.clone().try_acquire_owned();
-        let place =
-            place.map_err(|_| Error::exhausted("TOO_MANY_WATCHERS", "too many callers are watching", RETRY_AFTER))?;
+        let place = place.map_err(|_| Error::new(&kit::reasons::TOO_MANY_WATCHERS, "too many callers are watching"))?;
         let watcher = Watcher { changes: self.views.changes(), _place: place };
         let changes = stream::unfold(Some(watcher), |watcher| async { watcher?.next().await });
         Ok(Response::new(Box::pin(changes)))
@@ -94,5 +94,5 @@ impl Watcher {
 
 fn too_slow(missed: u64) -> Error {
     let message = format!("{missed} changes were missed; list the views and watch again");
-    Error::exhausted("WATCHER_TOO_SLOW", message, RETRY_AFTER)
+    Error::new(&reasons::WATCHER_TOO_SLOW, message)
 }

@@ -16,6 +16,7 @@ use crate::{
     host::{Hearer, Outbox},
     outbox,
     page::page_size,
+    server::MAX_REQUEST_BYTES,
     storage::{Database, Row, StorageError},
 };
 
@@ -77,7 +78,7 @@ impl Admin {
     }
 
     pub(crate) fn into_service(self) -> AdminServiceServer<Self> {
-        AdminServiceServer::new(self)
+        AdminServiceServer::new(self).max_decoding_message_size(MAX_REQUEST_BYTES)
     }
 
     async fn dead_letters(database: &Database, after: i64, limit: usize) -> Result<Vec<Stored>, Error> {

@@ -13,7 +13,7 @@ use tonic::{body::Body, service::Routes};
 use tower::{Service, ServiceExt};
 use tracing::{Instrument, field};
 
-use crate::{Error, ambient::Ambient, trace_span};
+use crate::{Error, ambient::Ambient, trace_span, unexplained::explained};
 
 /// How long a call may take at most, and when its caller sets no deadline.
 pub const MAX_CALL: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ impl Service<Request<Body>> for Edge {
         let answer = async move {
             // The bound holds until the answer begins: a stream goes on after it.
             match tokio::time::timeout(timeout, routes.oneshot(request)).await {
-                Ok(Ok(response)) => response,
+                Ok(Ok(response)) => explained(response),
                 Ok(Err(never)) => match never {},
                 Err(_) => {
                     tonic::Status::from(Error::deadline_exceeded("the deadline passed before the answer")).into_http()

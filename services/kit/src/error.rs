@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
+pub use contracts::validation::Violation;
+use contracts::validation::{ERROR_DOMAIN, reported};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-pub use contracts::validation::Violation;
-use contracts::validation::{self, ERROR_DOMAIN};
+use crate::{Reason, reasons};
 
-/// Why a request was refused or could not be served.
-///
-/// Business refusals and faults differ by `code` (AIP-193): FAILED_PRECONDITION, INVALID_ARGUMENT, NOT_FOUND and
-/// ABORTED are refusals; UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and INTERNAL are faults.
+/// Why a request was refused or could not be served: an entry of the catalogue, and what it is about this time.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 #[error("{reason}: {message}")]
 pub struct Error {
     /// The gRPC code.
@@ -30,63 +29,54 @@ pub struct Error {
 }
 
 impl Error {
-    fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), retry_after: None, violations: Vec::new(), metadata: Vec::new() }
+    /// An error of the catalogue, and what it is about here in one sentence for a person.
+    pub fn new(reason: &'static Reason, message: impl Into<String>) -> Self {
+        Self {
+            code: reason.code,
+            reason: reason.name,
+            message: message.into(),
+            retry_after: reason.retry_after,
+            violations: Vec::new(),
+            metadata: Vec::new(),
+        }
     }
 
     /// The request's fields are wrong, whatever the state of the system.
     pub fn invalid(violations: Vec<Violation>) -> Self {
-        let message = validation::sentence(&violations);
-        Self { violations, ..Self::new(Code::InvalidArgument, validation::INVALID_ARGUMENT, message) }
+        let (message, violations) = reported(violations);
+        Self { violations, ..Self::new(&reasons::INVALID_ARGUMENT, message) }
     }
 
     /// Nothing has this name, or nothing the caller may see.
     pub fn not_found(name: &str) -> Self {
-        Self::new(Code::NotFound, "NOT_FOUND", format!("{name} does not exist")).with("name", name)
-    }
-
-    /// The state of the resource does not allow it.
-    pub fn precondition(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Code::FailedPrecondition, reason, message)
+        Self::new(&reasons::NOT_FOUND, format!("{name} does not exist")).with("name", name)
     }
 
     /// The `request_id` came before with another body (rule S10).
     pub fn request_id_reused() -> Self {
-        Self::precondition("REQUEST_ID_REUSED", "this request_id came before with another body")
+        Self::new(&reasons::REQUEST_ID_REUSED, "this request_id came before with another body")
     }
 
     /// An event does not say what it must: it becomes a dead letter.
     pub fn unreadable_event(message: impl Into<String>) -> Self {
-        Self::precondition("UNREADABLE_EVENT", message)
-    }
-
-    /// It did not happen, and starting over (with a new `request_id`) may work.
-    pub fn aborted(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Code::Aborted, reason, message)
-    }
-
-    /// It may have happened or not; the same request may be repeated after `retry_after`.
-    pub fn unavailable(reason: &'static str, message: impl Into<String>, retry_after: Duration) -> Self {
-        Self { retry_after: Some(retry_after), ..Self::new(Code::Unavailable, reason, message) }
-    }
-
-    /// Too much at once: it did not happen; repeat it after `retry_after`.
-    pub fn exhausted(reason: &'static str, message: impl Into<String>, retry_after: Duration) -> Self {
-        Self { retry_after: Some(retry_after), ..Self::new(Code::ResourceExhausted, reason, message) }
+        Self::new(&reasons::UNREADABLE_EVENT, message)
     }
 
     /// Time ran out; it may have happened or not, and the same request may be repeated.
     pub fn deadline_exceeded(message: impl Into<String>) -> Self {
-        Self {
-            retry_after: Some(Duration::from_secs(1)),
-            ..Self::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message)
-        }
+        Self::new(&reasons::DEADLINE_EXCEEDED, message)
     }
 
     /// A fault of ours. The cause is logged; the caller learns nothing of it.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "internal error");
-        Self::new(Code::Internal, "INTERNAL", "internal error")
+        Self::new(&reasons::INTERNAL, "internal error")
+    }
+
+    /// Says better than the catalogue when to try again.
+    #[must_use]
+    pub fn retry_after(self, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..self }
     }
 
     /// Adds a pair to the ErrorInfo's metadata.

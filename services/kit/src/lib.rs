@@ -20,10 +20,13 @@ mod money;
 pub mod name;
 pub mod outbox;
 mod page;
+mod reason;
+pub mod reasons;
 mod server;
 pub mod storage;
 pub mod telemetry;
 mod time;
+mod unexplained;
 #[cfg(feature = "world")]
 pub mod world;
 
@@ -38,5 +41,7 @@ pub use host::{Context, Host, Places, Unit};
 pub use message::Message;
 pub use money::Money;
 pub use page::{FilterField, PageRequest};
+pub use reason::{Class, Reason};
 pub use server::MAX_REQUEST_BYTES;
 pub use time::{Clock, Time};
+pub use tonic::Code;

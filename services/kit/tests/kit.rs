@@ -5,6 +5,7 @@ mod kit {
     mod bus;
     mod counter;
     mod engine;
+    mod errors;
     mod inbox;
     mod lists;
     mod outbox;

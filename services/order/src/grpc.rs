@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     domain::{Item, Order, State, reason},
     placing::{Placing, unconfirmed},
+    reasons,
 };
 
 const FILTER: &[FilterField] = &[FilterField::name("customer"), FilterField::state::<State>()];
@@ -84,12 +85,12 @@ fn answer(order: &Order) -> Result<Order, Error> {
             violations.add("order.payment_method", "is not a payment method");
             violations.into_result().err().unwrap_or_else(|| Error::internal("no violation"))
         }
-        (State::Rejected, reason::PAYMENT_UNCONFIRMED) => Error::aborted(
-            "ORDER_NOT_PLACED",
+        (State::Rejected, reason::PAYMENT_UNCONFIRMED) => Error::new(
+            &reasons::ORDER_NOT_PLACED,
             "payment could not be confirmed, so the order was not placed and nothing is charged; order again",
         )
         .with("order", name),
-        (State::Rejected, declined) => Error::precondition("PAYMENT_DECLINED", "the payment was declined")
+        (State::Rejected, declined) => Error::new(&reasons::PAYMENT_DECLINED, "the payment was declined")
             .with("decline_reason", declined)
             .with("order", name),
         _ => unconfirmed(order, &Status::unavailable("it is being voided")),

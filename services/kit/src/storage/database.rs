@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use diesel::{Connection as _, pg::PgConnection, sqlite::SqliteConnection};
@@ -13,7 +12,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio::sync::Semaphore;
 
 use super::{Connection, StorageError};
-use crate::Error;
+use crate::{Error, reasons};
 
 const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -33,8 +32,6 @@ const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode =
      PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -32768;";
 /// What every migration waits behind, so that replicas that start together migrate one after another.
 const MIGRATION_LOCK: i64 = 0x006a_756d_756e;
-/// How long a caller waits before it tries a database again that does not answer.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Where a database is: `sqlite://PATH` or `postgres://…`. Shown without its password.
 #[derive(Clone, PartialEq, Eq)]
@@ -243,9 +240,11 @@ impl From<StorageError> for Error {
         match error {
             StorageError::Lost(cause) => {
                 tracing::warn!(cause, "database unavailable");
-                Error::unavailable("STORAGE_UNAVAILABLE", "the database does not answer", RETRY_AFTER)
+                Error::new(&reasons::STORAGE_UNAVAILABLE, "the database does not answer")
             }
-            StorageError::Stale(_) => Error::aborted("CONCURRENT_CHANGE", "somebody else changed it at the same time"),
+            StorageError::Stale(_) => {
+                Error::new(&reasons::CONCURRENT_CHANGE, "somebody else changed it at the same time")
+            }
             error => Error::internal(error),
         }
     }

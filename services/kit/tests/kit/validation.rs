@@ -1,7 +1,5 @@
 //! What protos declare about requests, by every kind of rule that they use: the codec enforces it before a handler.
 
-use std::collections::VecDeque;
-
 use contracts::{
     Money,
     admin::v1::{DiscardDeadLettersRequest, ListDeadLettersRequest, RedriveDeadLettersRequest},
@@ -11,13 +9,14 @@ use contracts::{
 use http::StatusCode;
 use http_body_util::Full;
 use kit::reason_of;
+use prost::Message;
 use tonic::{Code, Status, Streaming, codec::Codec};
 use tonic_types::StatusExt;
 
 use super::counter::{admin, counting_world};
 
 /// Bytes as gRPC frames them.
-fn framed(message: &[u8]) -> Full<VecDeque<u8>> {
+fn framed(message: &[u8]) -> Full<prost::bytes::Bytes> {
     let length = u32::try_from(message.len()).expect("small").to_be_bytes();
     Full::new([&[0], length.as_slice(), message].concat().into())
 }
@@ -102,6 +101,17 @@ async fn a_list_of_the_wrong_length_is_one_violation() {
     let wrong = wrong(&DiscardDeadLettersRequest { names: mixed.to_vec() }).await;
     assert_eq!(wrong.len(), 2, "{wrong:?}");
     assert!(wrong[0].starts_with("names[1]: must match ") && wrong[1].starts_with("names[3]: "), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn no_more_violations_are_told_than_headers_hold() {
+    let request = DiscardDeadLettersRequest { names: vec!["x".to_owned(); 1000] };
+    let error = received::<DiscardDeadLettersRequest>(&request.encode_to_vec()).await.expect_err("no names");
+    assert_eq!(error.get_details_bad_request().expect("a BadRequest").field_violations.len(), 16);
+    assert!(error.message().ends_with("; and 984 more"), "{}", error.message());
+    let headers = error.into_http::<()>().into_parts().0.headers;
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    assert!(bytes < 8 * 1024, "{bytes} bytes of headers");
 }
 
 #[tokio::test]
