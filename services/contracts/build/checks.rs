@@ -51,7 +51,6 @@ impl Writer {
         if !self.checked.insert(message.full_name().to_owned()) {
             return Ok(());
         }
-        self.reader.refuse_whole(message)?;
         let mut body = String::new();
         for field in message.fields().filter(|field| !self.reader.is_output(field)).collect::<Vec<_>>() {
             self.field(&field, &mut body).map_err(|reason| format!("{} {reason}", field.full_name()))?;
@@ -136,6 +135,10 @@ impl Writer {
         if text.min_bytes.is_some() || text.max_bytes.is_some() {
             broken.push((outside("value.len()", text.min_bytes, text.max_bytes), wording::length(text)));
         }
+        if !text.among.is_empty() {
+            let values = text.among.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>().join(" | ");
+            broken.push((format!("!matches!(value.as_str(), {values})"), wording::choice(&text.among)));
+        }
         if let Some(pattern) = &text.pattern {
             broken.push((format!("!{}.is_match(value)", self.pattern(pattern)?), wording::pattern(pattern)));
         }
@@ -164,15 +167,13 @@ impl Writer {
 
     /// Refuses rules where nothing enforces them: in responses, events, and fields that callers do not set.
     fn refuse_unreachable(&self, pool: &DescriptorPool) -> Result<(), String> {
-        for field in pool
-            .all_messages()
-            .filter(|message| message.full_name().starts_with(OURS))
-            .flat_map(|message| message.fields().collect::<Vec<_>>())
-        {
-            let is_checked =
-                self.checked.contains(field.parent_message().full_name()) && !self.reader.is_output(&field);
-            if self.reader.declares(&field) && !is_checked {
-                return Err(format!("{} declares rules, but no request sets it", field.full_name()));
+        for message in pool.all_messages().filter(|message| message.full_name().starts_with(OURS)) {
+            self.reader.refuse_whole(&message)?;
+            let is_reached = self.checked.contains(message.full_name());
+            for field in message.fields().filter(|field| self.reader.declares(field)) {
+                if !is_reached || self.reader.is_output(&field) {
+                    return Err(format!("{} declares rules, but no request sets it", field.full_name()));
+                }
             }
         }
         Ok(())

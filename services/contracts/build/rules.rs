@@ -1,7 +1,7 @@
 //! Reads what the protos declare about a field: the kinds of `buf.validate` rules that are in use, and no other. One
 //! that is not known here ends the build, so that nothing is declared and not enforced.
 
-use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, Value};
 
 /// What is declared about one field.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ pub(crate) struct Text {
     pub(crate) min_bytes: Option<u64>,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) pattern: Option<String>,
+    /// The values that there are; empty: any.
+    pub(crate) among: Vec<String>,
 }
 
 /// What is declared about a repeated field.
@@ -59,23 +61,24 @@ impl Reader {
 
     /// The rules of a field that callers set.
     pub(crate) fn rules(&self, field: &FieldDescriptor) -> Result<Rules, String> {
-        let options = field.options();
-        let rules = if options.has_extension(&self.field) {
+        let (options, declares) = (field.options(), self.declares(field));
+        let rules = if declares {
             let value = options.get_extension(&self.field);
             read_rules(value.as_message().ok_or("not a message")?)?
         } else {
             Rules::default()
         };
-        let declares = options.has_extension(&self.field);
         if self.behaves(field, REQUIRED) && !declares {
             return Err("is REQUIRED, but nothing is declared that enforces it".to_owned());
         }
         if (field.is_list() && rules.list.as_ref().is_none_or(|list| list.max_items.is_none())) || field.is_map() {
             return Err("is repeated in a request, and needs repeated.max_items (a map cannot have it)".to_owned());
         }
-        if declares && field.containing_oneof().is_some() {
+        let is_choice = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
+        if is_choice && (declares || matches!(field.kind(), Kind::Message(_))) {
             return Err("is part of a oneof, whose rules are not known here".to_owned());
         }
+        refuse_ignored(field, &rules)?;
         Ok(rules)
     }
 
@@ -105,6 +108,16 @@ impl Reader {
     }
 }
 
+/// Refuses rules that would say nothing where they are.
+fn refuse_ignored(field: &FieldDescriptor, rules: &Rules) -> Result<(), String> {
+    let items = rules.list.as_ref().and_then(|list| list.items.as_deref());
+    let is_ignored = (rules.list.is_some() && !field.is_list())
+        || (rules.required && field.is_list())
+        || (rules.skip_zero && (field.is_list() || field.supports_presence()))
+        || items.is_some_and(|items| items.required || items.skip_zero || items.list.is_some());
+    if is_ignored { Err("has rules that say nothing about such a field".to_owned()) } else { Ok(()) }
+}
+
 fn read_rules(message: &DynamicMessage) -> Result<Rules, String> {
     let mut rules = Rules::default();
     for (name, value) in set_fields(message)? {
@@ -128,6 +141,9 @@ fn read_text(message: &DynamicMessage) -> Result<Text, String> {
             ("min_bytes", Value::U64(bytes)) => text.min_bytes = Some(bytes),
             ("max_bytes", Value::U64(bytes)) => text.max_bytes = Some(bytes),
             ("pattern", Value::String(pattern)) => text.pattern = Some(pattern),
+            ("in", Value::List(values)) => {
+                text.among = values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect();
+            }
             (name, _) => return Err(unknown(&format!("string.{name}"))),
         }
     }

@@ -28,7 +28,13 @@ pub(crate) fn number((least, most): (Option<i64>, Option<i64>)) -> String {
 /// The values that a caller may send: the unspecified one means that it sent none.
 pub(crate) fn value(of: &EnumDescriptor) -> String {
     let names: Vec<_> = of.values().filter(|value| value.number() != 0).map(|value| value.name().to_owned()).collect();
-    format!("must be {}", names.join(" or "))
+    choice(&names)
+}
+
+/// One of these; the empty one means that nothing was chosen.
+pub(crate) fn choice(values: &[String]) -> String {
+    let values: Vec<_> = values.iter().filter(|value| !value.is_empty()).map(String::as_str).collect();
+    format!("must be {}", values.join(" or "))
 }
 
 pub(crate) fn pattern(pattern: &str) -> String {

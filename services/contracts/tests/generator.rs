@@ -55,7 +55,20 @@ fn what_would_not_be_enforced_ends_the_build() {
         ("repeated string a = 1;", "", "needs repeated.max_items"),
         ("map<string, string> a = 1;", "", "needs repeated.max_items"),
         ("oneof o { string a = 1 [(buf.validate.field).string.max_bytes = 1]; }", "", "part of a oneof"),
+        ("oneof o { TakeRequest a = 1; }", "", "part of a oneof"),
         ("string a = 1 [(buf.validate.field).int32.gte = 1];", "", "rules of another type"),
+        ("string a = 1 [(buf.validate.field).repeated.max_items = 1];", "", "say nothing about such a field"),
+        (
+            "repeated string a = 1 [(buf.validate.field) = {required: true repeated: {max_items: 1}}];",
+            "",
+            "say nothing",
+        ),
+        ("optional string a = 1 [(buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE];", "", "say nothing"),
+        (
+            "",
+            "message Whole { option (buf.validate.message).oneof = {fields: [\"a\"]}; string a = 1; }",
+            "whole message",
+        ),
         ("string a = 1 [(buf.validate.field).string.pattern = \"(\"];", "", "has no pattern"),
         ("", "message Other { string a = 1 [(buf.validate.field).string.max_bytes = 1]; }", "no request sets it"),
         (
@@ -89,6 +102,8 @@ fn a_rule_is_said_in_words() {
     ] {
         assert_eq!(wording::pattern(pattern), words);
     }
+    let orders = ["", "create_time", "create_time desc"].map(str::to_owned);
+    assert_eq!(wording::choice(&orders), "must be create_time or create_time desc");
     assert_eq!(wording::number((Some(1), Some(1000))), "must be 1 to 1000");
     assert_eq!(wording::number((Some(0), None)), "must not be negative");
     assert_eq!(wording::number((None, Some(7))), "must be at most 7");
@@ -96,6 +111,7 @@ fn a_rule_is_said_in_words() {
 
 #[test]
 fn fields_without_rules_cost_nothing() {
-    let code = generate("string a = 1; int64 b = 2;", "").expect("generated");
+    let code =
+        generate("string a = 1; int64 b = 2; optional string c = 3; oneof d { string e = 4; }", "").expect("generated");
     assert!(code.contains("fn check(&self, _: &Path<'_>, _: &mut Vec<Violation>) {\n}"), "{code}");
 }

@@ -53,8 +53,12 @@ impl DashboardService for DashboardApi {
         request: Request<ListOrderViewsRequest>,
     ) -> Result<Response<ListOrderViewsResponse>, Status> {
         let request = request.into_inner();
-        let page =
-            PageRequest { page_size: request.page_size, page_token: &request.page_token, filter: &request.filter };
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: &request.page_token,
+            filter: &request.filter,
+            order_by: &request.order_by,
+        };
         let (views, next_page_token) = self.views.list(page, FILTER).await?;
         let order_views = views.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListOrderViewsResponse { order_views, next_page_token }))

@@ -28,8 +28,12 @@ impl DeliveryService for DeliveryApi {
         request: Request<ListDeliveriesRequest>,
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
         let request = request.into_inner();
-        let page =
-            PageRequest { page_size: request.page_size, page_token: &request.page_token, filter: &request.filter };
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: &request.page_token,
+            filter: &request.filter,
+            order_by: &request.order_by,
+        };
         let (deliveries, next_page_token) = self.deliveries.list(page, FILTER).await?;
         let deliveries = deliveries.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListDeliveriesResponse { deliveries, next_page_token }))

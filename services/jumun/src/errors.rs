@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use kit::{Reason, reasons};
+use kit::{Class, Reason, reasons};
 
 use crate::{bench::code_name, contexts};
 
@@ -12,11 +12,11 @@ const INTRODUCTION: &str = "\
 Every error carries `google.rpc.ErrorInfo` with the domain `jumun.dev` and one of these reasons. Switch on the reason;
 the message is for people and may change. The code alone tells what kind of error it is:
 
-| what it is | codes | what to do |
-|---|---|---|
-| the business says no | FAILED_PRECONDITION | Tell the person. It is no fault, and repeating changes nothing. |
-| something did not work | UNAVAILABLE, RESOURCE_EXHAUSTED, ABORTED, DEADLINE_EXCEEDED, INTERNAL | Repeat as `google.rpc.RetryInfo` says; INTERNAL has none: report it. |
-| the call is wrong | all others | Mend the caller. With INVALID_ARGUMENT, `google.rpc.BadRequest` names every wrong field. |
+| kind | what it is | codes | what to do |
+|---|---|---|---|
+| refusal | the business says no | FAILED_PRECONDITION | Tell the person. It is no fault, and repeating changes nothing. |
+| fault | something did not work | UNAVAILABLE, RESOURCE_EXHAUSTED, ABORTED, DEADLINE_EXCEEDED, INTERNAL | Repeat as `google.rpc.RetryInfo` says; INTERNAL has none: report it. |
+| call | the call is wrong | all others | Mend the caller. With INVALID_ARGUMENT, `google.rpc.BadRequest` names every wrong field. |
 
 Some errors say more in ErrorInfo's metadata, e.g. the `order` or the `state`. This page is printed by `jumun errors`.
 ";
@@ -32,17 +32,29 @@ pub(crate) fn page() -> String {
 }
 
 fn table(page: &mut String, title: &str, reasons: &[&Reason]) {
-    let _ = write!(page, "\n## {title}\n\n| reason | code | when | what to do | RetryInfo |\n|---|---|---|---|---|\n");
+    let _ = write!(
+        page,
+        "\n## {title}\n\n| reason | code | kind | when | what to do | RetryInfo |\n|---|---|---|---|---|---|\n"
+    );
     for reason in reasons {
         let retry = reason.retry_after.map(|after| format!("{after:?}")).unwrap_or_default();
         let _ = writeln!(
             page,
-            "| {} | {} | {} | {} | {retry} |",
+            "| {} | {} | {} | {} | {} | {retry} |",
             reason.name,
             code_name(reason.code),
+            kind(reason.class()),
             reason.when,
             reason.advice
         );
+    }
+}
+
+fn kind(class: Class) -> &'static str {
+    match class {
+        Class::Refusal => "refusal",
+        Class::Fault => "fault",
+        Class::Call => "call",
     }
 }
 

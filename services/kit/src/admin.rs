@@ -15,7 +15,7 @@ use crate::{
     error::Violations,
     host::{Hearer, Outbox},
     outbox,
-    page::page_size,
+    page::{Tokens, page_size},
     server::MAX_REQUEST_BYTES,
     storage::{Database, Row, StorageError},
 };
@@ -119,6 +119,12 @@ fn parse_name(name: &str) -> Option<(&str, i64)> {
     Some((context, seq.parse().ok()?))
 }
 
+/// `{outbox}-{number}`: the page begins after this dead letter of this outbox.
+fn read_position(position: &str) -> Option<(usize, i64)> {
+    let (outbox, seq) = position.split_once('-')?;
+    Some((outbox.parse().ok()?, seq.parse().ok()?))
+}
+
 #[tonic::async_trait]
 impl AdminService for Admin {
     async fn list_dead_letters(
@@ -126,20 +132,16 @@ impl AdminService for Admin {
         request: Request<ListDeadLettersRequest>,
     ) -> Result<Response<ListDeadLettersResponse>, Status> {
         let request = request.into_inner();
-        let mut violations = Violations::default();
-        let from = match request.page_token.as_str() {
-            "" => Some((0, 0)),
-            token => violations.take("page_token", {
-                token
-                    .split_once('-')
-                    .and_then(|(index, seq)| Some((index.parse().ok()?, seq.parse().ok()?)))
-                    .ok_or_else(|| "is not the next_page_token of a list of dead letters".to_owned())
-            }),
-        };
-        violations.into_result()?;
-        let size = page_size(request.page_size);
-        let (first, mut after): (usize, i64) = from.unwrap_or_default();
         let mut response = ListDeadLettersResponse::default();
+        let Some(first) = self.outboxes.first() else { return Ok(Response::new(response)) };
+        // A position counts the outboxes of this process, so another process's token is none here.
+        let contexts: Vec<_> = self.outboxes.iter().map(|outbox| outbox.database().schema()).collect();
+        let tokens = Tokens::of(first.database(), &contexts).await?;
+        let mut violations = Violations::default();
+        let position = violations.take("page_token", tokens.read(&request.page_token)).flatten();
+        violations.into_result()?;
+        let (first, mut after) = position.as_deref().and_then(read_position).unwrap_or_default();
+        let size = page_size(request.page_size);
         for (index, outbox) in self.outboxes.iter().enumerate().skip(first) {
             let room = size - response.dead_letters.len();
             // One more than there is room for tells whether there is another page.
@@ -148,7 +150,7 @@ impl AdminService for Admin {
             response.dead_letters.extend(found.iter().take(room).map(|letter| letter.to_wire(context)));
             if found.len() > room {
                 let last = room.checked_sub(1).map_or(after, |last| found[last].seq);
-                response.next_page_token = format!("{index}-{last}");
+                response.next_page_token = tokens.write(&format!("{index}-{last}"));
                 break;
             }
             after = 0;

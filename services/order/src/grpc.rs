@@ -45,8 +45,12 @@ impl OrderService for OrderApi {
 
     async fn list_orders(&self, request: Request<ListOrdersRequest>) -> Result<Response<ListOrdersResponse>, Status> {
         let request = request.into_inner();
-        let page =
-            PageRequest { page_size: request.page_size, page_token: &request.page_token, filter: &request.filter };
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: &request.page_token,
+            filter: &request.filter,
+            order_by: &request.order_by,
+        };
         let (orders, next_page_token) = self.orders.list(page, FILTER).await?;
         let orders = orders.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListOrdersResponse { orders, next_page_token }))

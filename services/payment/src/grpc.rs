@@ -93,8 +93,12 @@ impl PaymentService for PaymentApi {
         request: Request<ListPaymentsRequest>,
     ) -> Result<Response<ListPaymentsResponse>, Status> {
         let request = request.into_inner();
-        let page =
-            PageRequest { page_size: request.page_size, page_token: &request.page_token, filter: &request.filter };
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: &request.page_token,
+            filter: &request.filter,
+            order_by: &request.order_by,
+        };
         let (payments, next_page_token) = self.payments.list(page, FILTER).await?;
         let payments = payments.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListPaymentsResponse { payments, next_page_token }))

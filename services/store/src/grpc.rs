@@ -28,8 +28,12 @@ impl StoreService for StoreApi {
         request: Request<ListTicketsRequest>,
     ) -> Result<Response<ListTicketsResponse>, Status> {
         let request = request.into_inner();
-        let page =
-            PageRequest { page_size: request.page_size, page_token: &request.page_token, filter: &request.filter };
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: &request.page_token,
+            filter: &request.filter,
+            order_by: &request.order_by,
+        };
         let (tickets, next_page_token) = self.tickets.list(page, FILTER).await?;
         let tickets = tickets.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListTicketsResponse { tickets, next_page_token }))

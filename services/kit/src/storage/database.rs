@@ -9,7 +9,8 @@ use std::{
 
 use diesel::{Connection as _, pg::PgConnection, sqlite::SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use tokio::sync::Semaphore;
+use ring::hmac;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::{Connection, StorageError};
 use crate::{Error, reasons};
@@ -102,6 +103,7 @@ struct Inner {
     readers: Semaphore,
     /// SQLite has one writer at a time: waiting here is fair and wakes at once, its own busy handler sleeps.
     writing: Mutex<()>,
+    page_key: OnceCell<hmac::Key>,
 }
 
 impl Database {
@@ -113,6 +115,7 @@ impl Database {
             idle: Mutex::default(),
             readers: Semaphore::new(MAX_READERS),
             writing: Mutex::default(),
+            page_key: OnceCell::new(),
         }))
     }
 
@@ -168,6 +171,16 @@ impl Database {
         .await
         .map_err(Error::internal)?
         .map_err(Error::from)
+    }
+
+    /// What page tokens are signed with.
+    pub(crate) async fn page_key(&self) -> Result<&hmac::Key, Error> {
+        let read = || async {
+            let key =
+                self.read(|connection| connection.query("SELECT key FROM page_key", &[])?.remove(0).bytes()).await?;
+            Ok(hmac::Key::new(hmac::HMAC_SHA256, &key))
+        };
+        self.0.page_key.get_or_try_init(read).await
     }
 
     fn read_blocking<T>(

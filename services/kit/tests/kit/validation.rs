@@ -3,7 +3,7 @@
 use contracts::{
     Money,
     admin::v1::{DiscardDeadLettersRequest, ListDeadLettersRequest, RedriveDeadLettersRequest},
-    order::v1::{CancelOrderRequest, CreateOrderRequest, Order, order::Item},
+    order::v1::{CancelOrderRequest, CreateOrderRequest, ListOrdersRequest, Order, order::Item},
     validation::{CheckingCodec, ERROR_DOMAIN, Received, UNREADABLE_REQUEST},
 };
 use http::StatusCode;
@@ -126,6 +126,11 @@ async fn what_may_be_left_out_is_checked_when_it_is_there() {
     let list = |page_size| ListDeadLettersRequest { page_size, page_token: String::new() };
     assert!(wrong(&list(0)).await.is_empty() && wrong(&list(i32::MAX)).await.is_empty(), "more is less, not wrong");
     assert_eq!(wrong(&list(-1)).await, ["page_size: must not be negative"]);
+    let ordered = |by: &str| ListOrdersRequest { order_by: by.to_owned(), ..Default::default() };
+    assert!(wrong(&ordered("create_time")).await.is_empty() && wrong(&ordered("")).await.is_empty());
+    for by in ["name", "create_time asc", "create_time desc, name", "id; DROP TABLE orders"] {
+        assert_eq!(wrong(&ordered(by)).await, ["order_by: must be create_time or create_time desc"]);
+    }
 }
 
 #[tokio::test]

@@ -132,8 +132,13 @@ async fn what_is_wrong_with_a_list_is_named() {
         let request = ListOrdersRequest { page_token: token.to_owned(), ..Default::default() };
         assert_invalid(&list(request).await, &["page_token"]);
     }
-    let declared = ListOrdersRequest { page_size: -1, page_token: "x".repeat(257), filter: "x".repeat(513) };
-    assert_invalid(&list(declared).await, &["filter", "page_size", "page_token"]);
+    let declared = ListOrdersRequest {
+        page_size: -1,
+        page_token: "x".repeat(257),
+        filter: "x".repeat(513),
+        order_by: "name".to_owned(),
+    };
+    assert_invalid(&list(declared).await, &["filter", "order_by", "page_size", "page_token"]);
     let beyond = ListOrdersRequest { page_token: "x".to_owned(), filter: "x".to_owned(), ..Default::default() };
     assert_invalid(&list(beyond).await, &["filter", "page_token"]);
     food.close().await;
