@@ -8,7 +8,7 @@ TOOLS := $${JUMUN_TOOLS_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/jumun-tools}/bin
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## Build, and start the whole platform on this machine (data in ./data)
@@ -40,15 +40,25 @@ test-servers:
 	JUMUN_TEST_BACKEND=servers cargo test --locked -p jumun --test platform journeys::
 
 .PHONY: lint
-lint: ## Check formatting, lints and protos
+lint: ## Check formatting, lints and protos, and that the protos break no client
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@scripts/tools.sh buf
-	@if [ -x "$(TOOLS)/buf" ]; then "$(TOOLS)/buf" lint; else echo "make: buf is missing (it comes with npm): the protos were not linted" >&2; exit 1; fi
+	@if [ -x "$(TOOLS)/buf" ]; then "$(TOOLS)/buf" lint && "$(TOOLS)/buf" breaking --against proto/baseline.binpb; else echo "make: buf is missing (it comes with npm): the protos were not checked" >&2; exit 1; fi
+
+.PHONY: proto-baseline
+proto-baseline: ## Hold future protos to the present ones: with each release, or when a break is meant
+	@scripts/tools.sh buf
+	"$(TOOLS)/buf" build --exclude-source-info -o proto/baseline.binpb
 
 .PHONY: fmt
 fmt: ## Format the code
 	cargo fmt --all
+
+.PHONY: docs
+docs: ## Write docs/errors.md, which the code says
+	cargo run --quiet --locked -p jumun -- errors > docs/errors.md.new
+	@mv docs/errors.md.new docs/errors.md
 
 .PHONY: bench
 bench: build ## Measure CreateOrder against an empty method, on SQLite and on PostgreSQL

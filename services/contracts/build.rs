@@ -1,5 +1,12 @@
 //! Compiles every file below `proto/jumun` with protox: no protoc, nothing generated in git.
 
+#[path = "build/checks.rs"]
+mod checks;
+#[path = "build/rules.rs"]
+mod rules;
+#[path = "build/wording.rs"]
+mod wording;
+
 use std::path::{Path, PathBuf};
 use std::{env, error::Error, fs};
 
@@ -7,16 +14,21 @@ const PROTO_DIR: &str = "../../proto";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={PROTO_DIR}");
+    println!("cargo:rerun-if-changed=build");
     let mut files = Vec::new();
     collect_protos(&Path::new(PROTO_DIR).join("jumun"), &mut files)?;
     files.sort();
 
     let mut compiler = protox::Compiler::new([PROTO_DIR])?;
     compiler.include_imports(true).include_source_info(true).open_files(&files)?;
-    // These bytes keep the custom options (google.api.http); the typed set does not.
+    // These bytes keep the custom options (google.api.http, buf.validate); the typed set does not.
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out_dir.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
-    tonic_prost_build::configure().compile_well_known_types(false).compile_fds(compiler.file_descriptor_set())?;
+    fs::write(out_dir.join("checks.rs"), checks::generate(&compiler.descriptor_pool())?)?;
+    tonic_prost_build::configure()
+        .compile_well_known_types(false)
+        .codec_path("crate::validation::CheckingCodec")
+        .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
 

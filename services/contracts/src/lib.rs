@@ -1,7 +1,9 @@
 //! The protobuf contracts of every context. Generated from `proto/` at build time; nothing here is written by hand
-//! but the module tree.
+//! but the module tree, and the codec that holds requests to what their protos declare.
 
 #![allow(missing_docs, clippy::all)]
+
+pub mod validation;
 
 macro_rules! package {
     ($($context:ident),*) => {

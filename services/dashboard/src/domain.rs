@@ -4,7 +4,10 @@ use contracts::dashboard::v1 as pb;
 use kit::{Aggregate, Error, Message, Money, StateName, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Happening, Summary};
+use crate::{
+    event::{Happening, Summary},
+    reasons,
+};
 
 /// Entries of one history. A whole course has a dozen; beyond this something announces in circles.
 pub const MAX_HISTORY: usize = 64;
@@ -124,7 +127,7 @@ impl OrderView {
         let Err(place) = view.history.binary_search(&happening.entry) else { return Ok(view) };
         if view.history.len() >= MAX_HISTORY {
             let message = format!("{} has {MAX_HISTORY} entries already", view.name());
-            return Err(Error::precondition("HISTORY_FULL", message));
+            return Err(Error::new(&reasons::HISTORY_FULL, message));
         }
         view.history.insert(place, happening.entry.clone());
         if let Some(summary) = &happening.summary {

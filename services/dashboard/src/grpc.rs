@@ -1,25 +1,26 @@
 //! Who may ask the dashboard context for what.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc};
 
 use contracts::dashboard::v1::{
     GetOrderViewRequest, ListOrderViewsRequest, ListOrderViewsResponse, OrderView as OrderViewResource,
     WatchViewsRequest, WatchViewsResponse, dashboard_service_server::DashboardService, watch_views_response::View,
 };
 use futures::{Stream, stream};
-use kit::{Aggregate, Engine, Error, FilterField, PageRequest, check_target};
+use kit::{Aggregate, Engine, Error, FilterField, PageRequest};
 use tokio::sync::{
     OwnedSemaphorePermit, Semaphore,
     broadcast::{self, error::RecvError},
 };
 use tonic::{Request, Response, Status};
 
-use crate::domain::{OrderView, State};
+use crate::{
+    domain::{OrderView, State},
+    reasons,
+};
 
 /// Callers that watch at once.
 const MAX_WATCHERS: usize = 1000;
-/// When a caller may try again that was one too many, or too slow.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 const FILTER: &[FilterField] =
     &[FilterField::name("customer"), FilterField::name("store"), FilterField::state::<State>()];
@@ -44,7 +45,6 @@ impl DashboardService for DashboardApi {
         request: Request<GetOrderViewRequest>,
     ) -> Result<Response<OrderViewResource>, Status> {
         let name = request.into_inner().name;
-        check_target("orderViews", &name, "")?;
         Ok(Response::new(self.views.get_named(&name).await?.resource()))
     }
 
@@ -53,8 +53,12 @@ impl DashboardService for DashboardApi {
         request: Request<ListOrderViewsRequest>,
     ) -> Result<Response<ListOrderViewsResponse>, Status> {
         let request = request.into_inner();
-        let page =
-            PageRequest { page_size: request.page_size, page_token: &request.page_token, filter: &request.filter };
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: &request.page_token,
+            filter: &request.filter,
+            order_by: &request.order_by,
+        };
         let (views, next_page_token) = self.views.list(page, FILTER).await?;
         let order_views = views.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListOrderViewsResponse { order_views, next_page_token }))
@@ -64,8 +68,7 @@ impl DashboardService for DashboardApi {
 
     async fn watch_views(&self, _: Request<WatchViewsRequest>) -> Result<Response<Self::WatchViewsStream>, Status> {
         let place = self.places.clone().try_acquire_owned();
-        let place =
-            place.map_err(|_| Error::exhausted("TOO_MANY_WATCHERS", "too many callers are watching", RETRY_AFTER))?;
+        let place = place.map_err(|_| Error::new(&kit::reasons::TOO_MANY_WATCHERS, "too many callers are watching"))?;
         let watcher = Watcher { changes: self.views.changes(), _place: place };
         let changes = stream::unfold(Some(watcher), |watcher| async { watcher?.next().await });
         Ok(Response::new(Box::pin(changes)))
@@ -95,5 +98,5 @@ impl Watcher {
 
 fn too_slow(missed: u64) -> Error {
     let message = format!("{missed} changes were missed; list the views and watch again");
-    Error::exhausted("WATCHER_TOO_SLOW", message, RETRY_AFTER)
+    Error::new(&reasons::WATCHER_TOO_SLOW, message)
 }

@@ -15,6 +15,7 @@ mod domain;
 mod event;
 mod grpc;
 mod policy;
+pub mod reasons;
 mod tables;
 
 use contracts::dashboard::v1::dashboard_service_server::DashboardServiceServer;
@@ -30,7 +31,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// The context, for the list.
 pub fn context() -> Context {
-    Context { name: "dashboard", calls: &[], databases: vec![("dashboard", MIGRATIONS)], build }
+    Context { name: "dashboard", calls: &[], databases: vec![("dashboard", MIGRATIONS)], reasons: reasons::ALL, build }
 }
 
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {

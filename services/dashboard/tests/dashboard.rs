@@ -63,7 +63,8 @@ impl Dashboard {
     async fn list(&self, filter: &str) -> Vec<String> {
         let (mut ids, mut page_token) = (Vec::new(), String::new());
         loop {
-            let request = ListOrderViewsRequest { page_size: 2, page_token, filter: filter.to_owned() };
+            let request =
+                ListOrderViewsRequest { page_size: 2, page_token, filter: filter.to_owned(), ..Default::default() };
             let page = self.client.clone().list_order_views(request).await.expect("a page").into_inner();
             ids.extend(page.order_views.iter().map(|view| view.name.replace("orderViews/", "")));
             page_token = page.next_page_token;

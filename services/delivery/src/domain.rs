@@ -4,19 +4,9 @@
 mod tests;
 
 use contracts::delivery::v1::{self as pb, delivery_event::Kind};
-use kit::{Aggregate, Decision, Error, StateName, Time};
+use kit::{Aggregate, Decision, Error, Reason, StateName, Time};
 
-/// Why a rider's word about a delivery is refused.
-pub(crate) mod reason {
-    /// Only a delivery without a rider is started.
-    pub(crate) const DELIVERY_NOT_SCHEDULED: &str = "DELIVERY_NOT_SCHEDULED";
-    /// Only a rider who set out picks up.
-    pub(crate) const DELIVERY_NOT_STARTED: &str = "DELIVERY_NOT_STARTED";
-    /// The store has not finished cooking.
-    pub(crate) const NOT_READY: &str = "NOT_READY";
-    /// Only what was picked up is handed over.
-    pub(crate) const DELIVERY_NOT_PICKED_UP: &str = "DELIVERY_NOT_PICKED_UP";
-}
+use crate::reasons;
 
 /// Where a delivery stands; the diagram is at the top of the crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,23 +69,23 @@ impl Delivery {
 
     /// A rider sets out for the store, cooked or not.
     pub(crate) fn start(&self, rider: &str, now: Time) -> Result<Decision<Delivery>, Error> {
-        self.require(State::Scheduled, reason::DELIVERY_NOT_SCHEDULED)?;
+        self.require(State::Scheduled, &reasons::DELIVERY_NOT_SCHEDULED)?;
         let ridden = Delivery { rider: rider.to_owned(), ..self.clone() };
         ridden.turn(State::Started, Kind::Started(pb::DeliveryStarted { rider: rider.to_owned() }), now)
     }
 
     /// The rider has the food.
     pub(crate) fn pick_up(&self, now: Time) -> Result<Decision<Delivery>, Error> {
-        self.require(State::Started, reason::DELIVERY_NOT_STARTED)?;
+        self.require(State::Started, &reasons::DELIVERY_NOT_STARTED)?;
         if !self.ready {
-            return Err(self.refusal(reason::NOT_READY, format!("{} is not cooked yet", self.name())));
+            return Err(self.refusal(&reasons::NOT_READY, format!("{} is not cooked yet", self.name())));
         }
         self.turn(State::PickedUp, Kind::PickedUp(pb::DeliveryPickedUp {}), now)
     }
 
     /// The customer has the food.
     pub(crate) fn complete(&self, now: Time) -> Result<Decision<Delivery>, Error> {
-        self.require(State::PickedUp, reason::DELIVERY_NOT_PICKED_UP)?;
+        self.require(State::PickedUp, &reasons::DELIVERY_NOT_PICKED_UP)?;
         self.turn(State::Completed, Kind::Completed(pb::DeliveryCompleted {}), now)
     }
 
@@ -115,15 +105,15 @@ impl Delivery {
         matches!(self.state, State::Scheduled | State::Started)
     }
 
-    fn require(&self, state: State, otherwise: &'static str) -> Result<(), Error> {
+    fn require(&self, state: State, otherwise: &'static Reason) -> Result<(), Error> {
         if self.state == state {
             return Ok(());
         }
         Err(self.refusal(otherwise, format!("{} is {}, not {}", self.name(), self.state.name(), state.name())))
     }
 
-    fn refusal(&self, reason: &'static str, message: String) -> Error {
-        Error::precondition(reason, message).with("state", self.state.name())
+    fn refusal(&self, reason: &'static Reason, message: String) -> Error {
+        Error::new(reason, message).with("state", self.state.name())
     }
 
     fn turn(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Delivery>, Error> {

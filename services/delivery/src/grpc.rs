@@ -4,7 +4,7 @@ use contracts::delivery::v1::{
     CompleteDeliveryRequest, Delivery as DeliveryResource, GetDeliveryRequest, ListDeliveriesRequest,
     ListDeliveriesResponse, PickUpDeliveryRequest, StartDeliveryRequest, delivery_service_server::DeliveryService,
 };
-use kit::{Aggregate, Decision, Engine, Error, FilterField, PageRequest, RequestKey, Time, Violations, check_target};
+use kit::{Aggregate, Decision, Engine, Error, FilterField, PageRequest, RequestKey, Time};
 use tonic::{Request, Response, Status};
 
 use crate::domain::{Delivery, State};
@@ -20,7 +20,6 @@ pub(crate) struct DeliveryApi {
 impl DeliveryService for DeliveryApi {
     async fn get_delivery(&self, request: Request<GetDeliveryRequest>) -> Result<Response<DeliveryResource>, Status> {
         let name = request.into_inner().name;
-        check_target("deliveries", &name, "")?;
         Ok(Response::new(self.deliveries.get_named(&name).await?.resource()))
     }
 
@@ -29,8 +28,12 @@ impl DeliveryService for DeliveryApi {
         request: Request<ListDeliveriesRequest>,
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
         let request = request.into_inner();
-        let page =
-            PageRequest { page_size: request.page_size, page_token: &request.page_token, filter: &request.filter };
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: &request.page_token,
+            filter: &request.filter,
+            order_by: &request.order_by,
+        };
         let (deliveries, next_page_token) = self.deliveries.list(page, FILTER).await?;
         let deliveries = deliveries.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListDeliveriesResponse { deliveries, next_page_token }))
@@ -41,11 +44,6 @@ impl DeliveryService for DeliveryApi {
         request: Request<StartDeliveryRequest>,
     ) -> Result<Response<DeliveryResource>, Status> {
         let request = request.into_inner();
-        let mut violations = Violations::default();
-        violations.id("name", "deliveries", &request.name);
-        violations.id("rider", "riders", &request.rider);
-        violations.request_id(&request.request_id);
-        violations.into_result()?;
         let key = RequestKey::new("StartDelivery", &request.request_id, &request);
         let rider = request.rider.clone();
         self.decide(&request.name, key, move |delivery, now| delivery.start(&rider, now)).await
@@ -56,7 +54,6 @@ impl DeliveryService for DeliveryApi {
         request: Request<PickUpDeliveryRequest>,
     ) -> Result<Response<DeliveryResource>, Status> {
         let request = request.into_inner();
-        check_target("deliveries", &request.name, &request.request_id)?;
         let key = RequestKey::new("PickUpDelivery", &request.request_id, &request);
         self.decide(&request.name, key, Delivery::pick_up).await
     }
@@ -66,7 +63,6 @@ impl DeliveryService for DeliveryApi {
         request: Request<CompleteDeliveryRequest>,
     ) -> Result<Response<DeliveryResource>, Status> {
         let request = request.into_inner();
-        check_target("deliveries", &request.name, &request.request_id)?;
         let key = RequestKey::new("CompleteDelivery", &request.request_id, &request);
         self.decide(&request.name, key, Delivery::complete).await
     }

@@ -16,6 +16,7 @@
 mod domain;
 mod grpc;
 mod policy;
+pub mod reasons;
 mod tables;
 
 use contracts::delivery::v1::delivery_service_server::DeliveryServiceServer;
@@ -28,7 +29,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// The context, for the list.
 pub fn context() -> Context {
-    Context { name: "delivery", calls: &[], databases: vec![("delivery", MIGRATIONS)], build }
+    Context { name: "delivery", calls: &[], databases: vec![("delivery", MIGRATIONS)], reasons: reasons::ALL, build }
 }
 
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use crate::{
     config::{self, ServeSettings, StorageSettings},
     contexts,
     demo::{self, DemoArgs},
-    serve,
+    errors, serve,
 };
 
 /// Exit code of a configuration that cannot be served (sysexits.h: EX_USAGE).
@@ -64,6 +64,8 @@ enum Action {
         #[command(flatten)]
         args: CheckArgs,
     },
+    /// Print every reason that an error can have, and what to do about it (Markdown)
+    Errors,
     /// Print a completion script
     Completions {
         /// For this shell
@@ -110,6 +112,10 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
         Action::Bench { target, args } => bench::run(&args, &target.addr).await.map(success),
         Action::Check { storage, args } => {
             check::run(&args, &config::databases(&storage, matches, &contexts::names())?).await
+        }
+        Action::Errors => {
+            std::io::stdout().write_all(errors::page().as_bytes())?;
+            Ok(ExitCode::SUCCESS)
         }
         Action::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "jumun", &mut std::io::stdout().lock());

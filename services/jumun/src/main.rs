@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod contexts;
 mod demo;
+mod errors;
 mod serve;
 
 use std::process::ExitCode;

@@ -15,12 +15,12 @@ use crate::{
     error::Violations,
     host::{Hearer, Outbox},
     outbox,
+    page::{Tokens, page_size},
+    server::MAX_REQUEST_BYTES,
     storage::{Database, Row, StorageError},
 };
 
-/// Dead letters on a page, when the caller does not say and at most; and those that one call applies again.
-const DEFAULT_PAGE_SIZE: usize = 50;
-const MAX_PAGE_SIZE: usize = 100;
+/// Dead letters that one call applies again.
 const MAX_REDRIVEN: usize = 1000;
 
 pub(crate) struct Admin {
@@ -78,7 +78,7 @@ impl Admin {
     }
 
     pub(crate) fn into_service(self) -> AdminServiceServer<Self> {
-        AdminServiceServer::new(self)
+        AdminServiceServer::new(self).max_decoding_message_size(MAX_REQUEST_BYTES)
     }
 
     async fn dead_letters(database: &Database, after: i64, limit: usize) -> Result<Vec<Stored>, Error> {
@@ -114,11 +114,15 @@ impl Admin {
 }
 
 /// `deadLetters/{context}-{number}`.
-fn parse_name(name: &str) -> Result<(&str, i64), String> {
-    name.strip_prefix("deadLetters/")
-        .and_then(|rest| rest.rsplit_once('-'))
-        .and_then(|(context, seq)| Some((context, seq.parse().ok()?)))
-        .ok_or_else(|| "must be deadLetters/{context}-{number}".to_owned())
+fn parse_name(name: &str) -> Option<(&str, i64)> {
+    let (context, seq) = name.strip_prefix("deadLetters/")?.rsplit_once('-')?;
+    Some((context, seq.parse().ok()?))
+}
+
+/// `{outbox}-{number}`: the page begins after this dead letter of this outbox.
+fn read_position(position: &str) -> Option<(usize, i64)> {
+    let (outbox, seq) = position.split_once('-')?;
+    Some((outbox.parse().ok()?, seq.parse().ok()?))
 }
 
 #[tonic::async_trait]
@@ -128,25 +132,16 @@ impl AdminService for Admin {
         request: Request<ListDeadLettersRequest>,
     ) -> Result<Response<ListDeadLettersResponse>, Status> {
         let request = request.into_inner();
-        let mut violations = Violations::default();
-        let size = violations
-            .take("page_size", usize::try_from(request.page_size).map_err(|_| "must not be negative".to_owned()));
-        let from = match request.page_token.as_str() {
-            "" => Some((0, 0)),
-            token => violations.take("page_token", {
-                token
-                    .split_once('-')
-                    .and_then(|(index, seq)| Some((index.parse().ok()?, seq.parse().ok()?)))
-                    .ok_or_else(|| "is not the next_page_token of a list of dead letters".to_owned())
-            }),
-        };
-        violations.into_result()?;
-        let size = match size.unwrap_or_default() {
-            0 => DEFAULT_PAGE_SIZE,
-            size => size.min(MAX_PAGE_SIZE),
-        };
-        let (first, mut after): (usize, i64) = from.unwrap_or_default();
         let mut response = ListDeadLettersResponse::default();
+        let Some(first) = self.outboxes.first() else { return Ok(Response::new(response)) };
+        // A position counts the outboxes of this process, so another process's token is none here.
+        let contexts: Vec<_> = self.outboxes.iter().map(|outbox| outbox.database().schema()).collect();
+        let tokens = Tokens::of(first.database(), &contexts).await?;
+        let mut violations = Violations::default();
+        let position = violations.take("page_token", tokens.read(&request.page_token)).flatten();
+        violations.into_result()?;
+        let (first, mut after) = position.as_deref().and_then(read_position).unwrap_or_default();
+        let size = page_size(request.page_size);
         for (index, outbox) in self.outboxes.iter().enumerate().skip(first) {
             let room = size - response.dead_letters.len();
             // One more than there is room for tells whether there is another page.
@@ -155,7 +150,7 @@ impl AdminService for Admin {
             response.dead_letters.extend(found.iter().take(room).map(|letter| letter.to_wire(context)));
             if found.len() > room {
                 let last = room.checked_sub(1).map_or(after, |last| found[last].seq);
-                response.next_page_token = format!("{index}-{last}");
+                response.next_page_token = tokens.write(&format!("{index}-{last}"));
                 break;
             }
             after = 0;
@@ -199,17 +194,8 @@ impl AdminService for Admin {
         request: Request<DiscardDeadLettersRequest>,
     ) -> Result<Response<DiscardDeadLettersResponse>, Status> {
         let names = request.into_inner().names;
-        let mut violations = Violations::default();
-        violations.require(!names.is_empty(), "names", "must name at least one dead letter");
-        violations.require(names.len() <= MAX_REDRIVEN, "names", "must be at most 1000");
-        let names: Vec<_> = names
-            .iter()
-            .enumerate()
-            .filter_map(|(index, name)| violations.take(format!("names[{index}]"), parse_name(name)))
-            .collect();
-        violations.into_result()?;
         let mut response = DiscardDeadLettersResponse::default();
-        for (context, seq) in names {
+        for (context, seq) in names.iter().filter_map(|name| parse_name(name)) {
             if let Some(outbox) = self.outbox(context)
                 && Self::discard(outbox.as_ref(), seq).await?
             {

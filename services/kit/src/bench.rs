@@ -6,13 +6,15 @@ use contracts::bench::v1::{
 };
 use tonic::{Request, Response, Status};
 
+use crate::MAX_REQUEST_BYTES;
+
 /// Answers nothing.
 #[derive(Clone)]
 pub(crate) struct Bench;
 
 impl Bench {
     pub(crate) fn service() -> BenchServiceServer<Self> {
-        BenchServiceServer::new(Self)
+        BenchServiceServer::new(Self).max_decoding_message_size(MAX_REQUEST_BYTES)
     }
 }
 

@@ -15,7 +15,7 @@ use tonic::{body::Body, server::NamedService};
 use tower::Service;
 use tracing::{Instrument, field};
 
-use crate::{Error, ambient::Ambient, trace_span};
+use crate::{Error, ambient::Ambient, trace_span, unexplained::explained};
 
 /// How long a call may take at most, and when its caller sets no deadline.
 pub const MAX_CALL: Duration = Duration::from_secs(10);
@@ -70,7 +70,7 @@ impl Edge {
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let span = server_span(request.uri().path(), traceparent.as_deref());
         let answer = self.0.call(request);
-        let answer = async move { answer.await.unwrap_or_else(|never| match never {}) };
+        let answer = async move { explained(answer.await.unwrap_or_else(|never| match never {})) };
         Ambient { deadline: Some(deadline), traceparent }.scope(record(span, answer))
     }
 }

@@ -18,7 +18,7 @@ pub(crate) use queue::Maintenance;
 pub use queue::{MAX_BATCH, MAX_QUEUED};
 
 use crate::{
-    Clock, Decision, Error, Message, Stored, Time,
+    Clock, Decision, Error, Message, Stored, Time, reasons,
     storage::{Connection, Database, Row, StorageError},
     telemetry,
 };
@@ -193,7 +193,7 @@ impl<A: Stored> Engine<A> {
         let (answer, answered) = oneshot::channel();
         job.answer = Some(answer);
         self.0.queue.push(job)?;
-        answered.await.map_err(|_| Error::unavailable("STOPPING", "the process is stopping", Duration::from_secs(1)))?
+        answered.await.map_err(|_| Error::new(&reasons::STOPPING, "the process is stopping"))?
     }
 
     /// The aggregate as it was last committed.
@@ -240,7 +240,7 @@ impl<A: Stored> Engine<A> {
         is_last: fn(&A) -> bool,
     ) -> Result<impl Stream<Item = Result<A, Error>> + Send + use<A>, Error> {
         if self.0.changes.receiver_count() >= MAX_WATCHERS {
-            return Err(Error::exhausted("TOO_MANY_WATCHERS", "too many callers are watching", WATCH_POLL));
+            return Err(Error::new(&reasons::TOO_MANY_WATCHERS, "too many callers are watching"));
         }
         let watch = Watch { engine: self.clone(), id: id.to_owned(), changes: self.changes(), seen: None, is_last };
         Ok(stream::unfold(Some(watch), |watch| async { watch?.next().await }))

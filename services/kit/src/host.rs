@@ -14,7 +14,7 @@ use tonic::{body::Body, server::NamedService};
 use tower::Service;
 
 use crate::{
-    Clock, Error, Message, Stored,
+    Clock, Error, Message, Reason, Stored,
     admin::Admin,
     bench::Bench,
     bus::Bus,
@@ -43,6 +43,8 @@ pub struct Context {
     pub calls: &'static [&'static str],
     /// Its databases and their tables; the first is the context's own and has its name.
     pub databases: Vec<(&'static str, EmbeddedMigrations)>,
+    /// Why it refuses, for the catalogue.
+    pub reasons: &'static [&'static Reason],
     /// Wires it.
     pub build: fn(&mut Unit<'_>) -> anyhow::Result<()>,
 }

@@ -1,12 +1,10 @@
-//! Resource names (AIP-122), request ids (AIP-155) and ids.
+//! Resource names (AIP-122) and ids.
 
 use ring::digest::{SHA256, digest};
 use uuid::Uuid;
 
 /// The longest id within a resource name.
 const MAX_ID_LENGTH: usize = 63;
-/// The longest `request_id`.
-pub const MAX_REQUEST_ID_LENGTH: usize = 64;
 
 /// The id in `collection/{id}`, e.g. "mina" of "customers/mina".
 pub fn id_in<'a>(collection: &str, name: &'a str) -> Result<&'a str, String> {
@@ -31,16 +29,6 @@ fn is_id(id: &str) -> bool {
         && id.bytes().all(|byte| inner(byte) || byte == b'-')
         && id.bytes().next().is_some_and(inner)
         && id.bytes().last().is_some_and(inner)
-}
-
-/// Checks a `request_id`.
-pub fn check_request_id(request_id: &str) -> Result<(), String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if (1..=MAX_REQUEST_ID_LENGTH).contains(&request_id.len()) && request_id.bytes().all(allowed) {
-        Ok(())
-    } else {
-        Err(format!("must be 1 to {MAX_REQUEST_ID_LENGTH} of A-Z a-z 0-9 . _ -; a UUID is best"))
-    }
 }
 
 /// A new UUID (version 7): sorts by time.

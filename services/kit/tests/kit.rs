@@ -5,9 +5,11 @@ mod kit {
     mod bus;
     mod counter;
     mod engine;
+    mod errors;
     mod inbox;
     mod lists;
     mod outbox;
     mod replicas;
+    mod validation;
     mod world;
 }

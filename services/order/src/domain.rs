@@ -7,6 +7,8 @@ use contracts::order::v1::{self as pb, order_event::Kind};
 use kit::{Aggregate, Decision, Error, Money, StateName, Time};
 use serde::{Deserialize, Serialize};
 
+use crate::reasons;
+
 /// Why an order is REJECTED or CANCELLED.
 pub(crate) mod reason {
     /// Payment never said what became of its authorization; it is voided.
@@ -133,10 +135,10 @@ impl Order {
             State::Placed | State::Accepted => self.withdraw(reason::CANCELLED_BY_CUSTOMER, now),
             State::Cancelled => Ok(Decision::Leave),
             State::Pending | State::Voiding => {
-                Err(Error::precondition("ORDER_NOT_PLACED", format!("{} is not placed yet", self.name())))
+                Err(Error::new(&reasons::ORDER_PENDING, format!("{} is not placed yet", self.name())))
             }
-            state => Err(Error::precondition(
-                "ORDER_NOT_CANCELLABLE",
+            state => Err(Error::new(
+                &reasons::ORDER_NOT_CANCELLABLE,
                 format!("{} is {} and can no longer be cancelled", self.name(), state.name()),
             )
             .with("state", state.name())),

@@ -18,6 +18,7 @@ mod domain;
 mod grpc;
 mod placing;
 mod policy;
+pub mod reasons;
 mod tables;
 
 use std::time::Duration;
@@ -37,7 +38,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// The context, for the list.
 pub fn context() -> Context {
-    Context { name: "order", calls: &["payment"], databases: vec![("order", MIGRATIONS)], build }
+    Context { name: "order", calls: &["payment"], databases: vec![("order", MIGRATIONS)], reasons: reasons::ALL, build }
 }
 
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {

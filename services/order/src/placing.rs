@@ -15,7 +15,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use kit::{Channel, Decision, Engine, Error, MAX_OUTGOING_CALL, RequestKey, reason_of};
 use tonic::{Code, Status};
 
-use crate::domain::{Order, State, reason};
+use crate::{
+    domain::{Order, State, reason},
+    reasons,
+};
 
 /// An order may wait for payment's answer so long before it counts as abandoned: longer than any call may take.
 const ABANDONED_AFTER: Duration = Duration::from_secs(5);
@@ -26,8 +29,6 @@ const RECOVERED_AT_ONCE: usize = 64;
 /// How often payment is asked to authorize, when it is away, before the caller is told so.
 const MAX_ATTEMPTS: usize = 2;
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
-/// When a caller may ask again about an order whose payment is unconfirmed.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Brings orders to payment.
 #[derive(Clone)]
@@ -170,17 +171,15 @@ pub(crate) fn unconfirmed(order: &Order, status: &Status) -> Error {
     tracing::debug!(order = order.id, %status, "payment unconfirmed");
     let error = match status.code() {
         Code::ResourceExhausted => {
-            Error::exhausted("PAYMENT_OVERLOADED", "payment is overloaded; repeat the request", RETRY_AFTER)
+            Error::new(&reasons::PAYMENT_OVERLOADED, "payment is overloaded; repeat the request")
         }
-        Code::DeadlineExceeded => Error {
-            reason: "PAYMENT_TIMED_OUT",
-            retry_after: Some(RETRY_AFTER),
-            ..Error::deadline_exceeded("payment did not answer in time; repeat the request to learn what became of it")
-        },
-        _ => Error::unavailable(
-            "PAYMENT_UNAVAILABLE",
+        Code::DeadlineExceeded => Error::new(
+            &reasons::PAYMENT_TIMED_OUT,
+            "payment did not answer in time; repeat the request to learn what became of it",
+        ),
+        _ => Error::new(
+            &reasons::PAYMENT_UNAVAILABLE,
             "payment cannot be reached; repeat the request to learn what became of it",
-            RETRY_AFTER,
         ),
     };
     error.with("order", order.name())

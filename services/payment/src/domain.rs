@@ -6,7 +6,7 @@ mod tests;
 use contracts::payment::v1::{self as pb, payment_event::Kind};
 use kit::{Aggregate, Decision, Error, Money, StateName, Time};
 
-use crate::provider::Verdict;
+use crate::{provider::Verdict, reasons};
 
 /// Where the money is; the diagram is at the top of the crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +68,8 @@ impl Payment {
         match existing {
             Some(payment) if payment.state == State::Voided => Err(payment_voided(&payment.payable)),
             Some(payment) if payment.fingerprint == asked.fingerprint => Ok(Decision::Leave),
-            Some(payment) => Err(Error::precondition(
-                "PAYABLE_HAS_PAYMENT",
+            Some(payment) => Err(Error::new(
+                &reasons::PAYABLE_HAS_PAYMENT,
                 format!("{} is paid for otherwise, by {}", payment.payable, payment.name()),
             )),
             None => match verdict {
@@ -91,7 +91,7 @@ impl Payment {
             State::Authorized => self.turn(State::Captured, now).announce(Kind::Captured(pb::PaymentCaptured {})),
             State::Captured | State::Refunded => Ok(Decision::Leave),
             state @ (State::Declined | State::Voided) => {
-                Err(Error::precondition("PAYMENT_NOT_HELD", format!("{} is {}", self.name(), state.name())))
+                Err(Error::new(&reasons::PAYMENT_NOT_HELD, format!("{} is {}", self.name(), state.name())))
             }
         }
     }
@@ -105,8 +105,8 @@ impl Payment {
                     payment.turn(State::Voided, tombstone.create_time).announce(Kind::Voided(pb::PaymentVoided {}))
                 }
                 State::Declined | State::Voided => Ok(Decision::Leave),
-                State::Captured | State::Refunded => Err(Error::precondition(
-                    "PAYMENT_CAPTURED",
+                State::Captured | State::Refunded => Err(Error::new(
+                    &reasons::PAYMENT_CAPTURED,
                     format!("{} is taken already; refund it", payment.name()),
                 )),
             },
@@ -118,8 +118,8 @@ impl Payment {
         match self.state {
             State::Captured => self.turn(State::Refunded, now).announce(Kind::Refunded(pb::PaymentRefunded {})),
             State::Refunded => Ok(Decision::Leave),
-            state => Err(Error::precondition(
-                "PAYMENT_NOT_CAPTURED",
+            state => Err(Error::new(
+                &reasons::PAYMENT_NOT_CAPTURED,
                 format!("{} is {}, so there is nothing to give back", self.name(), state.name()),
             )
             .with("state", state.name())),
@@ -148,7 +148,7 @@ impl Payment {
 
 /// The tombstone's answer.
 pub(crate) fn payment_voided(payable: &str) -> Error {
-    Error::precondition("PAYMENT_VOIDED", format!("{payable} is not to be paid for any more"))
+    Error::new(&reasons::PAYMENT_VOIDED, format!("{payable} is not to be paid for any more"))
 }
 
 impl Aggregate for Payment {

@@ -7,10 +7,8 @@ use contracts::payment::v1::{
     RefundPaymentRequest, VoidPaymentRequest, payment_service_server::PaymentService,
 };
 use kit::{
-    Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Time, Violations,
-    ambient::finish,
-    check_target,
-    name::{check_request_id, fingerprint, is_name},
+    Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Time, Violations, ambient::finish, declared,
+    name::fingerprint,
 };
 use tonic::{Request, Response, Status};
 
@@ -40,10 +38,7 @@ impl PaymentApi {
 
     /// The provider first: a crash in between leaves the caller without an answer, and it asks again.
     async fn void(&self, request: &VoidPaymentRequest) -> Result<Response<PaymentResource>, Status> {
-        let mut violations = Violations::default();
-        let id = violations.take("payable", read_payable(&request.payable)).unwrap_or_default();
-        violations.request_id(&request.request_id);
-        violations.into_result()?;
+        let id = declared(payment_id(&request.payable))?;
         let tombstone = tombstone(id.clone(), &request.payable, self.payments.now());
         let key = RequestKey::new("VoidPayment", &request.request_id, request);
         self.provider.void(&id).await?;
@@ -52,7 +47,6 @@ impl PaymentApi {
     }
 
     async fn refund(&self, request: &RefundPaymentRequest) -> Result<Response<PaymentResource>, Status> {
-        check_target("payments", &request.name, &request.request_id)?;
         let key = RequestKey::new("RefundPayment", &request.request_id, request);
         // The provider knows no payment that is not in our books, and its answer would say less.
         let payment = self.payments.get_named(&request.name).await?;
@@ -91,7 +85,6 @@ impl PaymentService for PaymentApi {
 
     async fn get_payment(&self, request: Request<GetPaymentRequest>) -> Result<Response<PaymentResource>, Status> {
         let name = request.into_inner().name;
-        check_target("payments", &name, "")?;
         Ok(Response::new(self.payments.get_named(&name).await?.resource()))
     }
 
@@ -100,33 +93,27 @@ impl PaymentService for PaymentApi {
         request: Request<ListPaymentsRequest>,
     ) -> Result<Response<ListPaymentsResponse>, Status> {
         let request = request.into_inner();
-        let page =
-            PageRequest { page_size: request.page_size, page_token: &request.page_token, filter: &request.filter };
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: &request.page_token,
+            filter: &request.filter,
+            order_by: &request.order_by,
+        };
         let (payments, next_page_token) = self.payments.list(page, FILTER).await?;
         let payments = payments.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListPaymentsResponse { payments, next_page_token }))
     }
 }
 
-fn read_payable(payable: &str) -> Result<String, String> {
-    payment_id(payable)
-        .filter(|_| is_name(payable))
-        .ok_or_else(|| "must be a resource name, e.g. orders/{id}".to_owned())
-}
-
-/// Reads and checks everything in a request, and writes the payment that it asks for.
+/// Reads a request, checks what its proto cannot declare, and writes the payment that it asks for.
 fn asked_payment(request: &AuthorizePaymentRequest, now: Time) -> Result<(Payment, Money), Error> {
     let mut violations = Violations::default();
-    violations.take("request_id", check_request_id(&request.request_id));
-    let id = violations.take("payable", read_payable(&request.payable));
-    let amount = request.amount.as_ref().ok_or_else(|| "is required".to_owned()).and_then(Money::from_wire);
-    let amount = violations.take("amount", amount);
+    let amount = violations.take("amount", Money::from_wire(declared(request.amount.as_ref())?));
     violations.require(amount.is_none_or(|amount| amount.minor() > 0), "amount", "must be more than zero");
-    violations.require(!request.payment_method.is_empty(), "payment_method", "is required");
     violations.into_result()?;
-    let amount = amount.ok_or_else(|| Error::internal("a wrong amount was not refused"))?;
+    let amount = declared(amount)?;
     let payment = Payment {
-        id: id.unwrap_or_default(),
+        id: declared(payment_id(&request.payable))?,
         payable: request.payable.clone(),
         amount: Some(amount),
         payment_method: request.payment_method.clone(),

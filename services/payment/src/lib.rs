@@ -15,6 +15,7 @@ mod domain;
 mod grpc;
 mod policy;
 mod provider;
+pub mod reasons;
 mod tables;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub fn context() -> Context {
         name: "payment",
         calls: &[],
         databases: vec![("payment", MIGRATIONS), (PROVIDER_SCHEMA, PROVIDER_MIGRATIONS)],
+        reasons: reasons::ALL,
         build,
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use kit::{Aggregate, Clock, Decision, Engine, Error, Money, StateName, Time};
 
+use crate::reasons;
+
 /// The schema of the simulated provider's books.
 pub const PROVIDER_SCHEMA: &str = "payment_provider";
 
@@ -15,8 +17,6 @@ const SLOW_MIN_MS: i64 = 400;
 const SLOW_MAX_MS: i64 = 620;
 /// `tok_late` charges after everybody has given up.
 const LATE: Duration = Duration::from_secs(8);
-/// When a caller may try again after the provider failed.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// What the provider says about a charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Charge {
             ChargeState::Taken => self.turn(ChargeState::GivenBack, now),
             ChargeState::GivenBack => Ok(Decision::Leave),
             // The refund overtook the capture: it is to come again, or the capture would stay.
-            ChargeState::Held => Err(Error::unavailable("NOT_TAKEN_YET", "it is not taken yet", RETRY_AFTER)),
+            ChargeState::Held => Err(Error::new(&reasons::NOT_TAKEN_YET, "it is not taken yet")),
             ChargeState::Declined | ChargeState::Released => Err(self.refusal("given back")),
         }
     }
@@ -114,7 +114,7 @@ impl Charge {
     }
 
     fn refusal(&self, what: &str) -> Error {
-        Error::precondition("PROVIDER_REFUSED", format!("a charge that is {} cannot be {what}", self.state.name()))
+        Error::new(&reasons::PROVIDER_REFUSED, format!("a charge that is {} cannot be {what}", self.state.name()))
     }
 
     fn verdict(&self) -> Result<Verdict, Error> {
@@ -122,7 +122,7 @@ impl Charge {
             ChargeState::Held | ChargeState::Taken | ChargeState::GivenBack => Ok(Verdict::Approved),
             ChargeState::Declined => Ok(Verdict::Declined(self.decline_reason.clone())),
             ChargeState::Released => {
-                Err(Error::precondition("PAYMENT_VOIDED", "the provider was told not to charge it"))
+                Err(Error::new(&reasons::PAYMENT_VOIDED, "the provider was told not to charge it"))
             }
         }
     }
@@ -198,7 +198,7 @@ impl SimulatedProvider {
                 tokio::time::sleep(self.slowness()).await;
                 self.charge(key, amount, "").await
             }
-            "tok_error" => Err(Error::unavailable("PROVIDER_FAILED", "the payment provider failed", RETRY_AFTER)),
+            "tok_error" => Err(Error::new(&reasons::PROVIDER_FAILED, "the payment provider failed")),
             "tok_lost" => {
                 self.charge(key, amount, "").await?;
                 std::future::pending().await
@@ -222,10 +222,7 @@ impl PaymentProvider for SimulatedProvider {
     async fn authorize(&self, key: &str, amount: Money, token: &str) -> Result<Verdict, Error> {
         match tokio::time::timeout(PROVIDER_TIMEOUT, self.behave(key, amount, token)).await {
             Ok(result) => result,
-            Err(_) => Err(Error {
-                reason: "PROVIDER_TIMED_OUT",
-                ..Error::deadline_exceeded("the payment provider did not answer in time")
-            }),
+            Err(_) => Err(Error::new(&reasons::PROVIDER_TIMED_OUT, "the payment provider did not answer in time")),
         }
     }
 

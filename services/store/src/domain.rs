@@ -4,18 +4,10 @@
 mod tests;
 
 use contracts::store::v1::{self as pb, ticket_event::Kind};
-use kit::{Aggregate, Decision, Error, StateName, Time};
+use kit::{Aggregate, Decision, Error, Reason, StateName, Time};
 use serde::{Deserialize, Serialize};
 
-/// Why the store's word about a ticket is refused.
-pub(crate) mod reason {
-    /// Only an open ticket is accepted or rejected.
-    pub(crate) const TICKET_NOT_OPEN: &str = "TICKET_NOT_OPEN";
-    /// Only what was accepted is cooked.
-    pub(crate) const TICKET_NOT_ACCEPTED: &str = "TICKET_NOT_ACCEPTED";
-    /// Only what is being cooked gets cooked.
-    pub(crate) const TICKET_NOT_COOKING: &str = "TICKET_NOT_COOKING";
-}
+use crate::reasons;
 
 /// Where a ticket stands; the diagram is at the top of the crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,25 +70,25 @@ impl Ticket {
 
     /// The store takes the order on.
     pub(crate) fn accept(&self, now: Time) -> Result<Decision<Ticket>, Error> {
-        self.require(State::Open, reason::TICKET_NOT_OPEN)?;
+        self.require(State::Open, &reasons::TICKET_NOT_OPEN)?;
         self.turn(State::Accepted, Kind::Accepted(pb::TicketAccepted {}), now)
     }
 
     /// The store turns the order down.
     pub(crate) fn reject(&self, now: Time) -> Result<Decision<Ticket>, Error> {
-        self.require(State::Open, reason::TICKET_NOT_OPEN)?;
+        self.require(State::Open, &reasons::TICKET_NOT_OPEN)?;
         self.turn(State::Rejected, Kind::Rejected(pb::TicketRejected {}), now)
     }
 
     /// The store starts cooking.
     pub(crate) fn start_cooking(&self, now: Time) -> Result<Decision<Ticket>, Error> {
-        self.require(State::Accepted, reason::TICKET_NOT_ACCEPTED)?;
+        self.require(State::Accepted, &reasons::TICKET_NOT_ACCEPTED)?;
         self.turn(State::Cooking, Kind::CookingStarted(pb::CookingStarted {}), now)
     }
 
     /// The store has cooked it.
     pub(crate) fn finish_cooking(&self, now: Time) -> Result<Decision<Ticket>, Error> {
-        self.require(State::Cooking, reason::TICKET_NOT_COOKING)?;
+        self.require(State::Cooking, &reasons::TICKET_NOT_COOKING)?;
         self.turn(State::Cooked, Kind::CookingFinished(pb::CookingFinished {}), now)
     }
 
@@ -118,12 +110,12 @@ impl Ticket {
         matches!(self.state, State::Rejected | State::Cancelled)
     }
 
-    fn require(&self, state: State, otherwise: &'static str) -> Result<(), Error> {
+    fn require(&self, state: State, otherwise: &'static Reason) -> Result<(), Error> {
         if self.state == state {
             return Ok(());
         }
         let message = format!("{} is {}, not {}", self.name(), self.state.name(), state.name());
-        Err(Error::precondition(otherwise, message).with("state", self.state.name()))
+        Err(Error::new(otherwise, message).with("state", self.state.name()))
     }
 
     fn turn(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Ticket>, Error> {

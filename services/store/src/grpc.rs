@@ -4,7 +4,7 @@ use contracts::store::v1::{
     AcceptTicketRequest, FinishCookingRequest, GetTicketRequest, ListTicketsRequest, ListTicketsResponse,
     RejectTicketRequest, StartCookingRequest, Ticket as TicketResource, store_service_server::StoreService,
 };
-use kit::{Aggregate, Decision, Engine, Error, FilterField, PageRequest, RequestKey, Time, check_target};
+use kit::{Aggregate, Decision, Engine, Error, FilterField, PageRequest, RequestKey, Time};
 use tonic::{Request, Response, Status};
 
 use crate::domain::{State, Ticket};
@@ -20,7 +20,6 @@ pub(crate) struct StoreApi {
 impl StoreService for StoreApi {
     async fn get_ticket(&self, request: Request<GetTicketRequest>) -> Result<Response<TicketResource>, Status> {
         let name = request.into_inner().name;
-        check_target("tickets", &name, "")?;
         Ok(Response::new(self.tickets.get_named(&name).await?.resource()))
     }
 
@@ -29,8 +28,12 @@ impl StoreService for StoreApi {
         request: Request<ListTicketsRequest>,
     ) -> Result<Response<ListTicketsResponse>, Status> {
         let request = request.into_inner();
-        let page =
-            PageRequest { page_size: request.page_size, page_token: &request.page_token, filter: &request.filter };
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: &request.page_token,
+            filter: &request.filter,
+            order_by: &request.order_by,
+        };
         let (tickets, next_page_token) = self.tickets.list(page, FILTER).await?;
         let tickets = tickets.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListTicketsResponse { tickets, next_page_token }))
@@ -39,25 +42,25 @@ impl StoreService for StoreApi {
     async fn accept_ticket(&self, request: Request<AcceptTicketRequest>) -> Result<Response<TicketResource>, Status> {
         let request = request.into_inner();
         let key = RequestKey::new("AcceptTicket", &request.request_id, &request);
-        self.decide(&request.name, &request.request_id, key, Ticket::accept).await
+        self.decide(&request.name, key, Ticket::accept).await
     }
 
     async fn reject_ticket(&self, request: Request<RejectTicketRequest>) -> Result<Response<TicketResource>, Status> {
         let request = request.into_inner();
         let key = RequestKey::new("RejectTicket", &request.request_id, &request);
-        self.decide(&request.name, &request.request_id, key, Ticket::reject).await
+        self.decide(&request.name, key, Ticket::reject).await
     }
 
     async fn start_cooking(&self, request: Request<StartCookingRequest>) -> Result<Response<TicketResource>, Status> {
         let request = request.into_inner();
         let key = RequestKey::new("StartCooking", &request.request_id, &request);
-        self.decide(&request.name, &request.request_id, key, Ticket::start_cooking).await
+        self.decide(&request.name, key, Ticket::start_cooking).await
     }
 
     async fn finish_cooking(&self, request: Request<FinishCookingRequest>) -> Result<Response<TicketResource>, Status> {
         let request = request.into_inner();
         let key = RequestKey::new("FinishCooking", &request.request_id, &request);
-        self.decide(&request.name, &request.request_id, key, Ticket::finish_cooking).await
+        self.decide(&request.name, key, Ticket::finish_cooking).await
     }
 }
 
@@ -65,11 +68,9 @@ impl StoreApi {
     async fn decide(
         &self,
         name: &str,
-        request_id: &str,
         key: Option<RequestKey>,
         rule: fn(&Ticket, Time) -> Result<Decision<Ticket>, Error>,
     ) -> Result<Response<TicketResource>, Status> {
-        check_target("tickets", name, request_id)?;
         let now = self.tickets.now();
         self.tickets.command(name, key, move |ticket| rule(ticket, now)).await?.into_response()
     }

@@ -16,6 +16,7 @@
 mod domain;
 mod grpc;
 mod policy;
+pub mod reasons;
 mod tables;
 
 use contracts::store::v1::store_service_server::StoreServiceServer;
@@ -28,7 +29,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// The context, for the list.
 pub fn context() -> Context {
-    Context { name: "store", calls: &[], databases: vec![("store", MIGRATIONS)], build }
+    Context { name: "store", calls: &[], databases: vec![("store", MIGRATIONS)], reasons: reasons::ALL, build }
 }
 
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {

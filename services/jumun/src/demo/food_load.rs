@@ -75,7 +75,8 @@ async fn tickets(cast: &Cast) -> Answer<Tickets> {
     let mut found = Tickets { tickets: Vec::new(), pages: 0 };
     let mut page_token = String::new();
     loop {
-        let request = ListTicketsRequest { page_size: PAGE_SIZE, page_token, filter: filter.clone() };
+        let request =
+            ListTicketsRequest { page_size: PAGE_SIZE, page_token, filter: filter.clone(), ..Default::default() };
         let page = cast.clients.list_tickets(request).await?;
         found.tickets.extend(page.tickets);
         found.pages += 1;

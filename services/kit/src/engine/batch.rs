@@ -10,7 +10,7 @@ use prost::Message as _;
 
 use super::{Arrival, Decide, Done, Job, RequestKey, Standing, read_stored, select};
 use crate::{
-    Decision, Error, Message, Stored, Time,
+    Decision, Error, Message, Stored, Time, reasons,
     storage::{Column, Connection, StorageError, Value, insert_rows, update_rows},
 };
 
@@ -213,10 +213,9 @@ impl<A: Stored> Batch<A> {
                 return done;
             }
             if number > gate.last_event + 1 {
-                return Err(Error::unavailable(
-                    "EARLIER_EVENT_MISSING",
+                return Err(Error::new(
+                    &reasons::EARLIER_EVENT_MISSING,
                     format!("{} waits for number {}", arrival.message.id(), gate.last_event + 1),
-                    std::time::Duration::from_millis(200),
                 ));
             }
             if gate.parked > 0 {

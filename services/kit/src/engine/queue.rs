@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::Job;
 use crate::{
-    Clock, Error, Stored, Time,
+    Clock, Error, Stored, Time, reasons,
     storage::{Connection, StorageError},
 };
 
@@ -30,8 +30,6 @@ const GATHER: Duration = Duration::from_millis(1);
 /// A transaction of so many commands shows load; so many waiting are company enough.
 const BUSY_BATCH: usize = 16;
 const FULL_BATCH: usize = 192;
-/// When a caller that was turned away may try again.
-const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// Work on the kit's own tables, in the writer's transaction.
 pub(crate) type Maintenance = Box<dyn FnMut(&mut Connection) -> Result<(), StorageError> + Send>;
@@ -83,11 +81,11 @@ impl<A: Stored> Queue<A> {
     pub(super) fn push(&self, job: Job<A>) -> Result<(), Error> {
         let mut waiting = self.lock();
         if waiting.closed {
-            return Err(Error::unavailable("STOPPING", "the process is stopping", RETRY_AFTER));
+            return Err(Error::new(&reasons::STOPPING, "the process is stopping"));
         }
         let line = if job.arrival.is_some() { &mut waiting.events } else { &mut waiting.commands };
         if line.len() >= MAX_QUEUED {
-            return Err(Error::exhausted("QUEUE_FULL", "too many requests are waiting", RETRY_AFTER));
+            return Err(Error::new(&reasons::QUEUE_FULL, "too many requests are waiting"));
         }
         line.push_back(job);
         let wakes = waiting.wakes_at == 1 || waiting.commands.len() >= waiting.wakes_at;

@@ -5,15 +5,15 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use diesel::{Connection as _, pg::PgConnection, sqlite::SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use tokio::sync::Semaphore;
+use ring::hmac;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::{Connection, StorageError};
-use crate::Error;
+use crate::{Error, reasons};
 
 const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -34,8 +34,6 @@ const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode =
      PRAGMA wal_autocheckpoint = 4096; PRAGMA cache_size = -8192;";
 /// What every migration waits behind, so that replicas that start together migrate one after another.
 const MIGRATION_LOCK: i64 = 0x006a_756d_756e;
-/// How long a caller waits before it tries a database again that does not answer.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Where a database is: `sqlite://PATH` or `postgres://…`. Shown without its password.
 #[derive(Clone, PartialEq, Eq)]
@@ -106,6 +104,7 @@ struct Inner {
     readers: Semaphore,
     /// SQLite has one writer at a time: waiting here is fair and wakes at once, its own busy handler sleeps.
     writing: Mutex<()>,
+    page_key: OnceCell<hmac::Key>,
 }
 
 impl Database {
@@ -117,6 +116,7 @@ impl Database {
             idle: Mutex::default(),
             readers: Semaphore::new(MAX_READERS),
             writing: Mutex::default(),
+            page_key: OnceCell::new(),
         }))
     }
 
@@ -172,6 +172,16 @@ impl Database {
         .await
         .map_err(Error::internal)?
         .map_err(Error::from)
+    }
+
+    /// What page tokens are signed with.
+    pub(crate) async fn page_key(&self) -> Result<&hmac::Key, Error> {
+        let read = || async {
+            let key =
+                self.read(|connection| connection.query("SELECT key FROM page_key", &[])?.remove(0).bytes()).await?;
+            Ok(hmac::Key::new(hmac::HMAC_SHA256, &key))
+        };
+        self.0.page_key.get_or_try_init(read).await
     }
 
     fn read_blocking<T>(
@@ -244,9 +254,11 @@ impl From<StorageError> for Error {
         match error {
             StorageError::Lost(cause) => {
                 tracing::warn!(cause, "database unavailable");
-                Error::unavailable("STORAGE_UNAVAILABLE", "the database does not answer", RETRY_AFTER)
+                Error::new(&reasons::STORAGE_UNAVAILABLE, "the database does not answer")
             }
-            StorageError::Stale(_) => Error::aborted("CONCURRENT_CHANGE", "somebody else changed it at the same time"),
+            StorageError::Stale(_) => {
+                Error::new(&reasons::CONCURRENT_CHANGE, "somebody else changed it at the same time")
+            }
             error => Error::internal(error),
         }
     }

@@ -22,6 +22,10 @@ const MIRROR: EmbeddedMigrations = embed_migrations!("tests/kit/migrations/mirro
 
 pub(super) const FILTER: &[FilterField] = &[FilterField { name: "note", check: |_| Ok(()) }];
 
+kit::reasons! {
+    NOTHING_TO_ADD: FailedPrecondition, "Zero is to be counted.", "Count something.";
+}
+
 thread_local! {
     /// The engines of the host that this thread, which is one test's, built last.
     static BUILT: RefCell<Built> = RefCell::default();
@@ -59,7 +63,7 @@ impl Counter {
     /// Counts on by `by`, and announces it; by zero is refused.
     pub(super) fn add(existing: Option<&Counter>, id: &str, by: i64) -> Result<Decision<Counter>, Error> {
         if by == 0 {
-            return Err(Error::precondition("NOTHING_TO_ADD", "zero is not counted"));
+            return Err(Error::new(&NOTHING_TO_ADD, "zero is not counted"));
         }
         let zero = Counter { id: id.to_owned(), value: 0, note: None };
         let before = existing.unwrap_or(&zero);
@@ -131,11 +135,11 @@ impl Stored for Mirror {
 }
 
 pub(super) fn counter() -> Context {
-    Context { name: "counter", calls: &[], databases: vec![("counter", COUNTER)], build: build_counter }
+    Context { name: "counter", calls: &[], databases: vec![("counter", COUNTER)], reasons: ALL, build: build_counter }
 }
 
 pub(super) fn mirror() -> Context {
-    Context { name: "mirror", calls: &[], databases: vec![("mirror", MIRROR)], build: build_mirror }
+    Context { name: "mirror", calls: &[], databases: vec![("mirror", MIRROR)], reasons: &[], build: build_mirror }
 }
 
 fn build_counter(unit: &mut Unit<'_>) -> anyhow::Result<()> {

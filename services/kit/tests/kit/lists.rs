@@ -14,7 +14,7 @@ async fn create(built: &Built, id: &str, note: &str) {
 }
 
 async fn page(built: &Built, size: i32, token: &str, filter: &str) -> Result<(Vec<String>, String), kit::Error> {
-    let request = PageRequest { page_size: size, page_token: token, filter };
+    let request = PageRequest { page_size: size, page_token: token, filter, ..Default::default() };
     let (counters, next) = built.counters().list(request, FILTER).await?;
     Ok((counters.into_iter().map(|counter| counter.id).collect(), next))
 }
@@ -86,8 +86,12 @@ async fn an_old_token_with_another_filter_is_refused() {
     }
     let (_, token) = page(&built, 1, "", "note = note").await.expect("a page");
     assert_eq!(page(&built, 2, &token, "note = note").await.expect("the rest").0, ["row-1", "row-0"]);
-    for (token, filter) in [(token.clone(), ""), (token.clone(), "note = other"), (format!("{token}0"), "note = note")]
-    {
+    for (token, filter) in [
+        (token.clone(), ""),
+        (token.clone(), "note = other"),
+        (format!("{token}0"), "note = note"),
+        (token[1..].to_owned(), "note = note"),
+    ] {
         let error = page(&built, 1, &token, filter).await.expect_err("another list's token");
         let fields: Vec<_> = error.violations.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!((error.code, fields), (Code::InvalidArgument, vec!["page_token"]));

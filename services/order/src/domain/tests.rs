@@ -35,7 +35,7 @@ fn every_state_answers_everything_that_can_happen() {
     let cooking = || Saved(State::Cooking, "");
     let ready = || Saved(State::Ready, "");
     let picked_up = || Saved(State::PickedUp, "");
-    let not_placed = || Refused("ORDER_NOT_PLACED");
+    let not_placed = || Refused("ORDER_PENDING");
     let too_late = || Refused("ORDER_NOT_CANCELLABLE");
 
     #[rustfmt::skip]

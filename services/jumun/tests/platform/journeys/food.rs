@@ -248,8 +248,10 @@ pub(super) fn order_named_by(status: &Status) -> String {
     info.metadata.get("order").cloned().expect("the order's name")
 }
 
-/// The fields that a refusal names.
+/// The fields that a refusal names, by the alphabet.
 pub(super) fn wrong_fields(status: &Status) -> Vec<String> {
     let violations = status.get_details_bad_request().map(|request| request.field_violations).unwrap_or_default();
-    violations.into_iter().map(|violation| violation.field).collect()
+    let mut fields: Vec<_> = violations.into_iter().map(|violation| violation.field).collect();
+    fields.sort();
+    fields
 }

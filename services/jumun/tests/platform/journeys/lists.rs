@@ -5,11 +5,21 @@ use std::time::Duration;
 use contracts::order::v1::{ListOrdersRequest, ListOrdersResponse};
 use tonic::{Code, Status};
 
-use super::food::{ABANDONED, Food, inner, order_named_by, wish};
+use super::food::{ABANDONED, Food, inner, order_named_by, wish, wrong_fields};
 
 async fn page(food: &Food, page_size: i32, page_token: &str, filter: &str) -> Result<ListOrdersResponse, Status> {
-    let request = ListOrdersRequest { page_size, page_token: page_token.to_owned(), filter: filter.to_owned() };
-    inner(food.orders().list_orders(request).await)
+    page_by(food, page_size, page_token, filter, "").await
+}
+
+async fn page_by(
+    food: &Food,
+    page_size: i32,
+    page_token: &str,
+    filter: &str,
+    order_by: &str,
+) -> Result<ListOrdersResponse, Status> {
+    let [page_token, filter, order_by] = [page_token, filter, order_by].map(str::to_owned);
+    inner(food.orders().list_orders(ListOrdersRequest { page_size, page_token, filter, order_by }).await)
 }
 
 /// The names on every page of two.
@@ -63,6 +73,28 @@ async fn a_page_token_serves_only_the_list_it_came_from() {
     {
         assert_eq!(page(&food, 1, token, filter).await.expect_err("another list").code(), Code::InvalidArgument);
     }
+    food.close().await;
+}
+
+#[tokio::test]
+async fn orders_are_listed_oldest_first_when_asked_and_tokens_outlive_the_process() {
+    let mut food = Food::open().await;
+    let mut names = Vec::new();
+    for index in 0..5 {
+        names.push(food.place(&index.to_string()).await.name);
+    }
+    let (mut walked, mut token) = (Vec::new(), String::new());
+    while walked.len() < names.len() {
+        let page = page_by(&food, 2, &token, "", "create_time").await.expect("a page");
+        walked.extend(page.orders.into_iter().map(|order| order.name));
+        token = page.next_page_token;
+        if !token.is_empty() {
+            let error = page_by(&food, 2, &token, "", "create_time desc").await.expect_err("another order");
+            assert_eq!(wrong_fields(&error), ["page_token"]);
+            food.world.restart().await;
+        }
+    }
+    assert_eq!((walked, token), (names, String::new()));
     food.close().await;
 }
 

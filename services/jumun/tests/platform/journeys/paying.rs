@@ -148,7 +148,7 @@ async fn an_order_that_waits_for_payment_is_seen_but_cannot_be_cancelled() {
     let pending = inner(food.orders().list_orders(request).await).expect("a page").orders;
     assert_eq!(pending.iter().map(|order| &order.name).collect::<Vec<_>>(), [&order]);
     let error = food.cancel(&order).await.expect_err("not placed");
-    assert_eq!((error.code(), reason_of(&error).as_str()), (Code::FailedPrecondition, "ORDER_NOT_PLACED"));
+    assert_eq!((error.code(), reason_of(&error).as_str()), (Code::FailedPrecondition, "ORDER_PENDING"));
     food.world.advance(ABANDONED).await;
     food.close().await;
 }

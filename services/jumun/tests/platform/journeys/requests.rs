@@ -2,10 +2,12 @@
 
 use contracts::{
     Money,
+    bench::v1::EchoResponse,
     order::v1::{CreateOrderRequest, GetOrderRequest, ListOrdersRequest, Order},
+    validation::CheckingCodec,
 };
-use kit::{MAX_REQUEST_BYTES, reason_of};
-use tonic::{Code, Status};
+use kit::{ERROR_DOMAIN, MAX_REQUEST_BYTES, descriptors, reason_of};
+use tonic::{Code, Request, Status, client::Grpc};
 use tonic_types::StatusExt;
 
 use super::food::{Food, item, wish, won, wrong_fields};
@@ -18,7 +20,7 @@ const WRONG: &[Wrong] = &[
     ("a request_id of 300", |request| request.request_id = "a".repeat(300), &["request_id"]),
     ("a request_id with a space", |request| request.request_id = "a b".to_owned(), &["request_id"]),
     ("no order", |request| request.order = None, &["order"]),
-    ("no order and no request_id", |request| *request = CreateOrderRequest::default(), &["request_id", "order"]),
+    ("no order and no request_id", |request| *request = CreateOrderRequest::default(), &["order", "request_id"]),
     ("no customer", |request| order(request).customer.clear(), &["order.customer"]),
     ("another's collection", |request| order(request).customer = "stores/mina".to_owned(), &["order.customer"]),
     ("an id in capitals", |request| order(request).store = "stores/Gangnam".to_owned(), &["order.store"]),
@@ -74,7 +76,7 @@ const WRONG: &[Wrong] = &[
                 order: Some(Order { fulfillment: -1, ..Order::default() }),
             };
         },
-        &["request_id", "order.customer", "order.store", "order.payment_method", "order.fulfillment", "order.items"],
+        &["order.customer", "order.fulfillment", "order.items", "order.payment_method", "order.store", "request_id"],
     ),
 ];
 
@@ -111,8 +113,8 @@ async fn a_message_beyond_the_limit_is_refused_before_it_is_read() {
     let mut order = wish("tok_visa");
     order.items[0].item = "a".repeat(MAX_REQUEST_BYTES);
     let error = food.order("first", &order).await.expect_err("too large");
-    // gRPC's own code for it is RESOURCE_EXHAUSTED; tonic says OUT_OF_RANGE. Neither is one that a mesh retries.
-    assert!(matches!(error.code(), Code::ResourceExhausted | Code::OutOfRange), "{error:?}");
+    // gRPC's own code for it is RESOURCE_EXHAUSTED, which says that trying again helps.
+    assert_eq!((error.code(), reason_of(&error).as_str()), (Code::OutOfRange, "MESSAGE_TOO_LARGE"));
     assert!(food.states("order", "order", "orders").await.is_empty());
     food.close().await;
 }
@@ -130,8 +132,15 @@ async fn what_is_wrong_with_a_list_is_named() {
         let request = ListOrdersRequest { page_token: token.to_owned(), ..Default::default() };
         assert_invalid(&list(request).await, &["page_token"]);
     }
-    let all = ListOrdersRequest { page_size: -1, page_token: "x".to_owned(), filter: "x".to_owned() };
-    assert_invalid(&list(all).await, &["page_size", "filter", "page_token"]);
+    let declared = ListOrdersRequest {
+        page_size: -1,
+        page_token: "x".repeat(257),
+        filter: "x".repeat(513),
+        order_by: "name".to_owned(),
+    };
+    assert_invalid(&list(declared).await, &["filter", "order_by", "page_size", "page_token"]);
+    let beyond = ListOrdersRequest { page_token: "x".to_owned(), filter: "x".to_owned(), ..Default::default() };
+    assert_invalid(&list(beyond).await, &["filter", "page_token"]);
     food.close().await;
 }
 
@@ -148,6 +157,29 @@ async fn what_does_not_exist_is_not_found_by_its_name() {
     assert_eq!(info.metadata["name"], "orders/0190b6f0-0000-7000-8000-000000000000");
     for wrong in ["", "orders", "orders/", "tickets/1", "orders/1/2", "orders/ä"] {
         assert_invalid(&get(wrong).await, &["name"]);
+    }
+    food.close().await;
+}
+
+#[tokio::test]
+async fn no_method_refuses_without_a_reason() {
+    let food = Food::open().await;
+    let mut reasons: Vec<_> = kit::reasons::ALL.to_vec();
+    for context in [order::context(), payment::context(), store::context(), delivery::context(), dashboard::context()] {
+        reasons.extend(context.reasons);
+    }
+    for method in descriptors::methods() {
+        // As field 1: nothing, no text, and no other type either.
+        for bytes in [vec![], vec![0xff]] {
+            let codec = CheckingCodec::<Vec<u8>, EchoResponse>::default();
+            let path = descriptors::path(&method).parse().expect("a path");
+            let mut client = Grpc::new(food.world.channel());
+            client.ready().await.expect("ready");
+            let Err(status) = client.server_streaming(Request::new(bytes), path, codec).await else { continue };
+            let info = status.get_details_error_info().unwrap_or_else(|| panic!("{}: {status:?}", method.full_name()));
+            let known = reasons.iter().any(|reason| (reason.name, reason.code) == (&info.reason, status.code()));
+            assert!(known && info.domain == ERROR_DOMAIN, "{}: {status:?}", method.full_name());
+        }
     }
     food.close().await;
 }

@@ -93,7 +93,7 @@ impl Clients {
     pub(crate) async fn tickets(&self) -> Answer<Vec<Ticket>> {
         let (mut tickets, mut page_token) = (Vec::new(), String::new());
         loop {
-            let request = ListTicketsRequest { page_size: 100, page_token, filter: String::new() };
+            let request = ListTicketsRequest { page_size: 100, page_token, ..Default::default() };
             let page = answer(self.stores.clone().list_tickets(request)).await?;
             tickets.extend(page.tickets);
             page_token = page.next_page_token;

@@ -1,0 +1,90 @@
+//! Says in a sentence what a rule asks for.
+
+use prost_reflect::EnumDescriptor;
+
+use crate::rules::{List, Text};
+
+/// The end of every pattern of a resource name.
+const NAME: &str = "/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+const NAME_IN_WORDS: &str = "/{id}, where id is 1 to 63 of a-z, 0-9 and -, and begins and ends with a letter or digit";
+/// Text on one line.
+const PRINTABLE: &str = r"^\P{Cc}*$";
+
+pub(crate) fn length(text: &Text) -> String {
+    between(text.min_bytes, text.max_bytes, "bytes")
+}
+
+pub(crate) fn count(list: &List) -> String {
+    between(list.min_items, list.max_items, "items")
+}
+
+pub(crate) fn number((least, most): (Option<i64>, Option<i64>)) -> String {
+    match (least, most) {
+        (Some(0), None) => "must not be negative".to_owned(),
+        (least, most) => between(least, most, "").trim_end().to_owned(),
+    }
+}
+
+/// The values that a caller may send: the unspecified one means that it sent none.
+pub(crate) fn value(of: &EnumDescriptor) -> String {
+    let names: Vec<_> = of.values().filter(|value| value.number() != 0).map(|value| value.name().to_owned()).collect();
+    choice(&names)
+}
+
+/// One of these; the empty one means that nothing was chosen.
+pub(crate) fn choice(values: &[String]) -> String {
+    let values: Vec<_> = values.iter().filter(|value| !value.is_empty()).map(String::as_str).collect();
+    format!("must be {}", values.join(" or "))
+}
+
+pub(crate) fn pattern(pattern: &str) -> String {
+    if pattern == PRINTABLE {
+        return "must not contain control characters".to_owned();
+    }
+    if let Some(collection) = pattern.strip_prefix('^').and_then(|pattern| pattern.strip_suffix(NAME)) {
+        let is_word = collection.bytes().all(|byte| byte.is_ascii_alphabetic());
+        return format!("must be {}{NAME_IN_WORDS}", if is_word { collection } else { "{collection}" });
+    }
+    let whole = pattern.strip_prefix('^').and_then(|pattern| pattern.strip_suffix('$'));
+    match whole.and_then(classes) {
+        Some(words) => format!("must be {words}"),
+        None => format!("must match {pattern}"),
+    }
+}
+
+/// `[A-Z][a-z0-9]{0,7}` in words; None for anything but bounded classes.
+fn classes(mut rest: &str) -> Option<String> {
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let (class, after) = rest.strip_prefix('[')?.split_once(']')?;
+        let (count, after) = match after.strip_prefix('{').and_then(|after| after.split_once('}')) {
+            Some((bounds, after)) => (bounds.replace(',', " to "), after),
+            None => ("1".to_owned(), after),
+        };
+        parts.push(format!("{count} of {}", spaced(class)?));
+        rest = after;
+    }
+    Some(parts.join(" and then "))
+}
+
+/// The members of a class, apart from each other: `A-Za-z_-` as `A-Z a-z _ -`.
+fn spaced(class: &str) -> Option<String> {
+    let members: Vec<char> = class.chars().collect();
+    let (mut words, mut at) = (Vec::new(), 0);
+    while at < members.len() {
+        let is_range = members.get(at + 1) == Some(&'-') && at + 2 < members.len();
+        let end = if is_range { at + 3 } else { at + 1 };
+        words.push(members[at..end].iter().collect::<String>());
+        at = end;
+    }
+    (!class.starts_with('^') && !class.contains('\\')).then(|| words.join(" "))
+}
+
+fn between<T: std::fmt::Display>(least: Option<T>, most: Option<T>, unit: &str) -> String {
+    match (least, most) {
+        (Some(least), Some(most)) => format!("must be {least} to {most} {unit}"),
+        (Some(least), None) => format!("must be at least {least} {unit}"),
+        (None, Some(most)) => format!("must be at most {most} {unit}"),
+        (None, None) => "must be there".to_owned(),
+    }
+}

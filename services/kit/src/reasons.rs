@@ -1,0 +1,49 @@
+//! The platform's own reasons, which every context shares.
+
+crate::reasons! {
+    INVALID_ARGUMENT: InvalidArgument,
+        "Fields of the request are wrong; BadRequest names each of them.",
+        "Correct the fields.";
+    UNREADABLE_REQUEST: InvalidArgument,
+        "The bytes are not the request's message, or break the protocol.",
+        "Build the client from the present protos.";
+    MESSAGE_TOO_LARGE: OutOfRange,
+        "The request is larger than a request may be.",
+        "Send less.";
+    METHOD_UNKNOWN: Unimplemented,
+        "There is no such method here, or the compression is not one that is read.",
+        "Check the path and the address; ask reflection what there is.";
+    NOT_FOUND: NotFound,
+        "Nothing has this name, or nothing that the caller may see.",
+        "Check the name; lists show what there is.";
+    REQUEST_ID_REUSED: FailedPrecondition,
+        "The `request_id` came before with another body.",
+        "Use a new `request_id` for another request.";
+    UNREADABLE_EVENT: FailedPrecondition,
+        "An event does not say what it must. It becomes a dead letter; no caller sees this.",
+        "Mend the consumer or the producer, then redrive the dead letter.";
+    CONCURRENT_CHANGE: Aborted retry 100 ms,
+        "Somebody else changed the same thing at the same time; nothing was done.",
+        "Repeat the request.";
+    DEADLINE_EXCEEDED: DeadlineExceeded retry 1000 ms,
+        "Time ran out; it may have happened or not.",
+        "Repeat the same request, with the same `request_id`, or allow it more time.";
+    EARLIER_EVENT_MISSING: Unavailable retry 200 ms,
+        "An event came before the one that it follows; no caller sees this.",
+        "Nothing: the bus delivers it again.";
+    STORAGE_UNAVAILABLE: Unavailable retry 1000 ms,
+        "The database does not answer; it may have happened or not.",
+        "Repeat the same request, with the same `request_id`.";
+    STOPPING: Unavailable retry 1000 ms,
+        "The process is stopping; nothing was done.",
+        "Repeat the request; another process takes it.";
+    QUEUE_FULL: ResourceExhausted retry 200 ms,
+        "Too many requests are waiting for the same kind of thing; nothing was done.",
+        "Repeat the request later, and less often.";
+    TOO_MANY_WATCHERS: ResourceExhausted retry 1000 ms,
+        "Too many callers are watching.",
+        "Watch later, or read instead.";
+    INTERNAL: Internal,
+        "A fault of ours, written to the log.",
+        "Report it, with the time and the trace.";
+}
