@@ -55,6 +55,11 @@ impl Error {
         Self { violations, ..Self::new(Code::InvalidArgument, "INVALID_ARGUMENT", message) }
     }
 
+    /// The HTTP request is not one that can be read as a call.
+    pub fn unreadable(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidArgument, reason, message)
+    }
+
     /// Nothing has this name, or nothing the caller may see.
     pub fn not_found(name: &str) -> Self {
         Self::new(Code::NotFound, "NOT_FOUND", format!("{name} does not exist")).with("name", name)
