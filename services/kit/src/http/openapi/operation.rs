@@ -168,9 +168,21 @@ fn answer(route: &Route, schemas: &mut Schemas) -> Json {
     if !route.method.is_server_streaming() {
         return json!({"application/json": {"schema": schema}});
     }
-    let written = |how: &str| json!({"schema": {"type": "string", "description": how}, "x-item-schema": schema});
+    let event = json!({
+        "type": "object",
+        "description": "An event for each message; `event: error` with a google.rpc.Status when it fails; `event: end` after the last.",
+        "required": ["data"],
+        "properties": {
+            "event": {"type": "string", "enum": ["error", "end"]},
+            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": schema},
+        },
+    });
+    let lines = json!({
+        "type": "string",
+        "description": "When asked for by Accept: a line for each message; `{\"error\": …}` with a google.rpc.Status when it fails.",
+    });
     json!({
-        "text/event-stream": written("An event for each message; `event: error` with a google.rpc.Status when it fails; `event: end` after the last."),
-        "application/x-ndjson": written("When asked for by Accept: a line for each message; `{\"error\": …}` with a google.rpc.Status when it fails."),
+        "text/event-stream": {"schema": event},
+        "application/x-ndjson": {"schema": lines, "x-item-schema": schema},
     })
 }
