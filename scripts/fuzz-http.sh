@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Lets schemathesis call everything that /openapi.json describes, rightly and wrongly:
 #
-#   scripts/fuzz-http.sh [CASES]     for each operation (default 100: more than 2,000 altogether)
+#   scripts/fuzz-http.sh [CASES [PHASES]]     CASES drawn for each operation (default 100), and those of its own that
+#                                             the phase "coverage" has (default coverage,fuzzing): over 2,000 altogether
 #
-# Fails on a 5xx, on a status, a content type or a body that is not in the document, on a request that hangs, and when
-# fewer cases ran than were asked for. Starts `jumun up` on a free port with its data in a temporary folder, and ends it.
+# Fails on a 5xx, on a status, a content type or a body that is not in the document, and on a request that hangs. Starts `jumun up` on a free port with its data in a temporary folder, and ends it.
 #
 # Environment:
 #   JUMUN                   the program (default target/release/jumun)
@@ -12,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cases=${1:-100}
+cases=${1:-100} phases=${2:-coverage,fuzzing}
 jumun=${JUMUN:-target/release/jumun}
 schemathesis=${JUMUN_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/jumun-tools}/bin/schemathesis
 [[ -x $schemathesis ]] || { echo 'fuzz-http: schemathesis is missing: run scripts/tools.sh schemathesis' >&2; exit 1; }
@@ -39,7 +39,7 @@ done
 checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance
 checks+=,unsupported_method,allow_header_conformance
 (cd "$work" && PYTHONDONTWRITEBYTECODE=1 timeout "${JUMUN_FUZZ_MAX_SECONDS:-900}" "$schemathesis" run \
-    "http://$address/openapi.json" --phases coverage,fuzzing --checks "$checks" --max-examples "$cases" --mode all \
-    --workers 2 --request-timeout 10 --header 'grpc-timeout: 5S' --suppress-health-check all --warnings off \
+    "http://$address/openapi.json" --phases "$phases" --checks "$checks" --max-examples "$cases" --mode all \
+    --workers 2 --request-timeout 10 --header 'grpc-timeout: 2S' --suppress-health-check all --warnings off \
     --continue-on-failure --max-failures 20) | tee "$work/report"
 kill -0 "$server" 2>/dev/null || { echo 'fuzz-http: the server has ended' >&2; tail -n 20 "$work/log" >&2; exit 1; }

@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document of the services that a process serves, made from their descriptors.
 
+mod limits;
 mod operation;
 mod path;
 mod schema;

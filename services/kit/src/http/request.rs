@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, Method, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prost_reflect::{DynamicMessage, FieldDescriptor};
 use serde_json::{Map, Value as Json};
@@ -37,6 +37,7 @@ pub(super) async fn read(
     parts: &Parts,
     body: tonic::body::Body,
 ) -> Result<DynamicMessage, Refusal> {
+    check_page(parts)?;
     let mut violations = Violations::default();
     let mut request = match &route.body {
         Body::None => Map::new(),
@@ -58,6 +59,15 @@ pub(super) async fn read(
     query::read(route, parts.uri.query().unwrap_or_default(), &mut request, &mut violations);
     violations.into_result()?;
     Ok(json::to_message(&route.method.input(), &Json::Object(request))?)
+}
+
+/// Browsers let any page POST without asking first, unless what it sends is said to be JSON: without a body, too.
+fn check_page(parts: &Parts) -> Result<(), Refusal> {
+    let of_page = parts.method == Method::POST && parts.headers.contains_key(header::ORIGIN);
+    if of_page && !is_json(&parts.headers) {
+        return Err(unsupported("a web page must send application/json"));
+    }
+    Ok(())
 }
 
 fn whole(json: Json) -> Result<Map<String, Json>, Error> {

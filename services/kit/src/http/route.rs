@@ -147,7 +147,7 @@ fn pattern(rule: &HttpRule) -> Result<(Method, &str), String> {
 }
 
 /// The field that a path of names leads to, e.g. `order.name`.
-fn field_at(message: &MessageDescriptor, path: &str) -> Result<FieldDescriptor, String> {
+pub(super) fn field_at(message: &MessageDescriptor, path: &str) -> Result<FieldDescriptor, String> {
     let unknown = || format!("{} has no {path}", message.full_name());
     let (parents, name) = path.rsplit_once('.').map_or((None, path), |(parents, name)| (Some(parents), name));
     let message = match parents {

@@ -17,6 +17,17 @@ async fn by_default_no_page_may_call() {
     http.close().await;
 }
 
+/// Browsers ask before they send JSON, and not before they send nothing.
+#[tokio::test]
+async fn a_page_cannot_act_without_asking_first() {
+    let http = Http::open().await;
+    let json = ("content-type", "application/json");
+    for (headers, status) in [(&[PAGE][..], 415), (&[PAGE, json], 200), (&[], 200)] {
+        assert_eq!(http.send("POST /v1/deadLetters:redrive", headers, "").await.status, status, "{headers:?}");
+    }
+    http.close().await;
+}
+
 #[tokio::test]
 async fn pages_of_the_origins_that_were_named_may_call_and_no_others() {
     let http = Http::open_to("https://shop.example").await;

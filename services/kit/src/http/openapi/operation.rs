@@ -6,9 +6,10 @@ use serde_json::{Map, Value as Json, json};
 use super::{
     super::{
         query::in_query,
-        route::{Body, Route},
+        route::{Body, Route, field_at},
     },
-    path::Described,
+    limits::pattern_after,
+    path::{Described, Parameter},
     schema::{Direction, Schemas, is_required},
 };
 use crate::descriptors;
@@ -93,17 +94,31 @@ fn operation_id(route: &Route) -> String {
 
 fn parameters(route: &Route, path: &Described, schemas: &mut Schemas) -> Vec<Json> {
     let input = route.method.input();
-    let in_path = path.parameters.iter().map(|(name, field)| {
-        let field = field.as_ref().and_then(|field| input.get_field_by_name(field));
-        let schema = field
-            .map_or_else(|| json!({"type": "string", "minLength": 1}), |field| schemas.field(&field, Direction::Input));
-        json!({"name": name, "in": "path", "required": true, "schema": schema})
+    let in_path = path.parameters.iter().map(|parameter| {
+        json!({"name": parameter.name, "in": "path", "required": true, "schema": part(&input, parameter, schemas)})
     });
     let mut parameters: Vec<_> = in_path.collect();
     if !matches!(route.body, Body::Whole) {
         add_query(route, &input, &[], schemas, &mut parameters);
     }
     parameters
+}
+
+/// A part of a path: a whole field, or what follows the collection in a name.
+fn part(input: &MessageDescriptor, parameter: &Parameter, schemas: &mut Schemas) -> Json {
+    let field = parameter.field.as_ref().and_then(|field| field_at(input, field).ok());
+    match (&field, parameter.prefix.as_deref()) {
+        (Some(field), Some("")) => schemas.field(field, Direction::Input),
+        (Some(field), Some(prefix)) => match pattern_after(field, prefix) {
+            Some(pattern) => json!({"type": "string", "pattern": pattern}),
+            None => any_text(),
+        },
+        _ => any_text(),
+    }
+}
+
+fn any_text() -> Json {
+    json!({"type": "string", "minLength": 1})
 }
 
 fn add_query(

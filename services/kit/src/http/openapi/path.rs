@@ -23,8 +23,16 @@ static IDS: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
 /// A path and its parameters.
 pub(super) struct Described {
     pub(super) text: String,
-    /// Each with the field that it is the whole of, if it is.
-    pub(super) parameters: Vec<(String, Option<String>)>,
+    pub(super) parameters: Vec<Parameter>,
+}
+
+/// A part of a path.
+pub(super) struct Parameter {
+    pub(super) name: String,
+    /// The field that it fills.
+    pub(super) field: Option<String>,
+    /// What the field has before it, e.g. `orders/`; None: it is not the last part of its field.
+    pub(super) prefix: Option<String>,
 }
 
 impl Described {
@@ -35,11 +43,7 @@ impl Described {
             path.text.push('/');
             match segment {
                 Segment::Literal(text) => path.text.push_str(text),
-                Segment::One | Segment::Rest => {
-                    let before = index.checked_sub(1).map(|before| &template.segments[before]);
-                    let variable = template.variables.iter().find(|variable| variable.range.contains(&index));
-                    path.add_parameter(variable, before);
-                }
+                Segment::One | Segment::Rest => path.add_parameter(&template.segments, index, &template.variables),
             }
         }
         if let Some(verb) = &template.verb {
@@ -49,19 +53,31 @@ impl Described {
         path
     }
 
-    fn add_parameter(&mut self, variable: Option<&Variable>, before: Option<&Segment>) {
-        let whole = variable.filter(|variable| variable.range.len() == 1).map(|variable| variable.field.clone());
-        let mut name = match (&whole, before) {
-            (Some(field), _) => field.clone(),
-            (None, Some(Segment::Literal(collection))) => IDS.get(collection).unwrap_or(collection).clone(),
-            (None, _) => "id".to_owned(),
+    fn add_parameter(&mut self, segments: &[Segment], index: usize, variables: &[Variable]) {
+        let variable = variables.iter().find(|variable| variable.range.contains(&index));
+        let collection = index.checked_sub(1).map(|before| &segments[before]);
+        let mut name = match (variable, collection) {
+            (Some(variable), _) if variable.range.len() == 1 => variable.field.clone(),
+            (_, Some(Segment::Literal(collection))) => IDS.get(collection).unwrap_or(collection).clone(),
+            _ => "id".to_owned(),
         };
-        while self.parameters.iter().any(|(taken, _)| *taken == name) {
+        while self.parameters.iter().any(|taken| taken.name == name) {
             name.push('_');
         }
         self.text.push_str(&format!("{{{name}}}"));
-        self.parameters.push((name, whole));
+        let prefix = variable.and_then(|variable| prefix(&segments[variable.range.clone()]));
+        self.parameters.push(Parameter { name, field: variable.map(|variable| variable.field.clone()), prefix });
     }
+}
+
+/// What stands before the one part of a field that is not fixed, which is its last.
+fn prefix(segments: &[Segment]) -> Option<String> {
+    let (last, fixed) = segments.split_last()?;
+    let fixed = fixed.iter().map(|segment| match segment {
+        Segment::Literal(text) => Some(format!("{text}/")),
+        Segment::One | Segment::Rest => None,
+    });
+    fixed.collect::<Option<String>>().filter(|_| *last == Segment::One)
 }
 
 /// The collections and ids of a pattern such as `orders/{order}`.

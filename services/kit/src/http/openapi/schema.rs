@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value};
 use serde_json::{Map, Value as Json, json};
 
-use super::super::json::is_well_known;
+use super::{super::json::is_well_known, limits::limits};
 use crate::descriptors;
 
 /// Which way a message goes. What a request must have, an answer may leave out: canonical JSON has no defaults.
@@ -75,6 +75,9 @@ impl Schemas {
             kind => self.kind(&kind, direction),
         };
         schema["description"] = descriptors::comment(&field.parent_message().parent_file(), field.path()).into();
+        if direction == Direction::Input {
+            add_limits(&mut schema, limits(field));
+        }
         if has_behavior(field, "OUTPUT_ONLY") {
             schema["readOnly"] = true.into();
         }
@@ -117,6 +120,16 @@ impl Schemas {
             json!({"type": "string", "description": description, "enum": names})
         });
         json!({"$ref": format!("#/components/schemas/{}", of.full_name())})
+    }
+}
+
+/// Adds keywords to a schema, and those of its items to theirs.
+fn add_limits(schema: &mut Json, limits: Map<String, Json>) {
+    for (keyword, value) in limits {
+        match value {
+            Json::Object(of_items) => add_limits(&mut schema[&keyword], of_items),
+            value => schema[&keyword] = value,
+        }
     }
 }
 
