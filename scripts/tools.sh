@@ -8,8 +8,9 @@
 # Executables, links or wrappers end up in $JUMUN_TOOLS_DIR/bin. Nothing is done for a tool that is
 # there already. Works on Debian 12+ and Ubuntu 22.04+, as root or as an ordinary user without sudo.
 # nats-server, grpcurl and jaeger are built with Go; without Go, nats-server is the distribution's older one
-# (Ubuntu 22.04 has none). buf comes with npm, schemathesis with Python 3.10 or newer. Tools that cannot be had are named at the end; the exit code
-# is 1 only when postgres or nats-server is among them. Downloads are tried twice.
+# (Ubuntu 22.04 has none). buf comes with npm, schemathesis with Python 3.10 or newer. Tools that cannot be had
+# are named at the end; the exit code is 1 only when postgres or nats-server is among them. Downloads are
+# tried twice.
 #
 # Environment:
 #   JUMUN_TOOLS_DIR        where to install (default ${XDG_CACHE_HOME:-$HOME/.cache}/jumun-tools)

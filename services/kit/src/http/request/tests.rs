@@ -193,7 +193,7 @@ async fn every_wrong_field_of_a_body_is_named_as_the_proto_does() {
 async fn what_cannot_be_read_at_all_is_refused_by_its_http_status() {
     let json = ("content-type", "application/json");
     let too_long = format!("/v1/things?name={}", "a".repeat(8 * 1024));
-    let nested = |depth: usize| format!("{}{}", r#"{"inner":"#.repeat(1), "[".repeat(depth) + &"]".repeat(depth) + "}");
+    let nested = |depth: usize| format!(r#"{{"inner": {}{}}}"#, "[".repeat(depth), "]".repeat(depth));
     for (target, headers, body, expected) in [
         (
             "/v1/things/a:act",
