@@ -25,12 +25,13 @@ demo: ## Play food-delivery against the instance that `make run` started
 	@$(JUMUN) demo food-delivery
 
 .PHONY: tools
-tools: ## Install what the tests need: PostgreSQL, NATS, Jaeger, grpcurl, buf
+tools: ## Install what the tests need: PostgreSQL, NATS, Jaeger, grpcurl, buf, schemathesis
 	@scripts/tools.sh
 
 .PHONY: test
 test: tools ## Run every test: on SQLite and the embedded bus, on PostgreSQL and JetStream, and with real processes
 	cargo test --locked --workspace --no-fail-fast
+	JUMUN=target/debug/jumun scripts/fuzz-http.sh 10 fuzzing
 	scripts/servers.sh --only postgres,nats $(MAKE) --no-print-directory test-servers
 	scripts/servers.sh cargo test --locked -p jumun --test platform processes:: -- --ignored --test-threads 2
 
@@ -38,6 +39,15 @@ test: tools ## Run every test: on SQLite and the embedded bus, on PostgreSQL and
 test-servers:
 	JUMUN_TEST_BACKEND=servers cargo test --locked -p kit --test kit
 	JUMUN_TEST_BACKEND=servers cargo test --locked -p jumun --test platform journeys::
+
+.PHONY: fuzz
+fuzz: ## Look for requests, page tokens and filters that are not answered properly, for JUMUN_FUZZ_SECONDS (60) each
+	JUMUN_FUZZ_SECONDS=$${JUMUN_FUZZ_SECONDS:-60} cargo test --locked -p jumun --test platform http::fuzz:: -- --nocapture --test-threads 1
+
+.PHONY: fuzz-http
+fuzz-http: build ## Let schemathesis call everything in /openapi.json, rightly and wrongly: more than 2,000 cases
+	@scripts/tools.sh schemathesis
+	@JUMUN=$(JUMUN) scripts/fuzz-http.sh 100
 
 .PHONY: lint
 lint: ## Check formatting, lints and protos, and that the protos break no client

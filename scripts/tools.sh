@@ -3,13 +3,14 @@
 #
 # Installs the programs the tests start or call:
 #
-#   scripts/tools.sh [postgres|nats-server|grpcurl|buf|jaeger ...]     (no argument: all of them)
+#   scripts/tools.sh [postgres|nats-server|grpcurl|buf|jaeger|schemathesis ...]     (no argument: all of them)
 #
 # Executables, links or wrappers end up in $JUMUN_TOOLS_DIR/bin. Nothing is done for a tool that is
 # there already. Works on Debian 12+ and Ubuntu 22.04+, as root or as an ordinary user without sudo.
 # nats-server, grpcurl and jaeger are built with Go; without Go, nats-server is the distribution's older one
-# (Ubuntu 22.04 has none). buf comes with npm. Tools that cannot be had are named at the end; the exit code
-# is 1 only when postgres or nats-server is among them. Downloads are tried twice.
+# (Ubuntu 22.04 has none). buf comes with npm, schemathesis with Python 3.10 or newer. Tools that cannot be had
+# are named at the end; the exit code is 1 only when postgres or nats-server is among them. Downloads are
+# tried twice.
 #
 # Environment:
 #   JUMUN_TOOLS_DIR        where to install (default ${XDG_CACHE_HOME:-$HOME/.cache}/jumun-tools)
@@ -23,6 +24,7 @@ NATS_SERVER=2.14.9
 GRPCURL=1.9.3
 BUF=1.75.0
 JAEGER=1.76.0 # the last of the all-in-one program
+SCHEMATHESIS=4.32.5
 GO_MIN=26     # Go 1.26, or 1.21 and later where it may fetch a newer one itself
 
 tools=${JUMUN_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/jumun-tools}
@@ -54,6 +56,7 @@ ready() { # TOOL: is it there, and the one wanted?
     grpcurl) wanted=$GRPCURL ;;
     buf) wanted=$BUF ;;
     jaeger) wanted=$JAEGER ;;
+    schemathesis) wanted=$SCHEMATHESIS ;;
   esac
   [[ $stamp == "$wanted" && -x $bin/$1 ]]
 }
@@ -95,7 +98,15 @@ install_buf() { # the package with the program alone, which needs no node to run
   echo "$BUF" >&3
 }
 
-all=(postgres nats-server grpcurl buf jaeger)
+install_schemathesis() { # in a place of its own, which it cannot be moved from
+  rm -rf "$tools/schemathesis"
+  python3 -m venv "$tools/schemathesis"
+  twice "$tools/schemathesis/bin/pip" install --disable-pip-version-check "schemathesis==$SCHEMATHESIS"
+  ln -sf "$tools/schemathesis/bin/schemathesis" "$bin/schemathesis"
+  echo "$SCHEMATHESIS" >&3
+}
+
+all=(postgres nats-server grpcurl buf jaeger schemathesis)
 (($# > 0)) || set -- "${all[@]}"
 todo=() missing=() status=0
 for tool in "$@"; do
@@ -114,6 +125,8 @@ for tool in "${todo[@]}"; do
   log=$tools/logs/$tool.log
   case $tool in
     grpcurl | jaeger) go_will_do || { missing+=("$tool ($no_go)"); continue; } ;;
+    schemathesis) python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+      { missing+=("schemathesis (needs Python 3.10 or newer with venv: apt-get install python3-venv)"); continue; } ;;
     buf) command -v npm >/dev/null || { missing+=("buf (needs npm, which comes with Node.js)"); continue; } ;;
   esac
   printf '%-12s ' "$tool" >&2

@@ -12,6 +12,7 @@ use clap::{Arg, ArgMatches, Args, Command, ValueEnum};
 use kit::{
     Places,
     bus::JetStreamSettings,
+    http::Origins,
     storage::{DatabaseUrl, without_password},
     telemetry::LogFormat,
 };
@@ -34,9 +35,13 @@ pub(crate) struct StorageSettings {
 /// What a serving process can be told.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeSettings {
-    /// Address that gRPC is served on
+    /// Address that gRPC, gRPC-web and HTTP/JSON are served on
     #[arg(long, env = "JUMUN_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
+
+    /// Origins whose web pages may call, joined by commas, e.g. https://shop.example; *: every origin; not set: none
+    #[arg(long, env = "JUMUN_CORS_ORIGINS", default_value = "", hide_default_value = true, value_name = "ORIGINS")]
+    pub(crate) cors_origins: Origins,
 
     #[command(flatten)]
     pub(crate) storage: StorageSettings,
@@ -107,6 +112,7 @@ impl ServeSettings {
             let _ = writeln!(text, "{key}={value}");
         };
         line("JUMUN_LISTEN", &self.listen);
+        line("JUMUN_CORS_ORIGINS", &self.cors_origins);
         line("JUMUN_DATA_DIR", &self.storage.data_dir.display());
         for (context, url) in &places.databases {
             line(&format!("JUMUN_{}_DATABASE_URL", context.to_uppercase()), url);

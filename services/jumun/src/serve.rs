@@ -72,6 +72,7 @@ impl Plan {
             None => Bus::Local(LocalBus::default()),
         };
         let mut host = Host::build(&self.contexts, self.places, Clock::System, bus)?;
+        host.share_with(&self.settings.cors_origins);
         host.start().await;
         host.start_workers();
         let names = self.contexts.iter().map(|context| context.name).collect::<Vec<_>>().join(" ");
@@ -143,13 +144,14 @@ fn greet(address: SocketAddr) -> anyhow::Result<()> {
     let order = r#"{"request_id":"first","order":{"customer":"customers/mina","store":"stores/gangnam","items":[{"item":"items/bibimbap","quantity":2,"unit_price":{"currency_code":"KRW","units":9000}}],"payment_method":"tok_visa"}}"#;
     writeln!(
         std::io::stdout(),
-        "Jumun is up on {address} (gRPC). Try:
+        "Jumun is up on {address} (gRPC, gRPC-web, HTTP/JSON). Try:
 
   grpcurl -plaintext {address} list
   grpcurl -plaintext {address} describe jumun.order.v1.OrderService
   grpcurl -plaintext -d '{order}' \\
     {address} jumun.order.v1.OrderService/CreateOrder
   grpcurl -plaintext {address} jumun.dashboard.v1.DashboardService/ListOrderViews
+  curl -s http://{address}/v1/orders
   jumun demo food-delivery --addr http://{address}
 
 Ctrl-C ends it; the next start goes on where this one stopped."

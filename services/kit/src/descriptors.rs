@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use prost_reflect::{DescriptorPool, MethodDescriptor, Value};
+use prost_reflect::{DescriptorPool, FileDescriptor, MethodDescriptor, Value};
+use prost_types::source_code_info::Location;
 
 /// Every message and service, with its options.
 pub static POOL: LazyLock<DescriptorPool> =
@@ -20,9 +21,16 @@ pub fn path(method: &MethodDescriptor) -> String {
 
 /// What a method declares by an option, e.g. `google.api.http`.
 pub fn option(method: &MethodDescriptor, name: &str) -> Option<Value> {
-    let extension = POOL.get_extension_by_name(name)?;
+    let extension = method.parent_pool().get_extension_by_name(name)?;
     let options = method.options();
     options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned())
+}
+
+/// The comment before a declaration, in one paragraph; empty where there is none.
+pub fn comment(file: &FileDescriptor, path: &[i32]) -> String {
+    let locations = file.file_descriptor_proto().source_code_info.iter().flat_map(|info| &info.location);
+    let comment = locations.into_iter().find(|location| location.path == path).map(Location::leading_comments);
+    comment.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::{
     consumer::{Consumer, Policy},
     edge::{Edge, Services},
     engine::{Engine, Maintenance},
+    http::{Doors, Origins},
     outbox::{self, Relay},
     server,
     storage::{Database, DatabaseUrl},
@@ -249,6 +250,7 @@ impl Unit<'_> {
 /// The contexts of one process, wired.
 pub struct Host {
     edge: Edge,
+    doors: Doors,
     health: tonic_health::server::HealthReporter,
     services: Vec<&'static str>,
     bus: Bus,
@@ -298,6 +300,7 @@ impl Host {
         let built = Edge::new(wiring.services);
         let _ = edge.set(built.clone());
         Ok(Self {
+            doors: Doors::new(built.clone(), &wiring.names)?,
             edge: built,
             health,
             services: wiring.names,
@@ -312,6 +315,11 @@ impl Host {
             consumers: JoinSet::new(),
             running: JoinSet::new(),
         })
+    }
+
+    /// Lets web pages of these origins call.
+    pub fn share_with(&mut self, origins: &Origins) {
+        self.doors = self.doors.clone().shared_with(origins);
     }
 
     /// Subscribes every consumer, then starts the relays: a local bus knows its consumers before it is fed.
@@ -362,7 +370,7 @@ impl Host {
             }
             tokio::time::sleep(LAME_DUCK).await;
         };
-        server::serve(listener, self.edge.clone(), leave).await;
+        server::serve(listener, self.doors.clone(), leave).await;
         self.stop().await;
     }
 
@@ -422,6 +430,11 @@ impl Host {
     /// The way into the process, without a network.
     pub fn edge(&self) -> Edge {
         self.edge.clone()
+    }
+
+    /// The ways into the process for whatever comes over HTTP, without a network.
+    pub fn doors(&self) -> Doors {
+        self.doors.clone()
     }
 }
 

@@ -15,6 +15,7 @@ mod edge;
 mod engine;
 mod error;
 mod host;
+pub mod http;
 mod message;
 mod money;
 pub mod name;

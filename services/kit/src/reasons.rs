@@ -10,6 +10,24 @@ crate::reasons! {
     MESSAGE_TOO_LARGE: OutOfRange,
         "The request is larger than a request may be.",
         "Send less.";
+    METHOD_NOT_ALLOWED: InvalidArgument,
+        "The path is for other HTTP methods (405).",
+        "Use one that the `Allow` header names.";
+    TARGET_TOO_LONG: InvalidArgument,
+        "The path and query of the HTTP request are longer than they may be (414).",
+        "Ask for less at once.";
+    BODY_TOO_LARGE: InvalidArgument,
+        "The body of the HTTP request is larger than it may be (413).",
+        "Send less.";
+    BODY_BROKEN: InvalidArgument,
+        "The body of the HTTP request broke off.",
+        "Send it whole.";
+    BODY_TOO_SLOW: InvalidArgument,
+        "The body of the HTTP request did not arrive in time (408).",
+        "Send it at once.";
+    UNSUPPORTED_MEDIA_TYPE: InvalidArgument,
+        "The body of the HTTP request is not JSON, or is compressed (415).",
+        "Send `application/json`, as it is.";
     METHOD_UNKNOWN: Unimplemented,
         "There is no such method here, or the compression is not one that is read.",
         "Check the path and the address; ask reflection what there is.";

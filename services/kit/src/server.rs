@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tonic::body::Body;
 use tower::ServiceExt;
 
-use crate::edge::Edge;
+use crate::http::Doors;
 
 /// The largest request message (bytes).
 pub const MAX_REQUEST_BYTES: usize = 256 * 1024;
@@ -33,7 +33,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `stop` is done; then takes no more connections, and lets the calls under way finish within a bound.
-pub(crate) async fn serve(listener: TcpListener, edge: Edge, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(listener: TcpListener, doors: Doors, stop: impl Future<Output = ()>) {
     let server = server();
     let connections = GracefulShutdown::new();
     tokio::pin!(stop);
@@ -43,7 +43,7 @@ pub(crate) async fn serve(listener: TcpListener, edge: Edge, stop: impl Future<O
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, _)) => serve_connection(&server, &connections, stream, edge.clone()),
+            Ok((stream, _)) => serve_connection(&server, &connections, stream, doors.clone()),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -75,13 +75,13 @@ fn serve_connection(
     server: &auto::Builder<TokioExecutor>,
     connections: &GracefulShutdown,
     stream: TcpStream,
-    edge: Edge,
+    doors: Doors,
 ) {
     // Small answers are not to wait for the next ones.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let service = edge.map_request(|request: http::Request<hyper::body::Incoming>| request.map(Body::new));
+    let service = doors.map_request(|request: http::Request<hyper::body::Incoming>| request.map(Body::new));
     let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
     let mut connection = Box::pin(connections.watch(connection));
     // Answers that are ready together leave together: each wake-up first lets the tasks before it run.

@@ -7,6 +7,7 @@
 mod ground;
 
 use std::{
+    net::{Ipv4Addr, SocketAddr},
     thread,
     time::{Duration, Instant},
 };
@@ -16,10 +17,12 @@ pub use ground::on_servers;
 use crate::{
     Clock, Context, Edge, Host, Places, Time,
     bus::{Bus, LocalBus},
-    outbox,
+    http::{Doors, Origins},
+    outbox, server,
     storage::Database,
 };
 use ground::Ground;
+use tokio::net::TcpListener;
 
 /// How long a world may take to settle, and how often it is looked at.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -51,6 +54,19 @@ impl World {
     /// The way in: a tonic client can be made of it.
     pub fn channel(&self) -> Edge {
         self.host.edge()
+    }
+
+    /// What comes in over HTTP, without a network.
+    pub fn doors(&self) -> Doors {
+        self.host.doors()
+    }
+
+    /// Serves every door on a port of loopback, for as long as the test runs; pages of these origins may call.
+    pub async fn listen(&self, origins: &Origins) -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(server::serve(listener, self.host.doors().shared_with(origins), std::future::pending()));
+        address
     }
 
     /// The present instant.

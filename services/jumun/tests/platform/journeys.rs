@@ -10,3 +10,5 @@ mod repeating;
 mod requests;
 mod watching;
 mod withdrawing;
+
+pub(crate) use food::{Food, wish, wrong_fields};

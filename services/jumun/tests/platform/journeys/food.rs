@@ -29,19 +29,19 @@ pub(super) const ABANDONED: Duration = Duration::from_secs(6);
 /// Longer than `tok_late` takes to charge.
 pub(super) const LATE: Duration = Duration::from_secs(9);
 
-pub(super) struct Food {
-    pub(super) world: World,
+pub(crate) struct Food {
+    pub(crate) world: World,
 }
 
 impl Food {
-    pub(super) async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let contexts =
             vec![order::context(), payment::context(), store::context(), delivery::context(), dashboard::context()];
         Self { world: World::new(contexts).await }
     }
 
     /// Settles, and asserts that nothing is left behind and the money agrees.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         self.world.settle().await;
         self.assert_that_the_books_agree().await;
         self.world.finish().await;
@@ -49,17 +49,17 @@ impl Food {
 
     // --- Mina ---------------------------------------------------------------------------------------------
 
-    pub(super) fn orders(&self) -> OrderServiceClient<Edge> {
+    pub(crate) fn orders(&self) -> OrderServiceClient<Edge> {
         OrderServiceClient::new(self.world.channel())
     }
 
-    pub(super) async fn order(&self, request_id: &str, order: &Order) -> Result<Order, Status> {
+    pub(crate) async fn order(&self, request_id: &str, order: &Order) -> Result<Order, Status> {
         let request = CreateOrderRequest { order: Some(order.clone()), request_id: request_id.to_owned() };
         inner(self.orders().create_order(request).await)
     }
 
     /// An order that stands.
-    pub(super) async fn place(&self, request_id: &str) -> Order {
+    pub(crate) async fn place(&self, request_id: &str) -> Order {
         let order = self.order(request_id, &wish("tok_visa")).await.expect("a good card");
         assert_eq!(order.state(), State::Placed);
         self.world.settle().await;
@@ -73,7 +73,7 @@ impl Food {
         inner(self.orders().get_order(request).await).expect("an order")
     }
 
-    pub(super) async fn cancel(&self, name: &str) -> Result<Order, Status> {
+    pub(crate) async fn cancel(&self, name: &str) -> Result<Order, Status> {
         let request = CancelOrderRequest { name: name.to_owned(), request_id: String::new() };
         let cancelled = inner(self.orders().cancel_order(request).await);
         self.world.settle().await;
@@ -208,7 +208,7 @@ impl Food {
 }
 
 /// What Mina wants: two bibimbap and a sikhye, 22,000 won.
-pub(super) fn wish(payment_method: &str) -> Order {
+pub(crate) fn wish(payment_method: &str) -> Order {
     Order {
         customer: "customers/mina".to_owned(),
         store: "stores/gangnam".to_owned(),
@@ -249,7 +249,7 @@ pub(super) fn order_named_by(status: &Status) -> String {
 }
 
 /// The fields that a refusal names, by the alphabet.
-pub(super) fn wrong_fields(status: &Status) -> Vec<String> {
+pub(crate) fn wrong_fields(status: &Status) -> Vec<String> {
     let violations = status.get_details_bad_request().map(|request| request.field_violations).unwrap_or_default();
     let mut fields: Vec<_> = violations.into_iter().map(|violation| violation.field).collect();
     fields.sort();

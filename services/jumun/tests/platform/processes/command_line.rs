@@ -13,6 +13,8 @@ use super::{
 
 /// sysexits.h: EX_USAGE.
 const EX_USAGE: i32 = 64;
+/// Of a flag or variable that cannot be read.
+const CLAP_USAGE: i32 = 2;
 
 /// Runs jumun in a folder of its own, to its end.
 fn jumun(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
@@ -63,6 +65,17 @@ fn a_wrong_setting_is_refused_before_anything_is_opened() {
     let output = jumun(&["up"], &[("JUMUN_LISTEN", "nowhere"), ("JUMUN_DATA_DIR", &folder)]);
     assert!(!output.status.success() && text(&output).contains("--listen"), "{}", text(&output));
     assert!(!place.path("data").exists(), "{folder} was made");
+}
+
+#[test]
+fn what_is_no_origin_is_told_with_the_setting_that_names_it() {
+    for wrong in ["shop.example", "https://shop.example/", "*,https://shop.example"] {
+        let output = jumun(&["up"], &[("JUMUN_CORS_ORIGINS", wrong)]);
+        assert_explains(&output, CLAP_USAGE, &["--cors-origins", wrong]);
+    }
+    let allowed = "https://shop.example,http://127.0.0.1:5173";
+    let output = jumun(&["up", "--print-config", "--cors-origins", allowed], &[]);
+    assert!(text(&output).contains(&format!("JUMUN_CORS_ORIGINS={allowed}")), "{}", text(&output));
 }
 
 #[test]

@@ -1,0 +1,251 @@
+//! Every method of every context over gRPC, gRPC-web and HTTP/JSON: the same answers by each.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use http::uri::PathAndQuery;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use kit::{descriptors, http::DynamicCodec};
+use prost_reflect::{DynamicMessage, MethodDescriptor};
+use serde_json::Value as Json;
+use tonic::{
+    Status, Streaming,
+    body::Body,
+    client::{Grpc, GrpcService},
+    transport::Endpoint,
+};
+use tonic_web::GrpcWebClientLayer;
+use tower::Layer;
+
+use super::client::{Http, order, until};
+
+/// The method, its request as proto3 JSON, and the same as an HTTP request: what is called, and its body.
+/// `$1` to `$4` stand for the uuids of four orders. They are called in this order.
+type Case = (&'static str, &'static str, &'static str, &'static str);
+
+const CASES: &[Case] = &[
+    (
+        "order.v1.OrderService/CreateOrder",
+        r#"{"requestId": "new", "order": $order}"#,
+        "POST /v1/orders?requestId=new",
+        "$order",
+    ),
+    ("order.v1.OrderService/GetOrder", r#"{"name": "orders/$1"}"#, "GET /v1/orders/$1", ""),
+    (
+        "order.v1.OrderService/ListOrders",
+        r#"{"pageSize": 2, "filter": "state = PLACED"}"#,
+        "GET /v1/orders?pageSize=2&filter=state%20=%20PLACED",
+        "",
+    ),
+    (
+        "order.v1.OrderService/CancelOrder",
+        r#"{"name": "orders/$2", "requestId": "c"}"#,
+        "POST /v1/orders/$2:cancel",
+        r#"{"requestId": "c"}"#,
+    ),
+    ("order.v1.OrderService/WatchOrder", r#"{"name": "orders/$2"}"#, "GET /v1/orders/$2:watch", ""),
+    (
+        "payment.v1.PaymentService/AuthorizePayment",
+        concat!(
+            r#"{"payable": "orders/x", "amount": {"currencyCode": "KRW", "units": 5}, "#,
+            r#""paymentMethod": "tok_visa", "requestId": "a"}"#
+        ),
+        "POST /v1/payments:authorize",
+        concat!(
+            r#"{"payable": "orders/x", "amount": {"currency_code": "KRW", "units": "5"}, "#,
+            r#""payment_method": "tok_visa", "request_id": "a"}"#
+        ),
+    ),
+    (
+        "payment.v1.PaymentService/VoidPayment",
+        r#"{"payable": "orders/y", "requestId": "v"}"#,
+        "POST /v1/payments:void",
+        r#"{"payable": "orders/y", "requestId": "v"}"#,
+    ),
+    ("payment.v1.PaymentService/GetPayment", r#"{"name": "payments/order-$1"}"#, "GET /v1/payments/order-$1", ""),
+    (
+        "payment.v1.PaymentService/ListPayments",
+        r#"{"filter": "state = CAPTURED"}"#,
+        "GET /v1/payments?filter=state+%3D+CAPTURED",
+        "",
+    ),
+    (
+        "payment.v1.PaymentService/RefundPayment",
+        r#"{"name": "payments/order-$3", "requestId": "r"}"#,
+        "POST /v1/payments/order-$3:refund",
+        r#"{"requestId": "r"}"#,
+    ),
+    (
+        "store.v1.StoreService/AcceptTicket",
+        r#"{"name": "tickets/$1", "requestId": "a"}"#,
+        "POST /v1/tickets/$1:accept",
+        r#"{"requestId": "a"}"#,
+    ),
+    (
+        "store.v1.StoreService/StartCooking",
+        r#"{"name": "tickets/$1", "requestId": "s"}"#,
+        "POST /v1/tickets/$1:startCooking",
+        r#"{"requestId": "s"}"#,
+    ),
+    (
+        "store.v1.StoreService/FinishCooking",
+        r#"{"name": "tickets/$1", "requestId": "f"}"#,
+        "POST /v1/tickets/$1:finishCooking",
+        r#"{"requestId": "f"}"#,
+    ),
+    (
+        "store.v1.StoreService/RejectTicket",
+        r#"{"name": "tickets/$4", "requestId": "r"}"#,
+        "POST /v1/tickets/$4:reject",
+        r#"{"requestId": "r"}"#,
+    ),
+    ("store.v1.StoreService/GetTicket", r#"{"name": "tickets/$1"}"#, "GET /v1/tickets/$1", ""),
+    (
+        "store.v1.StoreService/ListTickets",
+        r#"{"filter": "store = stores/gangnam"}"#,
+        "GET /v1/tickets?filter=store%3Dstores/gangnam",
+        "",
+    ),
+    (
+        "delivery.v1.DeliveryService/StartDelivery",
+        r#"{"name": "deliveries/$1", "rider": "riders/joon", "requestId": "s"}"#,
+        "POST /v1/deliveries/$1:start",
+        r#"{"rider": "riders/joon", "requestId": "s"}"#,
+    ),
+    (
+        "delivery.v1.DeliveryService/PickUpDelivery",
+        r#"{"name": "deliveries/$1", "requestId": "p"}"#,
+        "POST /v1/deliveries/$1:pickUp",
+        r#"{"requestId": "p"}"#,
+    ),
+    (
+        "delivery.v1.DeliveryService/CompleteDelivery",
+        r#"{"name": "deliveries/$1", "requestId": "c"}"#,
+        "POST /v1/deliveries/$1:complete",
+        r#"{"requestId": "c"}"#,
+    ),
+    ("delivery.v1.DeliveryService/GetDelivery", r#"{"name": "deliveries/$1"}"#, "GET /v1/deliveries/$1", ""),
+    ("delivery.v1.DeliveryService/ListDeliveries", "{}", "GET /v1/deliveries", ""),
+    ("dashboard.v1.DashboardService/GetOrderView", r#"{"name": "orderViews/$1"}"#, "GET /v1/orderViews/$1", ""),
+    ("dashboard.v1.DashboardService/ListOrderViews", r#"{"pageSize": 100}"#, "GET /v1/orderViews?page_size=100", ""),
+    ("dashboard.v1.DashboardService/WatchViews", "{}", "GET /v1/views:watch", ""),
+    ("admin.v1.AdminService/ListDeadLetters", "{}", "GET /v1/deadLetters", ""),
+    (
+        "admin.v1.AdminService/RedriveDeadLetters",
+        r#"{"context": "store"}"#,
+        "POST /v1/deadLetters:redrive",
+        r#"{"context": "store"}"#,
+    ),
+    (
+        "admin.v1.AdminService/DiscardDeadLetters",
+        r#"{"names": ["deadLetters/store-1"]}"#,
+        "POST /v1/deadLetters:discard",
+        r#"{"names": ["deadLetters/store-1"]}"#,
+    ),
+    ("admin.v1.AdminService/GetOutboxStatus", "{}", "GET /v1/outboxStatus", ""),
+    ("bench.v1.BenchService/Echo", "{}", "POST /jumun.bench.v1.BenchService/Echo", "{}"),
+];
+
+/// Methods that answer nothing, or nothing here.
+const SILENT: [&str; 4] = ["Echo", "ListDeadLetters", "RedriveDeadLetters", "DiscardDeadLetters"];
+
+#[tokio::test]
+async fn every_method_answers_the_same_over_grpc_grpc_web_and_json() {
+    let http = Http::open().await;
+    let uuids = place_orders(&http).await;
+    let mut left: BTreeSet<_> = descriptors::methods().map(|method| descriptors::path(&method)).collect();
+    for (method, message, call, body) in CASES {
+        let path = format!("/jumun.{method}");
+        assert!(left.remove(&path), "{path} is no method, or it comes twice");
+        let filled = |text: &str| fill(text, &uuids);
+        let method = descriptors::methods().find(|method| descriptors::path(method) == path).expect("a method");
+        let message: Json = serde_json::from_str(&filled(message)).expect("JSON");
+        let message = DynamicMessage::deserialize(method.input(), message).expect("a request");
+        let answers = answers(&http, &method, message, &filled(call), &filled(body)).await;
+        let [grpc, web, json] = answers;
+        assert_eq!(web, grpc, "{path} over gRPC-web");
+        assert_eq!(json, grpc, "{path} as JSON");
+        assert!(SILENT.contains(&method.name()) || grpc != serde_json::json!({}), "{path} answers nothing");
+        http.food.world.settle().await;
+    }
+    assert!(left.is_empty(), "there is no case for {left:?}");
+    http.food.world.finish().await;
+}
+
+/// Orders that stand: $1 is delivered, $2 withdrawn, $3 refunded, $4 turned down.
+async fn place_orders(http: &Http) -> Vec<String> {
+    let mut uuids = Vec::new();
+    for request in ["1", "2", "3", "4"] {
+        uuids.push(http.food.place(request).await.uid);
+    }
+    uuids
+}
+
+fn fill(text: &str, uuids: &[String]) -> String {
+    let text = text.replace("$order", &order("tok_visa"));
+    uuids.iter().enumerate().fold(text, |text, (index, uuid)| text.replace(&format!("${}", index + 1), uuid))
+}
+
+/// What each door answers; of a stream, what it sends first.
+async fn answers(http: &Http, method: &MethodDescriptor, message: DynamicMessage, call: &str, body: &str) -> [Json; 3] {
+    let origin = format!("http://{}", http.address);
+    let channel = Endpoint::from_shared(origin.clone()).expect("a URL").connect().await.expect("a connection");
+    let web = GrpcWebClientLayer::new().layer(Client::builder(TokioExecutor::new()).build_http());
+    let mut grpc = Caller { client: Grpc::new(channel), method };
+    let mut web = Caller { client: Grpc::with_origin(web, origin.parse().expect("a URI")), method };
+    if !method.is_server_streaming() {
+        let grpc = grpc.unary(message.clone()).await.expect("an answer over gRPC");
+        let web = web.unary(message).await.expect("an answer over gRPC-web");
+        return [to_json(&grpc), to_json(&web), http.succeed(call, body).await];
+    }
+    let mut over_grpc = grpc.stream(message.clone()).await.expect("a stream over gRPC");
+    let mut over_web = web.stream(message).await.expect("a stream over gRPC-web");
+    let (parts, mut events) = http.begin(call, &[], body.to_owned()).await.into_parts();
+    assert_eq!(parts.headers["content-type"], "text/event-stream");
+    // Those who follow everything see what happens from now on.
+    http.food.order(method.name(), &super::super::journeys::wish("tok_visa")).await.expect("an order");
+    let event = until(&mut events, "\n\n").await;
+    let data = event
+        .split("\n\n")
+        .next()
+        .and_then(|event| event.strip_prefix("data: "))
+        .unwrap_or_else(|| panic!("{event:?} is no message"));
+    [first(&mut over_grpc).await, first(&mut over_web).await, serde_json::from_str(data).expect("JSON")]
+}
+
+struct Caller<'a, S> {
+    client: Grpc<S>,
+    method: &'a MethodDescriptor,
+}
+
+impl<S> Caller<'_, S>
+where
+    S: GrpcService<Body>,
+    S::ResponseBody: hyper::body::Body<Data = hyper::body::Bytes> + Send + 'static,
+    <S::ResponseBody as hyper::body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+{
+    async fn ready(&mut self) -> (PathAndQuery, DynamicCodec) {
+        self.client.ready().await.map_err(|_| "not ready").expect("a connection");
+        let path = descriptors::path(self.method).parse().expect("a path");
+        (path, DynamicCodec { output: self.method.output() })
+    }
+
+    async fn unary(&mut self, message: DynamicMessage) -> Result<DynamicMessage, Status> {
+        let (path, codec) = self.ready().await;
+        Ok(self.client.unary(tonic::Request::new(message), path, codec).await?.into_inner())
+    }
+
+    async fn stream(&mut self, message: DynamicMessage) -> Result<Streaming<DynamicMessage>, Status> {
+        let (path, codec) = self.ready().await;
+        Ok(self.client.server_streaming(tonic::Request::new(message), path, codec).await?.into_inner())
+    }
+}
+
+async fn first(stream: &mut Streaming<DynamicMessage>) -> Json {
+    let message = tokio::time::timeout(Duration::from_secs(20), stream.message()).await;
+    to_json(&message.expect("a message in time").expect("no error").expect("a message"))
+}
+
+/// Canonical proto3 JSON.
+fn to_json(message: &DynamicMessage) -> Json {
+    serde_json::to_value(message).expect("JSON")
+}
