@@ -213,7 +213,8 @@ mod tests {
 
     #[test]
     fn an_error_is_a_status_with_typed_details() {
-        let error = Error::unavailable("PAYMENT_UNCONFIRMED", "ask again", Duration::from_millis(1200))
+        let error = Error::new(&reasons::STOPPING, "ask again")
+            .retry_after(Duration::from_millis(1200))
             .with("order", "orders/a");
         let response = Refusal::from(error.clone()).into_response();
         assert_eq!(
@@ -227,7 +228,7 @@ mod tests {
             "details": [
                 {
                     "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-                    "reason": "PAYMENT_UNCONFIRMED",
+                    "reason": "STOPPING",
                     "domain": "jumun.dev",
                     "metadata": {"order": "orders/a"},
                 },
