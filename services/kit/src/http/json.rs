@@ -7,7 +7,7 @@ use crate::{Error, Violation};
 
 /// How deep JSON may be nested.
 const MAX_JSON_DEPTH: usize = 32;
-/// Wrong fields that an answer names.
+/// Wrong fields that are noted; an answer names fewer.
 const MAX_VIOLATIONS: usize = 50;
 /// Characters that an answer says about one of them; it may quote what was sent.
 const MAX_DESCRIPTION_LENGTH: usize = 200;
