@@ -7,7 +7,7 @@ use contracts::dashboard::v1::{
     WatchViewsRequest, WatchViewsResponse, dashboard_service_server::DashboardService, watch_views_response::View,
 };
 use futures::{Stream, stream};
-use kit::{Aggregate, Engine, Error, FilterField, PageRequest};
+use kit::{Aggregate, Caller, Engine, Error, FilterField, PageRequest, ambient::caller};
 use tokio::sync::{
     OwnedSemaphorePermit, Semaphore,
     broadcast::{self, error::RecvError},
@@ -69,15 +69,16 @@ impl DashboardService for DashboardApi {
     async fn watch_views(&self, _: Request<WatchViewsRequest>) -> Result<Response<Self::WatchViewsStream>, Status> {
         let place = self.places.clone().try_acquire_owned();
         let place = place.map_err(|_| Error::new(&kit::reasons::TOO_MANY_WATCHERS, "too many callers are watching"))?;
-        let watcher = Watcher { changes: self.views.changes(), _place: place };
+        let watcher = Watcher { changes: self.views.changes(), caller: caller(), _place: place };
         let changes = stream::unfold(Some(watcher), |watcher| async { watcher?.next().await });
         Ok(Response::new(Box::pin(changes)))
     }
 }
 
-/// A caller that follows every view.
+/// A caller that follows every view that it may see.
 struct Watcher {
     changes: broadcast::Receiver<Arc<OrderView>>,
+    caller: Caller,
     /// Given back when the caller is gone.
     _place: OwnedSemaphorePermit,
 }
@@ -85,13 +86,16 @@ struct Watcher {
 impl Watcher {
     /// The next change; after an error there is none.
     async fn next(mut self) -> Option<(Result<WatchViewsResponse, Status>, Option<Self>)> {
-        match self.changes.recv().await {
-            Ok(view) => {
-                let view = Some(View::OrderView(view.resource()));
-                Some((Ok(WatchViewsResponse { view }), Some(self)))
+        loop {
+            match self.changes.recv().await {
+                Ok(view) if !self.caller.may_see(&*view) => {}
+                Ok(view) => {
+                    let view = Some(View::OrderView(view.resource()));
+                    return Some((Ok(WatchViewsResponse { view }), Some(self)));
+                }
+                Err(RecvError::Lagged(missed)) => return Some((Err(too_slow(missed).into()), None)),
+                Err(RecvError::Closed) => return None,
             }
-            Err(RecvError::Lagged(missed)) => Some((Err(too_slow(missed).into()), None)),
-            Err(RecvError::Closed) => None,
         }
     }
 }

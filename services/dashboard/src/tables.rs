@@ -1,7 +1,7 @@
 //! How views are stored.
 
 use kit::{
-    Money, StateName, Stored, json_column,
+    Money, Owner, Role, StateName, Stored, json_column,
     storage::{Column, Row, StorageError, Table, Value},
 };
 
@@ -24,6 +24,9 @@ impl Stored for OrderView {
             Column::int("update_time"),
         ],
     };
+
+    /// Owned by the order's customer.
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Customer, "customer", |view| &view.customer)];
 
     fn to_row(&self) -> Vec<Value<'_>> {
         vec![

@@ -1,7 +1,7 @@
 //! How deliveries are stored.
 
 use kit::{
-    StateName, Stored,
+    Owner, Role, StateName, Stored,
     storage::{Column, Row, StorageError, Table, Value},
 };
 
@@ -19,6 +19,9 @@ impl Stored for Delivery {
             Column::int("update_time"),
         ],
     };
+
+    /// Owned by its rider; free to every rider until one starts.
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by_or_nobody(Role::Rider, "rider", |delivery| &delivery.rider)];
 
     fn to_row(&self) -> Vec<Value<'_>> {
         vec![

@@ -32,11 +32,10 @@ use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::{sync::Notify, task::JoinSet};
-use tonic::{
-    Code, Request, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Request, Status};
 use uuid::Uuid;
+
+use crate::config::{Credentials, Door};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -118,8 +117,8 @@ impl Call {
 }
 
 /// Puts the instance under load, prints what was measured, and fails when too little of it was right.
-pub(crate) async fn run(args: &BenchArgs, address: &str) -> anyhow::Result<()> {
-    let channels = connect(address, args.connections).await?;
+pub(crate) async fn run(args: &BenchArgs, address: &str, credentials: &Credentials) -> anyhow::Result<()> {
+    let channels = connect(address, args.connections, credentials).await?;
     let mut interrupt = pin!(interrupted());
     let mut runs = Vec::new();
     for call in args.method.runs() {
@@ -134,14 +133,14 @@ pub(crate) async fn run(args: &BenchArgs, address: &str) -> anyhow::Result<()> {
     runs.iter().try_for_each(Run::judge)
 }
 
-async fn connect(address: &str, connections: u64) -> anyhow::Result<Vec<Channel>> {
-    let endpoint = Endpoint::from_shared(address.to_owned())
-        .with_context(|| format!("{address:?} is not an address such as http://127.0.0.1:8080"))?
-        .connect_timeout(CONNECT_TIMEOUT);
+async fn connect(address: &str, connections: u64, credentials: &Credentials) -> anyhow::Result<Vec<Door>> {
+    let endpoint = credentials.endpoint(address)?.connect_timeout(CONNECT_TIMEOUT);
+    let bearer = credentials.bearer()?;
     let mut channels = Vec::new();
     for _ in 0..connections {
         let channel = endpoint.connect().await;
-        channels.push(channel.with_context(|| format!("cannot connect to {address}; is jumun running there?"))?);
+        let channel = channel.with_context(|| format!("cannot connect to {address}; is jumun running there?"))?;
+        channels.push(Door::new(channel, bearer.clone()));
     }
     Ok(channels)
 }
@@ -157,7 +156,7 @@ async fn interrupted() {
 async fn measure(
     args: &BenchArgs,
     call: Call,
-    channels: &[Channel],
+    channels: &[Door],
     interrupt: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<(Run, bool)> {
     let start = Instant::now();
@@ -269,15 +268,15 @@ impl Tally {
 /// One caller: the only user of its clients, on a connection that it shares.
 struct Caller {
     call: Call,
-    bench: BenchServiceClient<Channel>,
-    orders: OrderServiceClient<Channel>,
+    bench: BenchServiceClient<Door>,
+    orders: OrderServiceClient<Door>,
     payment_method: String,
     /// Tells this caller's requests from its own and the others'.
     turn: u64,
 }
 
 impl Caller {
-    fn new(call: Call, channel: &Channel, number: u64, payment_method: &str) -> Self {
+    fn new(call: Call, channel: &Door, number: u64, payment_method: &str) -> Self {
         Self {
             call,
             bench: BenchServiceClient::new(channel.clone()),

@@ -1,13 +1,14 @@
 //! The command line.
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use kit::auth::SigningKey;
 
 use crate::{
     bench::{self, BenchArgs},
     check::{self, CheckArgs},
-    config::{self, ServeSettings, StorageSettings},
+    config::{self, Credentials, ServeSettings, StorageSettings, TokenArgs},
     contexts,
     demo::{self, DemoArgs},
     errors, serve,
@@ -66,6 +67,14 @@ enum Action {
     },
     /// Print every reason that an error can have, and what to do about it (Markdown)
     Errors,
+    /// Issue a token for development, signed with a key in the data folder
+    Token(TokenArgs),
+    /// Print the public part of a signing key as a JSON Web Key Set
+    Jwks {
+        /// Ed25519 key (PKCS#8 in PEM), e.g. that of JUMUN_SERVICE_KEY_FILE
+        #[arg(value_name = "FILE")]
+        key: PathBuf,
+    },
     /// Print a completion script
     Completions {
         /// For this shell
@@ -78,6 +87,9 @@ struct Target {
     /// The running instance
     #[arg(long, env = "JUMUN_ADDR", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     addr: String,
+
+    #[command(flatten)]
+    credentials: Credentials,
 }
 
 fn command() -> clap::Command {
@@ -108,13 +120,23 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
             let contexts = if contexts.is_empty() { contexts::all() } else { contexts::named(&contexts)? };
             serve::migrate(&contexts, &storage, matches).await
         }
-        Action::Demo { target, args } => demo::run(&args, &target.addr, &config::addresses(matches)).await.map(success),
-        Action::Bench { target, args } => bench::run(&args, &target.addr).await.map(success),
+        Action::Demo { target, args } => {
+            demo::run(&args, &target.addr, &config::addresses(matches), &target.credentials).await.map(success)
+        }
+        Action::Bench { target, args } => bench::run(&args, &target.addr, &target.credentials).await.map(success),
         Action::Check { storage, args } => {
             check::run(&args, &config::databases(&storage, matches, &contexts::names())?).await
         }
         Action::Errors => {
             std::io::stdout().write_all(errors::page().as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Token(args) => {
+            writeln!(std::io::stdout(), "{}", config::issue(&args)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Jwks { key } => {
+            writeln!(std::io::stdout(), "{}", SigningKey::open(&key)?.jwks())?;
             Ok(ExitCode::SUCCESS)
         }
         Action::Completions { shell } => {

@@ -1,8 +1,12 @@
 //! Configuration: environment variables, each with a flag, a default and its unit in the name.
 
+mod access;
+mod tls;
+mod token;
+
 use std::{
     collections::BTreeMap,
-    fmt::Write,
+    fmt::{Display, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -18,6 +22,10 @@ use kit::{
 };
 
 use crate::contexts;
+pub(crate) use access::AccessPlan;
+use access::AccessSettings;
+use tls::TlsArgs;
+pub(crate) use token::{Credentials, Door, TokenArgs, issue};
 
 /// What every command that opens databases can be told.
 #[derive(Args, Clone, Debug)]
@@ -46,7 +54,13 @@ pub(crate) struct ServeSettings {
     #[command(flatten)]
     pub(crate) storage: StorageSettings,
 
-    /// NATS servers, joined by commas; not set: the embedded bus, for one process
+    #[command(flatten)]
+    pub(crate) access: AccessSettings,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+
+    /// NATS servers (nats:// or tls://), joined by commas; not set: the embedded bus, for one process
     #[arg(long, env = "JUMUN_NATS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) nats_url: Option<String>,
 
@@ -101,13 +115,14 @@ impl ServeSettings {
             prefix: self.nats_prefix.clone(),
             replicas: self.nats_replicas,
             max_age: Duration::from_secs(self.nats_max_age_hours * 3600),
+            trust: self.tls.trust(),
         })
     }
 
     /// The configuration as KEY=value lines, passwords masked.
     pub(crate) fn print(&self, places: &Places) -> String {
         let mut text = String::new();
-        let mut line = |key: &str, value: &dyn std::fmt::Display| {
+        let mut line = |key: &str, value: &dyn Display| {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{key}={value}");
         };
@@ -120,6 +135,8 @@ impl ServeSettings {
         for (context, address) in &places.addresses {
             line(&format!("JUMUN_{}_ADDR", context.to_uppercase()), address);
         }
+        self.access.print(&mut line);
+        self.tls.print(&mut line);
         line("JUMUN_NATS_URL", &without_password(self.nats_url.as_deref().unwrap_or_default()));
         line("JUMUN_NATS_PREFIX", &self.nats_prefix);
         line("JUMUN_NATS_REPLICAS", &self.nats_replicas);
@@ -128,6 +145,13 @@ impl ServeSettings {
         line("JUMUN_LOG_FORMAT", &format!("{:?}", self.log_format).to_lowercase());
         text
     }
+}
+
+/// Takes a setting's name and value.
+type Line<'a> = dyn FnMut(&str, &dyn Display) + 'a;
+
+fn shown(path: Option<&PathBuf>) -> String {
+    path.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
 /// Adds `--CONTEXT-database-url` and `--CONTEXT-addr` for every context.
@@ -142,10 +166,10 @@ pub(crate) fn with_context_args(mut command: Command, databases: bool, addresses
             );
         }
         if addresses {
-            command = command.arg(
-                context_arg(context, "addr", format!("JUMUN_{upper}_ADDR"), "URL")
-                    .help(format!("http://host:port of {context}, where it runs in another process")),
-            );
+            command =
+                command.arg(context_arg(context, "addr", format!("JUMUN_{upper}_ADDR"), "URL").help(format!(
+                    "http://host:port or https://host:port of {context}, where it runs in another process"
+                )));
         }
     }
     command

@@ -19,6 +19,7 @@ use std::{collections::BTreeMap, future::Future, pin::Pin};
 use anyhow::Context;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
+use crate::config::Credentials;
 use stage::Stage;
 
 const DEMOS: &[Demo] = &[Demo {
@@ -51,6 +52,7 @@ fn names() -> PossibleValuesParser {
 struct Addresses<'a> {
     default: &'a str,
     overrides: &'a BTreeMap<String, String>,
+    credentials: &'a Credentials,
 }
 
 impl Addresses<'_> {
@@ -62,9 +64,14 @@ impl Addresses<'_> {
 
 /// Plays the demo against the contexts at `address`, or where `addresses` has another for one; fails when a step did
 /// not hold.
-pub(crate) async fn run(args: &DemoArgs, address: &str, addresses: &BTreeMap<String, String>) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    args: &DemoArgs,
+    address: &str,
+    addresses: &BTreeMap<String, String>,
+    credentials: &Credentials,
+) -> anyhow::Result<()> {
     let demo = DEMOS.iter().find(|demo| demo.name == args.name).context("there is no such demo")?;
-    let addresses = Addresses { default: address, overrides: addresses };
+    let addresses = Addresses { default: address, overrides: addresses, credentials };
     let stage = Stage::new();
     (demo.play)(&stage, &addresses).await?;
     stage.close()

@@ -14,7 +14,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::config::{self, ServeSettings, StorageSettings};
+use crate::config::{self, AccessPlan, ServeSettings, StorageSettings};
 
 /// How long the databases may take to be there when a process starts beside them.
 const DATABASE_WAIT: Duration = Duration::from_secs(30);
@@ -24,6 +24,7 @@ const DATABASE_POLL: Duration = Duration::from_millis(500);
 pub(crate) struct Plan {
     contexts: Vec<Context>,
     settings: ServeSettings,
+    access: AccessPlan,
     places: Places,
     /// Everything in this process: it greets a person.
     whole: bool,
@@ -39,6 +40,10 @@ impl Plan {
     ) -> anyhow::Result<Self> {
         let names: Vec<_> = contexts.iter().map(|context| context.name).collect();
         let databases = config::databases(&settings.storage, matches, &names)?;
+        let access = settings.access.plan(settings.listen, &settings.storage.data_dir)?;
+        settings.tls.trust().check()?;
+        let calls_others = contexts.iter().flat_map(|context| context.calls).any(|callee| !names.contains(callee));
+        access.check_service_key(calls_others)?;
         let addresses = if whole { Default::default() } else { config::addresses(matches) };
         for context in &contexts {
             for callee in context.calls.iter().filter(|callee| !names.contains(callee)) {
@@ -50,11 +55,12 @@ impl Plan {
                 );
             }
         }
-        Ok(Self { contexts, settings, places: Places { databases, addresses }, whole })
+        let places = Places { databases, addresses, trust: settings.tls.trust(), ..Places::default() };
+        Ok(Self { contexts, settings, access, places, whole })
     }
 
     /// Serves until SIGTERM or SIGINT; a second one ends at once.
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         if self.settings.print_config {
             return Ok(write!(std::io::stdout(), "{}", self.settings.print(&self.places))?);
         }
@@ -67,6 +73,8 @@ impl Plan {
         if self.settings.migrate {
             migrate_when_there(&self.contexts, &self.places).await?;
         }
+        let guarded = !matches!(self.access, AccessPlan::Off);
+        self.places.guard = self.access.guard(self.places.trust.clone()).await?;
         let bus = match self.settings.jetstream() {
             Some(settings) => Bus::JetStream(JetStreamBus::connect(settings).await?.into()),
             None => Bus::Local(LocalBus::default()),
@@ -78,9 +86,9 @@ impl Plan {
         let names = self.contexts.iter().map(|context| context.name).collect::<Vec<_>>().join(" ");
         tracing::info!(%address, contexts = names, "ready");
         if self.whole {
-            greet(address)?;
+            greet(address, guarded, self.settings.tls.listener().is_some())?;
         }
-        host.serve(listener, stop_signal()?).await;
+        host.serve(listener, self.settings.tls.listener(), stop_signal()?).await?;
         tracing::info!("ended");
         telemetry::stop();
         Ok(())
@@ -140,19 +148,24 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-fn greet(address: SocketAddr) -> anyhow::Result<()> {
+/// Says how a person calls it, as it is guarded.
+fn greet(address: SocketAddr, is_guarded: bool, is_tls: bool) -> anyhow::Result<()> {
     let order = r#"{"request_id":"first","order":{"customer":"customers/mina","store":"stores/gangnam","items":[{"item":"items/bibimbap","quantity":2,"unit_price":{"currency_code":"KRW","units":9000}}],"payment_method":"tok_visa"}}"#;
+    let issue = "  TOKEN=$(jumun token --role customer --subject customers/mina)\n";
+    let (issue, token) = if is_guarded { (issue, r#" -H "authorization: Bearer $TOKEN""#) } else { ("", "") };
+    let (scheme, tls, curl) =
+        if is_tls { ("https", " -cacert CA_FILE", " --cacert CA_FILE") } else { ("http", " -plaintext", "") };
     writeln!(
         std::io::stdout(),
         "Jumun is up on {address} (gRPC, gRPC-web, HTTP/JSON). Try:
 
-  grpcurl -plaintext {address} list
-  grpcurl -plaintext {address} describe jumun.order.v1.OrderService
-  grpcurl -plaintext -d '{order}' \\
+{issue}  grpcurl{tls} {address} list
+  grpcurl{tls} {address} describe jumun.order.v1.OrderService
+  grpcurl{tls}{token} -d '{order}' \\
     {address} jumun.order.v1.OrderService/CreateOrder
-  grpcurl -plaintext {address} jumun.dashboard.v1.DashboardService/ListOrderViews
-  curl -s http://{address}/v1/orders
-  jumun demo food-delivery --addr http://{address}
+  grpcurl{tls}{token} {address} jumun.dashboard.v1.DashboardService/ListOrderViews
+  curl -s{curl}{token} {scheme}://{address}/v1/orders
+  jumun demo food-delivery --addr {scheme}://{address}
 
 Ctrl-C ends it; the next start goes on where this one stopped."
     )?;

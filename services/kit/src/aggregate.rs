@@ -1,7 +1,7 @@
 //! What a context tells the engine about its aggregates.
 
 use crate::{
-    Error, Money, Time,
+    Error, Money, Owner, Time,
     storage::{Row, StorageError, Table, Value},
 };
 
@@ -26,6 +26,10 @@ pub trait Aggregate: Clone + Send + Sync + 'static {
 pub trait Stored: Aggregate {
     /// Its table.
     const TABLE: Table;
+
+    /// Who sees it and decides upon it, besides operators and other contexts, who see everything: a line for each role,
+    /// e.g. `Owner::by(Role::Customer, "customer", |order| &order.customer)`.
+    const OWNERS: &'static [Owner<Self>];
 
     /// The columns' values, in the table's order.
     fn to_row(&self) -> Vec<Value<'_>>;

@@ -1,4 +1,4 @@
-//! What goes along with a piece of work, wherever it goes: its deadline and its trace.
+//! What goes along with a piece of work, wherever it goes: its deadline, its trace, and on whose behalf it is.
 
 use std::{
     pin::Pin,
@@ -9,6 +9,8 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tracing::{Instrument, Span, instrument::Instrumented};
+
+use crate::auth::Caller;
 
 tokio::task_local! {
     static AMBIENT: Ambient;
@@ -21,6 +23,8 @@ pub struct Ambient {
     pub deadline: Option<Instant>,
     /// The caller's W3C trace context, where this process records no traces itself.
     pub traceparent: Option<String>,
+    /// On whose behalf it is.
+    pub caller: Caller,
 }
 
 impl Ambient {
@@ -35,12 +39,17 @@ impl Ambient {
     }
 }
 
+/// On whose behalf the present work is done.
+pub fn caller() -> Caller {
+    AMBIENT.try_with(|ambient| ambient.caller.clone()).unwrap_or_default()
+}
+
 /// How long the present work may still take; None: nobody set a bound.
 pub fn remaining() -> Option<Duration> {
     Ambient::current().deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }
 
-/// Lets a future that another task will run keep the present deadline, trace and span.
+/// Lets a future that another task will run keep the present deadline, caller, trace and span.
 pub fn carry<F: Future>(future: F) -> Instrumented<impl Future<Output = F::Output>> {
     Ambient::current().scope(future).instrument(Span::current())
 }
@@ -88,7 +97,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
             let _ = finished.send(Ambient::current().traceparent);
         };
-        let ambient = Ambient { deadline: None, traceparent: Some("00-1-2-03".to_owned()) };
+        let ambient = Ambient { traceparent: Some("00-1-2-03".to_owned()), ..Ambient::default() };
         let waited = ambient.scope(tokio::time::timeout(Duration::from_millis(1), finish(work))).await;
         assert!(waited.is_err(), "nobody waits any more");
         assert_eq!(end.await.expect("finished").as_deref(), Some("00-1-2-03"), "with what went along");

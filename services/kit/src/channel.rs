@@ -11,11 +11,18 @@ use std::{
 
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
-use tonic::{Code, Status, body::Body, transport::Endpoint};
+use tonic::{Code, Status, body::Body};
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
-use crate::{Error, ambient, edge::Edge, telemetry, trace_span};
+use crate::{
+    Caller, Error, ambient,
+    auth::{ServiceToken, service_caller},
+    edge::Edge,
+    telemetry,
+    tls::Trust,
+    trace_span,
+};
 
 /// How long a connection attempt may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -34,25 +41,27 @@ pub struct Channel(Transport);
 #[derive(Clone)]
 enum Transport {
     /// Set once every context of the process is built.
-    Local(Arc<OnceLock<Edge>>),
-    Remote(tonic::transport::Channel),
+    Local(Arc<OnceLock<Edge>>, Caller),
+    /// With what is shown there, where tokens are asked for.
+    Remote(tonic::transport::Channel, Option<Arc<ServiceToken>>),
 }
 
 impl Channel {
-    /// The contexts of this process.
-    pub fn local(edge: Arc<OnceLock<Edge>>) -> Self {
-        Self(Transport::Local(edge))
+    /// The contexts of this process, called by one of them.
+    pub(crate) fn local(edge: Arc<OnceLock<Edge>>, context: &str) -> Self {
+        Self(Transport::Local(edge, service_caller(context)))
     }
 
-    /// A process at `http://host:port`. It is connected to when it is first called.
-    pub fn remote(address: &str) -> anyhow::Result<Self> {
-        let endpoint = Endpoint::from_shared(address.to_owned())?
+    /// A process at `http://host:port` or `https://host:port`. It is connected to when it is first called.
+    pub(crate) fn remote(address: &str, trust: &Trust, token: Option<ServiceToken>) -> anyhow::Result<Self> {
+        let endpoint = trust
+            .endpoint(address)?
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
-        Ok(Self(Transport::Remote(endpoint.connect_lazy())))
+        Ok(Self(Transport::Remote(endpoint.connect_lazy(), token.map(Arc::new))))
     }
 }
 
@@ -89,17 +98,32 @@ impl Service<Request<Body>> for Channel {
 impl Transport {
     async fn send(self, mut request: Request<Body>, timeout: Duration) -> Result<Response<Body>, Status> {
         match self {
-            Self::Remote(channel) => {
+            Self::Remote(channel, token) => {
                 if let Ok(value) = HeaderValue::try_from(format!("{}m", timeout.as_millis().max(1))) {
                     request.headers_mut().insert("grpc-timeout", value);
                 }
-                channel.oneshot(request).await.map_err(failed)
+                if let Some(token) = token {
+                    request.headers_mut().insert(http::header::AUTHORIZATION, token.header());
+                }
+                channel.oneshot(request).await.map_err(failed).inspect(warn_when_kept_out)
             }
-            Self::Local(edge) => match edge.get() {
-                Some(edge) => Ok(edge.serve(request, Instant::now() + timeout).await),
+            Self::Local(edge, caller) => match edge.get() {
+                Some(edge) => {
+                    // The edge takes it from here, and only from here, without a token.
+                    request.extensions_mut().insert(caller);
+                    Ok(edge.serve(request, Instant::now() + timeout).await)
+                }
                 None => Err(Status::unavailable("the process is starting")),
             },
         }
+    }
+}
+
+/// A mistake in the settings, which would otherwise look like a callee that is away.
+fn warn_when_kept_out(response: &Response<Body>) {
+    let code = response.headers().get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
+    if matches!(code, Code::Unauthenticated | Code::PermissionDenied) {
+        tracing::warn!(?code, "another process keeps this one out: is JUMUN_SERVICE_KEY_FILE the same there and here?");
     }
 }
 

@@ -154,7 +154,7 @@ impl<A: Stored> Consumer<A> {
             messaging.message.id = message.id(),
             messaging.consumer.group.name = self.name,
         );
-        let ambient = Ambient { deadline: None, traceparent: message.traceparent.clone() };
+        let ambient = Ambient { traceparent: message.traceparent.clone(), ..Ambient::default() };
         match ambient.scope(self.react(message, None)).instrument(span).await {
             Ok(()) => delivery.settle().await,
             Err(error) => {

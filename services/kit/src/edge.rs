@@ -1,4 +1,4 @@
-//! What every request meets before a handler: its deadline, its trace. The same for a call from outside and for one
+//! What every request meets before a handler: whether it is let in, its deadline, its trace. The same for a call from outside and for one
 //! from another context of the same process.
 
 use std::{
@@ -15,7 +15,7 @@ use tonic::{body::Body, server::NamedService};
 use tower::Service;
 use tracing::{Instrument, field};
 
-use crate::{Error, ambient::Ambient, trace_span, unexplained::explained};
+use crate::{Caller, Error, ambient::Ambient, auth::Gate, trace_span, unexplained::explained};
 
 /// How long a call may take at most, and when its caller sets no deadline.
 pub const MAX_CALL: Duration = Duration::from_secs(10);
@@ -53,12 +53,17 @@ impl Services {
 
 /// The services of a process behind everything that each request meets.
 #[derive(Clone)]
-pub struct Edge(Arc<Services>);
+pub struct Edge(Arc<Inner>);
+
+struct Inner {
+    services: Services,
+    gate: Gate,
+}
 
 impl Edge {
     /// Puts services behind the edge.
-    pub(crate) fn new(services: Services) -> Self {
-        Self(Arc::new(services))
+    pub(crate) fn new(services: Services, gate: Gate) -> Self {
+        Self(Arc::new(Inner { services, gate }))
     }
 
     /// Serves a request that somebody else ends at its deadline.
@@ -69,9 +74,26 @@ impl Edge {
     ) -> impl Future<Output = Response<Body>> + Send + use<> {
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let span = server_span(request.uri().path(), traceparent.as_deref());
-        let answer = self.0.call(request);
+        let (caller, answer) = self.ask(request);
         let answer = async move { explained(answer.await.unwrap_or_else(|never| match never {})) };
-        Ambient { deadline: Some(deadline), traceparent }.scope(record(span, answer))
+        Ambient { deadline: Some(deadline), traceparent, caller }.scope(record(span, answer))
+    }
+
+    /// Asks the service on behalf of whom the gate lets in. Whom it knows already waits for nothing.
+    fn ask(&self, request: Request<Body>) -> (Caller, Answer) {
+        let Inner { services, gate } = &*self.0;
+        if let Some(caller) = gate.recognize(request.uri().path(), request.headers(), request.extensions()) {
+            return (caller, services.call(request));
+        }
+        let edge = self.clone();
+        let answer = Box::pin(async move {
+            let Inner { services, gate } = &*edge.0;
+            match gate.admit(request.uri().path(), request.headers(), request.extensions()).await {
+                Ok(caller) => Ambient { caller, ..Ambient::current() }.scope(services.call(request)).await,
+                Err(error) => Ok(tonic::Status::from(error).into_http()),
+            }
+        });
+        (Caller::default(), answer)
     }
 }
 

@@ -18,7 +18,9 @@ pub(crate) use queue::Maintenance;
 pub use queue::{MAX_BATCH, MAX_QUEUED};
 
 use crate::{
-    Clock, Decision, Error, Message, Stored, Time, reasons,
+    Caller, Clock, Decision, Error, Message, Stored, Time, ambient,
+    auth::has_owner_columns,
+    reasons,
     storage::{Connection, Database, Row, StorageError},
     telemetry,
 };
@@ -35,7 +37,7 @@ pub type Decide<A> = Box<dyn FnMut(Option<&A>) -> Result<Decision<A>, Error> + S
 /// Names a request, so that its repetition gets the first answer.
 #[derive(Clone, Debug)]
 pub struct RequestKey {
-    /// `Method/request_id`.
+    /// `Method/request_id`, and whose request it is: nobody is given another's answer.
     pub(crate) id: String,
     /// Tells a repetition from another request under the same id.
     pub(crate) fingerprint: String,
@@ -47,7 +49,10 @@ impl RequestKey {
     /// The key of a request whose `request_id` was checked; None when the caller gave none.
     pub fn new(method: &str, request_id: &str, request: &impl prost::Message) -> Option<Self> {
         (!request_id.is_empty()).then(|| Self {
-            id: format!("{method}/{request_id}"),
+            id: match ambient::caller().scope() {
+                Some(subject) => format!("{method}/{request_id}/{subject}"),
+                None => format!("{method}/{request_id}"),
+            },
             fingerprint: crate::name::fingerprint(request),
             creates: false,
         })
@@ -130,6 +135,7 @@ impl<A: Stored> Clone for Engine<A> {
 impl<A: Stored> Engine<A> {
     /// Starts the writer thread. It ends, after finishing what is queued, when the engine is closed.
     pub(crate) fn start(database: Database, clock: Clock, outbox: Outgoing) -> anyhow::Result<Self> {
+        anyhow::ensure!(has_owner_columns::<A>(), "an owner of {} is in none of its columns", A::TABLE.name);
         let shared = Arc::new(Shared {
             queue: Queue::new(),
             changes: broadcast::Sender::new(MAX_UNSEEN_CHANGES),
@@ -163,8 +169,9 @@ impl<A: Stored> Engine<A> {
         .await
     }
 
-    /// Writes a new aggregate down; a repetition of the request gets the one that the first created, as it is now.
+    /// Writes a new aggregate down, the caller's own; a repetition of the request gets the one that the first created, as it is now.
     pub async fn create(&self, request: RequestKey, state: A) -> Result<Arc<A>, Error> {
+        ambient::caller().require_own(&state)?;
         let id = state.id().to_owned();
         let create = move |existing: Option<&A>| match existing {
             None => Decision::save(state.clone()),
@@ -174,19 +181,21 @@ impl<A: Stored> Engine<A> {
         done.state.ok_or_else(|| Error::internal("what was created is not there"))
     }
 
-    /// Decides upon an aggregate that must exist: `name` is what the caller calls it.
+    /// Decides upon an aggregate that must exist and be the caller's, before and after: `name` is what it calls it.
     pub async fn command(
         &self,
         name: &str,
         request: Option<RequestKey>,
         rule: impl FnMut(&A) -> Result<Decision<A>, Error> + Send + 'static,
     ) -> Result<Done<A>, Error> {
-        self.execute(id_of(name), request, existing(name, rule)).await
+        self.execute(id_of(name), request, own(ambient::caller(), name, rule)).await
     }
 
-    /// The aggregate that the caller calls `name`.
+    /// The aggregate that the caller calls `name`, when it may see it.
     pub async fn get_named(&self, name: &str) -> Result<A, Error> {
-        self.get(id_of(name)).await?.ok_or_else(|| Error::not_found(name))
+        let state = self.get(id_of(name)).await?.ok_or_else(|| Error::not_found(name))?;
+        ambient::caller().require_sight(&state, name)?;
+        Ok(state)
     }
 
     pub(crate) async fn submit(&self, mut job: Job<A>) -> Result<Done<A>, Error> {
@@ -228,7 +237,7 @@ impl<A: Stored> Engine<A> {
         .await
     }
 
-    /// Each state as this process commits it, from now on.
+    /// Each state as this process commits it, from now on; [`Caller::may_see`] tells which are for a caller.
     pub fn changes(&self) -> broadcast::Receiver<Arc<A>> {
         self.0.changes.subscribe()
     }
@@ -275,6 +284,23 @@ pub(crate) fn existing<A: Stored>(
 ) -> impl FnMut(Option<&A>) -> Result<Decision<A>, Error> + Send + 'static {
     let name = name.to_owned();
     move |state| rule(state.ok_or_else(|| Error::not_found(&name))?)
+}
+
+/// A rule for what the caller may see, whose outcome it may see, too.
+fn own<A: Stored>(
+    caller: Caller,
+    name: &str,
+    mut rule: impl FnMut(&A) -> Result<Decision<A>, Error> + Send + 'static,
+) -> impl FnMut(Option<&A>) -> Result<Decision<A>, Error> + Send + 'static {
+    let called = name.to_owned();
+    existing(name, move |state: &A| {
+        caller.require_sight(state, &called)?;
+        let decision = rule(state)?;
+        if let Decision::Save(after, _) = &decision {
+            caller.require_own(after)?;
+        }
+        Ok(decision)
+    })
 }
 
 /// How often a watcher looks for changes that another process made.

@@ -52,6 +52,22 @@ impl Error {
         Self::new(&reasons::NOT_FOUND, format!("{name} does not exist")).with("name", name)
     }
 
+    /// The caller has none of the roles that the method at this path is for.
+    pub fn role_missing(path: &str) -> Self {
+        let message = "the token's roles do not allow this call";
+        Self::new(&reasons::ROLE_MISSING, message).with("method", path.trim_start_matches('/'))
+    }
+
+    /// What the request would make belongs to somebody else than the caller.
+    pub fn not_yours() -> Self {
+        Self::new(&reasons::NOT_YOURS, "this can be done for oneself only")
+    }
+
+    /// There is no method at this path.
+    pub fn unimplemented(path: &str) -> Self {
+        Self::new(&reasons::METHOD_UNKNOWN, format!("there is no method {path}"))
+    }
+
     /// The `request_id` came before with another body (rule S10).
     pub fn request_id_reused() -> Self {
         Self::new(&reasons::REQUEST_ID_REUSED, "this request_id came before with another body")

@@ -16,6 +16,7 @@ use tower::Service;
 use crate::{
     Clock, Error, Message, Reason, Stored,
     admin::Admin,
+    auth::{AccessTable, Guard},
     bench::Bench,
     bus::Bus,
     channel::Channel,
@@ -26,6 +27,7 @@ use crate::{
     outbox::{self, Relay},
     server,
     storage::{Database, DatabaseUrl},
+    tls::{Tls, TlsSettings, Trust},
 };
 
 /// How long a process keeps serving after it said that it is going: time for load balancers to hear it.
@@ -57,6 +59,10 @@ pub struct Places {
     pub databases: BTreeMap<String, DatabaseUrl>,
     /// The address of each context that runs elsewhere.
     pub addresses: BTreeMap<String, String>,
+    /// Who is let in. By default everybody is.
+    pub guard: Guard,
+    /// Whom to trust at addresses that are `https://`.
+    pub trust: Trust,
 }
 
 impl Places {
@@ -184,7 +190,7 @@ impl Unit<'_> {
     /// The way to another context: within this process, when it runs here.
     pub fn channel(&self, context: &str) -> anyhow::Result<Channel> {
         if self.wiring.here.contains(&context) {
-            return Ok(Channel::local(self.wiring.edge.clone()));
+            return Ok(Channel::local(self.wiring.edge.clone(), self.name));
         }
         let address = self.wiring.places.addresses.get(context).ok_or_else(|| {
             anyhow::anyhow!(
@@ -193,7 +199,7 @@ impl Unit<'_> {
                 context.to_uppercase()
             )
         })?;
-        Channel::remote(address)
+        Channel::remote(address, &self.wiring.places.trust, self.wiring.places.guard.service_token(self.name))
     }
 
     /// Serves a gRPC service.
@@ -297,7 +303,8 @@ impl Host {
         let (health, health_service) = tonic_health::server::health_reporter();
         wiring.services.add(health_service);
         add_reflection(&mut wiring.services, &wiring.names)?;
-        let built = Edge::new(wiring.services);
+        let gate = wiring.places.guard.over(AccessTable::of_services(&wiring.names)?);
+        let built = Edge::new(wiring.services, gate);
         let _ = edge.set(built.clone());
         Ok(Self {
             doors: Doors::new(built.clone(), &wiring.names)?,
@@ -361,7 +368,13 @@ impl Host {
     }
 
     /// Serves until `stop` is done, and ends without losing anything under way.
-    pub async fn serve(mut self, listener: TcpListener, stop: impl Future<Output = ()>) {
+    pub async fn serve(
+        mut self,
+        listener: TcpListener,
+        tls: Option<TlsSettings>,
+        stop: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
+        let tls = tls.map(Tls::open).transpose()?;
         let (health, services) = (self.health.clone(), self.services.clone());
         let leave = async move {
             stop.await;
@@ -370,8 +383,9 @@ impl Host {
             }
             tokio::time::sleep(LAME_DUCK).await;
         };
-        server::serve(listener, self.doors.clone(), leave).await;
+        server::serve(listener, tls, self.doors.clone(), leave).await;
         self.stop().await;
+        Ok(())
     }
 
     /// Gives the last events to the bus, within a bound, and ends what runs.

@@ -6,6 +6,7 @@
 mod admin;
 mod aggregate;
 pub mod ambient;
+pub mod auth;
 mod bench;
 pub mod bus;
 mod channel;
@@ -14,6 +15,7 @@ pub mod descriptors;
 mod edge;
 mod engine;
 mod error;
+mod fetch;
 mod host;
 pub mod http;
 mod message;
@@ -27,11 +29,13 @@ mod server;
 pub mod storage;
 pub mod telemetry;
 mod time;
+pub mod tls;
 mod unexplained;
 #[cfg(feature = "world")]
 pub mod world;
 
 pub use aggregate::{Aggregate, Decision, StateName, Stored, json_column};
+pub use auth::{Caller, Owner, Role};
 pub use channel::{Channel, MAX_OUTGOING_CALL};
 pub use consumer::{Policy, Reaction, event_id, policy};
 pub use contracts::validation::ERROR_DOMAIN;

@@ -9,7 +9,7 @@ mod token;
 pub use filter::FilterField;
 pub(crate) use token::Tokens;
 
-use crate::{Engine, Error, Stored, engine::select, error::Violations, storage::Value};
+use crate::{Engine, Error, Stored, ambient, engine::select, error::Violations, storage::Value};
 
 /// Items on a page when the caller does not say, and at most.
 const DEFAULT_PAGE_SIZE: usize = 50;
@@ -31,7 +31,7 @@ pub struct PageRequest<'a> {
 }
 
 impl<A: Stored> Engine<A> {
-    /// One page, and the token of the next; empty when there is none.
+    /// One page of what the caller may see, and the token of the next; empty when there is none.
     pub async fn list(&self, request: PageRequest<'_>, fields: &[FilterField]) -> Result<(Vec<A>, String), Error> {
         // A token is for one list: this collection, in this order, of these rows.
         let tokens = Tokens::of(self.database(), &[A::TABLE.name, request.order_by, request.filter]).await?;
@@ -47,6 +47,10 @@ impl<A: Stored> Engine<A> {
         if let Some(id) = after {
             conditions.push(beyond.to_owned());
             binds.push(id.into());
+        }
+        if let Some((narrowing, owner)) = ambient::caller().narrowing::<A>() {
+            conditions.push(narrowing);
+            binds.extend(owner);
         }
         let condition =
             if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };

@@ -34,6 +34,24 @@ crate::reasons! {
     NOT_FOUND: NotFound,
         "Nothing has this name, or nothing that the caller may see.",
         "Check the name; lists show what there is.";
+    TOKEN_MISSING: Unauthenticated,
+        "The request shows no token.",
+        "Send `authorization: Bearer …` with a token of the platform's issuer.";
+    TOKEN_EXPIRED: Unauthenticated,
+        "The token has expired.",
+        "Get a new token.";
+    TOKEN_INVALID: Unauthenticated,
+        "The token is not one that is taken: its signature, its issuer, its audience, its times or its form; the message says which.",
+        "Get a token from the platform's issuer, for the platform.";
+    TOKEN_KEYS_UNAVAILABLE: Unavailable retry 2000 ms,
+        "The keys that tokens are verified by have not been read yet; nothing was done.",
+        "Repeat the request.";
+    ROLE_MISSING: PermissionDenied,
+        "The token's roles do not allow this method.",
+        "Use a token of a role that does; the contract of the method names them.";
+    NOT_YOURS: PermissionDenied,
+        "What the request would make belongs to somebody else than its caller.",
+        "Ask for yourself, or with a token of whom it is for.";
     REQUEST_ID_REUSED: FailedPrecondition,
         "The `request_id` came before with another body.",
         "Use a new `request_id` for another request.";

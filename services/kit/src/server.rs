@@ -4,14 +4,20 @@ use std::{future::poll_fn, task::Poll, time::Duration};
 
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
 use tonic::body::Body;
 use tower::ServiceExt;
 
-use crate::http::Doors;
+use crate::{http::Doors, tls::Tls};
 
 /// The largest request message (bytes).
 pub const MAX_REQUEST_BYTES: usize = 256 * 1024;
@@ -33,7 +39,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `stop` is done; then takes no more connections, and lets the calls under way finish within a bound.
-pub(crate) async fn serve(listener: TcpListener, doors: Doors, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(listener: TcpListener, tls: Option<Tls>, doors: Doors, stop: impl Future<Output = ()>) {
     let server = server();
     let connections = GracefulShutdown::new();
     tokio::pin!(stop);
@@ -43,7 +49,10 @@ pub(crate) async fn serve(listener: TcpListener, doors: Doors, stop: impl Future
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, _)) => serve_connection(&server, &connections, stream, doors.clone()),
+            Ok((stream, _)) => {
+                let (tls, server, watcher) = (tls.clone(), server.clone(), connections.watcher());
+                tokio::spawn(take(stream, tls, server, watcher, doors.clone()));
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -71,19 +80,34 @@ fn server() -> auto::Builder<TokioExecutor> {
     server
 }
 
-fn serve_connection(
-    server: &auto::Builder<TokioExecutor>,
-    connections: &GracefulShutdown,
+/// Shakes hands, where that is to be done, and serves.
+async fn take(
     stream: TcpStream,
+    tls: Option<Tls>,
+    server: auto::Builder<TokioExecutor>,
+    watcher: Watcher,
     doors: Doors,
 ) {
     // Small answers are not to wait for the next ones.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
+    let Some(tls) = tls else { return serve_connection(server, watcher, stream, doors).await };
+    match tls.accept(stream).await {
+        Ok(stream) => serve_connection(server, watcher, stream, doors).await,
+        Err(error) => tracing::debug!(error, "no TLS with a client"),
+    }
+}
+
+async fn serve_connection(
+    server: auto::Builder<TokioExecutor>,
+    watcher: Watcher,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    doors: Doors,
+) {
     let service = doors.map_request(|request: http::Request<hyper::body::Incoming>| request.map(Body::new));
     let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
-    let mut connection = Box::pin(connections.watch(connection));
+    let mut connection = Box::pin(watcher.watch(connection));
     // Answers that are ready together leave together: each wake-up first lets the tasks before it run.
     let mut gathered = false;
     let connection = poll_fn(move |context| {
@@ -94,9 +118,7 @@ fn serve_connection(
         }
         connection.as_mut().poll(context)
     });
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(error, "connection ended");
-        }
-    });
+    if let Err(error) = connection.await {
+        tracing::debug!(error, "connection ended");
+    }
 }

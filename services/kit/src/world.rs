@@ -65,7 +65,7 @@ impl World {
     pub async fn listen(&self, origins: &Origins) -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(server::serve(listener, self.host.doors().shared_with(origins), std::future::pending()));
+        tokio::spawn(server::serve(listener, None, self.host.doors().shared_with(origins), std::future::pending()));
         address
     }
 

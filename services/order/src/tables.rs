@@ -1,7 +1,7 @@
 //! How orders are stored.
 
 use kit::{
-    StateName, Stored, json_column,
+    Owner, Role, StateName, Stored, json_column,
     storage::{Column, Row, StorageError, Table, Value},
 };
 
@@ -26,6 +26,9 @@ impl Stored for Order {
             Column::int("update_time"),
         ],
     };
+
+    /// Owned by its customer.
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Customer, "customer", |order| &order.customer)];
 
     fn to_row(&self) -> Vec<Value<'_>> {
         vec![

@@ -1,7 +1,7 @@
 //! How payments, and the simulated provider's charges, are stored.
 
 use kit::{
-    Money, StateName, Stored,
+    Money, Owner, StateName, Stored,
     storage::{Column, Row, StorageError, Table, Value},
 };
 
@@ -22,6 +22,9 @@ impl Stored for Payment {
             Column::int("update_time"),
         ],
     };
+
+    /// Nobody's: customers meet their payments in their orders.
+    const OWNERS: &'static [Owner<Self>] = &[];
 
     fn to_row(&self) -> Vec<Value<'_>> {
         vec![
@@ -64,6 +67,9 @@ impl Stored for Charge {
             Column::int("update_time"),
         ],
     };
+
+    /// Nobody's: these are the provider's own books.
+    const OWNERS: &'static [Owner<Self>] = &[];
 
     fn to_row(&self) -> Vec<Value<'_>> {
         vec![

@@ -1,7 +1,7 @@
 //! How tickets are stored.
 
 use kit::{
-    StateName, Stored, json_column,
+    Owner, Role, StateName, Stored, json_column,
     storage::{Column, Row, StorageError, Table, Value},
 };
 
@@ -18,6 +18,9 @@ impl Stored for Ticket {
             Column::int("update_time"),
         ],
     };
+
+    /// Owned by its store.
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Store, "store", |ticket| &ticket.store)];
 
     fn to_row(&self) -> Vec<Value<'_>> {
         vec![

@@ -19,12 +19,10 @@ use contracts::{
         RejectTicketRequest, StartCookingRequest, Ticket, store_service_client::StoreServiceClient,
     },
 };
-use tonic::{
-    Response, Status, Streaming,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Response, Status, Streaming};
 
 use super::{Addresses, refusal::Answer};
+use crate::config::Door;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a server takes at most, so that its own word on lateness is heard.
@@ -32,11 +30,11 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(Clone)]
 pub(crate) struct Clients {
-    orders: OrderServiceClient<Channel>,
-    payments: PaymentServiceClient<Channel>,
-    stores: StoreServiceClient<Channel>,
-    deliveries: DeliveryServiceClient<Channel>,
-    dashboard: DashboardServiceClient<Channel>,
+    orders: OrderServiceClient<Door>,
+    payments: PaymentServiceClient<Door>,
+    stores: StoreServiceClient<Door>,
+    deliveries: DeliveryServiceClient<Door>,
+    dashboard: DashboardServiceClient<Door>,
 }
 
 macro_rules! calls {
@@ -80,12 +78,13 @@ impl Clients {
     }
 }
 
-async fn connect(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Channel> {
+async fn connect(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Door> {
     let address = addresses.for_context(context);
-    let endpoint = Endpoint::from_shared(address.to_owned())
-        .with_context(|| format!("{address:?} is not an address such as http://127.0.0.1:8080"))?;
-    let connected = endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await;
-    connected.with_context(|| format!("cannot connect to the {context} context at {address}; is it running there?"))
+    let endpoint = addresses.credentials.endpoint(address)?.connect_timeout(CONNECT_TIMEOUT);
+    let connected = endpoint.connect().await;
+    let channel = connected
+        .with_context(|| format!("cannot connect to the {context} context at {address}; is it running there?"))?;
+    Ok(Door::new(channel, addresses.credentials.bearer()?))
 }
 
 /// What came back, within patience.

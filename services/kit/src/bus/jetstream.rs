@@ -20,7 +20,7 @@ use async_nats::{
 use futures::StreamExt;
 
 use super::{Acknowledged, BusError, Identity};
-use crate::{Message, Time};
+use crate::{Message, Time, tls::Trust};
 
 /// How long the broker remembers message ids. Correctness comes from the inbox; this only saves work.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -52,6 +52,25 @@ pub struct JetStreamSettings {
     pub replicas: usize,
     /// How long events stay in the broker; zero: for ever.
     pub max_age: Duration,
+    /// Whom to trust at addresses that are `tls://`, and what to show there.
+    pub trust: Trust,
+}
+
+/// Options that say who connects, and whom TLS trusts where it is spoken. The client itself reads no user in an address.
+fn knocking(trust: &Trust, address: Option<&async_nats::ServerAddr>) -> async_nats::ConnectOptions {
+    let mut options = async_nats::ConnectOptions::new();
+    options = match address.and_then(|address| Some((address.username()?, address.password()))) {
+        Some((user, Some(password))) => options.user_and_password(user.to_owned(), password.to_owned()),
+        Some((token, None)) => options.token(token.to_owned()),
+        None => options,
+    };
+    if let Some(file) = &trust.ca_file {
+        options = options.add_root_certificates(file.clone());
+    }
+    match &trust.identity {
+        Some(identity) => options.add_client_certificate(identity.cert_file.clone(), identity.key_file.clone()),
+        None => options,
+    }
 }
 
 /// A connection to the broker.
@@ -68,7 +87,7 @@ impl JetStreamBus {
     pub async fn connect(settings: JetStreamSettings) -> anyhow::Result<Self> {
         let addresses: Vec<async_nats::ServerAddr> =
             settings.url.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>()?;
-        let client = async_nats::ConnectOptions::new()
+        let client = knocking(&settings.trust, addresses.first())
             .name("jumun")
             .retry_on_initial_connect()
             .ping_interval(PING_INTERVAL)

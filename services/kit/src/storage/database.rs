@@ -7,6 +7,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+// Only its build matters: libpq links the OpenSSL that it makes.
+#[cfg(feature = "postgres-tls")]
+use openssl_sys as _;
+
 use diesel::{Connection as _, pg::PgConnection, sqlite::SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use ring::hmac;
@@ -51,11 +55,27 @@ impl FromStr for DatabaseUrl {
         if let Some(path) = url.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
             Ok(Self::Sqlite(PathBuf::from(path)))
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            if needs_tls(url) && !cfg!(feature = "postgres-tls") {
+                return Err(
+                    "this build speaks no TLS to PostgreSQL: build it with `--features postgres-tls`, or leave \
+                            sslmode out and keep the way there private"
+                        .to_owned(),
+                );
+            }
             Ok(Self::Postgres(url.to_owned()))
         } else {
             Err("a database URL is sqlite://PATH or postgres://USER@HOST/DATABASE".to_owned())
         }
     }
+}
+
+/// Whether a URL of PostgreSQL asks for more than TLS where there happens to be some.
+fn needs_tls(url: &str) -> bool {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    query
+        .split('&')
+        .filter_map(|pair| pair.strip_prefix("sslmode="))
+        .any(|mode| matches!(mode, "require" | "verify-ca" | "verify-full"))
 }
 
 impl fmt::Display for DatabaseUrl {
@@ -283,6 +303,11 @@ mod tests {
     #[test]
     fn only_the_two_kinds_are_urls() {
         assert!("mysql://h/db".parse::<DatabaseUrl>().is_err());
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let url = format!("postgres://h/db?connect_timeout=1&sslmode={mode}");
+            assert_eq!(url.parse::<DatabaseUrl>().is_ok(), cfg!(feature = "postgres-tls"), "{mode}");
+        }
+        assert!("postgres://h/db?sslmode=prefer".parse::<DatabaseUrl>().is_ok());
         assert!("sqlite://".parse::<DatabaseUrl>().is_err());
         assert_eq!("sqlite://a/b.db".parse(), Ok(DatabaseUrl::Sqlite("a/b.db".into())));
     }

@@ -45,8 +45,13 @@ async fn new_on_servers(contexts: &[Context]) -> (Ground, Places, Bus) {
     let url = DatabaseUrl::Postgres(format!("{server}/{prefix}"));
     let databases = contexts.iter().map(|context| (context.name.to_owned(), url.clone())).collect();
     let nats_url = server_url("JUMUN_TEST_NATS_URL");
-    let settings =
-        JetStreamSettings { url: nats_url.clone(), prefix: prefix.clone(), replicas: 1, max_age: Duration::ZERO };
+    let settings = JetStreamSettings {
+        url: nats_url.clone(),
+        prefix: prefix.clone(),
+        replicas: 1,
+        max_age: Duration::ZERO,
+        trust: Default::default(),
+    };
     let bus = JetStreamBus::connect(settings).await.expect("the broker of JUMUN_TEST_NATS_URL");
     let ground = Ground::Servers { database: prefix.clone(), nats_url, prefix };
     (ground, Places { databases, ..Places::default() }, Bus::JetStream(bus.into()))

@@ -26,7 +26,13 @@ async fn buses() -> Vec<Bus> {
         let url = env::var("JUMUN_TEST_NATS_URL").expect("JUMUN_TEST_NATS_URL is not set: run `make test`");
         // A prefix of its own keeps it apart; the streams go with the server.
         let prefix = format!("bus-{}", new_id());
-        let settings = JetStreamSettings { url, prefix, replicas: 1, max_age: Duration::from_secs(600) };
+        let settings = JetStreamSettings {
+            url,
+            prefix,
+            replicas: 1,
+            max_age: Duration::from_secs(600),
+            trust: Default::default(),
+        };
         buses.push(Bus::JetStream(Arc::new(JetStreamBus::connect(settings).await.expect("a broker"))));
     }
     buses

@@ -10,8 +10,8 @@ use std::{
 use contracts::admin::v1::admin_service_client::AdminServiceClient;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use kit::{
-    Aggregate, Context, Decision, Done, Edge, Engine, Error, FilterField, Message, Reaction, RequestKey, Stored, Time,
-    Unit, json_column, policy,
+    Aggregate, Context, Decision, Done, Edge, Engine, Error, FilterField, Message, Owner, Reaction, RequestKey, Stored,
+    Time, Unit, json_column, policy,
     storage::{Column, Row, StorageError, Table, Value},
     world::World,
 };
@@ -91,6 +91,8 @@ impl Aggregate for Counter {
 impl Stored for Counter {
     const TABLE: Table = Table { name: "counters", columns: &[Column::int("value"), Column::text("note")] };
 
+    const OWNERS: &'static [Owner<Self>] = &[];
+
     fn to_row(&self) -> Vec<Value<'_>> {
         vec![self.value.into(), self.note.clone().into()]
     }
@@ -124,6 +126,8 @@ impl Aggregate for Mirror {
 
 impl Stored for Mirror {
     const TABLE: Table = Table { name: "mirrors", columns: &[Column::text("heard")] };
+
+    const OWNERS: &'static [Owner<Self>] = &[];
 
     fn to_row(&self) -> Vec<Value<'_>> {
         vec![json_column(&self.heard)]

@@ -18,6 +18,7 @@ async fn bus_that_is_away() -> Bus {
         prefix: "away".to_owned(),
         replicas: 1,
         max_age: Duration::ZERO,
+        trust: Default::default(),
     };
     Bus::JetStream(Arc::new(JetStreamBus::connect(settings).await.expect("a connection that goes on trying")))
 }
@@ -138,7 +139,7 @@ async fn an_event_carries_its_cause_and_its_trace() {
     let (world, built) = counting_world().await;
     let mut incoming = world.bus().subscribe("counter", "witness").await.expect("a subscription");
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let ambient = kit::ambient::Ambient { deadline: None, traceparent: Some(traceparent.to_owned()) };
+    let ambient = kit::ambient::Ambient { traceparent: Some(traceparent.to_owned()), ..Default::default() };
     ambient.scope(built.add("a", 5)).await.expect("counted");
     let delivery = incoming.next().await.expect("a subscription").expect("a delivery");
     let message = delivery.message().expect("a readable event");
