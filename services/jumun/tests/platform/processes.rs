@@ -5,13 +5,16 @@
 
 mod broker;
 mod clients;
+mod door;
 mod fleet;
+mod issuer;
 mod load;
 mod place;
 mod program;
 mod proxy;
 mod trace;
 
+mod access;
 mod broker_loss;
 mod command_line;
 mod dead_collector;
@@ -22,4 +25,6 @@ mod payment_trouble;
 mod random_kills;
 mod repeats;
 mod restarts;
+mod secrets;
+mod tls;
 mod traces;

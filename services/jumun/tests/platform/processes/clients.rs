@@ -152,7 +152,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    fn new(status: &Status) -> Self {
+    pub(crate) fn new(status: &Status) -> Self {
         let info = status.get_details_error_info().map(|info| (info.reason, info.metadata.into_iter().collect()));
         let (reason, metadata) = info.unwrap_or_default();
         Self {

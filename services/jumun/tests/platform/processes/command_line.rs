@@ -46,6 +46,43 @@ fn a_missing_neighbour_is_told_with_the_setting_that_names_it() {
 }
 
 #[test]
+fn listening_to_others_asks_for_a_word_on_who_may_call() {
+    let open = ("JUMUN_LISTEN", "0.0.0.0:0");
+    assert_explains(&jumun(&["up"], &[open]), EX_USAGE, &["JUMUN_AUTH_JWKS", "JUMUN_AUTH=off"]);
+    let required = ("JUMUN_AUTH", "required");
+    assert_explains(&jumun(&["up"], &[open, required]), EX_USAGE, &["JUMUN_AUTH_DEVELOPMENT_KEY"]);
+    let keys = ("JUMUN_AUTH_JWKS", "keys.json");
+    assert_explains(&jumun(&["up"], &[open, keys]), EX_USAGE, &["JUMUN_AUTH_ISSUER"]);
+}
+
+#[test]
+fn calling_other_processes_that_ask_for_tokens_needs_a_key() {
+    let variables = [
+        ("JUMUN_AUTH_JWKS", "keys.json"),
+        ("JUMUN_AUTH_ISSUER", "issuer"),
+        ("JUMUN_AUTH_AUDIENCE", "jumun"),
+        ("JUMUN_PAYMENT_ADDR", "http://127.0.0.1:9"),
+    ];
+    assert_explains(&jumun(&["serve", "order"], &variables), EX_USAGE, &["JUMUN_SERVICE_KEY_FILE"]);
+}
+
+#[test]
+fn a_development_key_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let folder = place.path("data").display().to_string();
+    let issue = ["token", "--role", "customer", "--subject", "customers/mina", "--data-dir", &folder];
+    let tokens = [jumun(&issue, &[]), jumun(&issue, &[])].map(|output| text(&output));
+    assert!(tokens.iter().all(|token| token.trim().split('.').count() == 3), "{tokens:?}");
+    let key = place.path("data/auth/development.pem");
+    assert_eq!(std::fs::metadata(&key).expect("a key").permissions().mode() & 0o777, 0o600);
+    let keys = std::fs::read_to_string(place.path("data/auth/development.jwks.json")).expect("its public part");
+    let printed = jumun(&["jwks", &key.display().to_string()], &[]);
+    assert_eq!(text(&printed).trim(), keys);
+    assert_explains(&jumun(&["token", "--role", "root", "--subject", "a/b"], &[]), 2, &["operator"]);
+}
+
+#[test]
 fn an_unknown_context_is_told_by_its_name() {
     assert_explains(&jumun(&["serve", "ordr"], &[]), EX_USAGE, &["ordr"]);
 }

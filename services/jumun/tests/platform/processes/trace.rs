@@ -46,7 +46,7 @@ impl Collector {
     /// Where the platform sends its spans.
     pub(crate) fn endpoint(&self) -> String {
         match self {
-            Self::Own(sink) => format!("http://{}", sink.address),
+            Self::Own(sink) => sink.endpoint(),
             Self::Jaeger { otlp, .. } => otlp.clone(),
         }
     }
@@ -68,7 +68,7 @@ pub(crate) struct Sink {
 }
 
 #[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<Span>>>);
+struct Spans(Arc<Mutex<Vec<Span>>>, Arc<Mutex<Vec<String>>>);
 
 impl Sink {
     pub(crate) async fn start() -> Self {
@@ -78,6 +78,15 @@ impl Sink {
         let server = tonic::transport::Server::builder().add_service(service);
         let serving = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener))).abort_handle();
         Self { address, spans, serving }
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Every span with everything in it, as text.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.spans.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn spans(&self, trace: &str) -> Vec<Span> {
@@ -98,10 +107,12 @@ impl TraceService for Spans {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let mut texts = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for group in request.into_inner().resource_spans {
             let service = service_of(&group.resource.unwrap_or_default());
             for span in group.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+                texts.push(format!("{span:?}"));
                 let kind = usize::try_from(span.kind).ok().and_then(|kind| KINDS.get(kind)).unwrap_or(&"");
                 spans.push(Span {
                     trace: hex(&span.trace_id),

@@ -1,0 +1,87 @@
+//! No token, payment method or person is told to whom it does not concern (rule S11): every course there is, with
+//! everything switched on that writes something down, and a search through all of it.
+
+use kit::storage::{Database, DatabaseUrl};
+use serde_json::json;
+
+use super::{
+    access::{guarded, method},
+    door::DOORS,
+    fleet::{CONTEXTS, Fleet, RECOVERY, text},
+    issuer::{Flaw, Issuer},
+    place::eventually,
+    trace::Sink,
+};
+
+/// What tokens, payment methods and people look like: a JSON object in base64 begins so.
+const SECRETS: [&str; 5] = ["eyJ", "Bearer", "tok_", "customers/", "riders/"];
+/// The announcements that somebody needs it in: the dashboard shows who ordered, and who brings it.
+const NEEDED: [(&str, &str); 3] =
+    [("OrderPlaced", "customers/"), ("OrderRejected", "customers/"), ("DeliveryStarted", "riders/")];
+
+fn found_in(text: &str) -> Vec<&'static str> {
+    SECRETS.into_iter().filter(|secret| text.contains(secret)).collect()
+}
+
+/// What a context announced: each event's kind and payload.
+fn announced(fleet: &Fleet, context: &str) -> Vec<(String, String)> {
+    let file = fleet.place.path("data").join(format!("{context}.db"));
+    let mut connection = Database::new(context, DatabaseUrl::Sqlite(file)).connect().expect("a database");
+    let rows = connection.query("SELECT kind, payload FROM events", &[]).expect("events");
+    let read = |mut row: kit::storage::Row| {
+        let (kind, payload) = (row.text().expect("a kind"), row.bytes().expect("a payload"));
+        (kind, String::from_utf8_lossy(&payload).into_owned())
+    };
+    rows.into_iter().map(read).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_told_what_does_not_concern_it() {
+    let (issuer, sink) = (Issuer::new("first"), Sink::start().await);
+    let mut fleet = guarded(&issuer).await;
+    fleet.program("order").kill();
+    for (variable, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
+        ("RUST_LOG", "debug".to_owned()),
+    ] {
+        fleet.set(variable, &value);
+    }
+    fleet.start().await;
+    let (url, token) = (fleet.url("order"), issuer.token("operators/root", "operator"));
+    let played = fleet.run(&["demo", "food-delivery", "--addr", &url, "--token", &token]).await;
+    assert!(played.status.success(), "{}", text(&played));
+    let list = method("order.v1.OrderService/ListOrders");
+    let mina = DOORS[0].open(&url, Some(issuer.token("customers/mina", "customer")));
+    mina.call(&list, &json!({})).await.expect("her orders");
+    mina.call(&list, &json!({"filter": "customer = tok_visa"})).await.expect_err("a wrong filter");
+    for flaw in Flaw::ALL {
+        mina.with_token(issuer.flawed(flaw)).call(&list, &json!({})).await.expect_err("no token");
+    }
+    eventually("the spans", RECOVERY, || async {
+        sink.texts().into_iter().find(|span| span.contains("ListOrders")).ok_or("none")
+    })
+    .await;
+    fleet.program("order").terminate();
+    fleet.program("order").until_ended().await;
+
+    let logged = fleet.program("order").logged();
+    assert!(logged.lines().count() > 10, "{logged}");
+    for line in logged.lines() {
+        assert_eq!(found_in(line), [""; 0], "in a log: {line}");
+    }
+    for span in sink.texts() {
+        assert_eq!(found_in(&span), [""; 0], "in a span: {span}");
+    }
+    let mut needed = 0;
+    for context in CONTEXTS {
+        for (kind, payload) in announced(&fleet, context) {
+            let found = found_in(&payload);
+            let is_needed = |secret: &&str| NEEDED.contains(&(kind.as_str(), *secret));
+            needed += found.iter().filter(|secret| is_needed(secret)).count();
+            let others: Vec<_> = found.into_iter().filter(|secret| !is_needed(secret)).collect();
+            assert_eq!(others, [""; 0], "in {kind} of {context}: {payload}");
+        }
+    }
+    assert!(needed > 0, "the search finds nothing at all");
+}
