@@ -4,11 +4,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 JUMUN := target/release/jumun
+DRILL := cargo test --release --locked -p jumun --test platform -- --ignored --nocapture --exact platform::
 TOOLS := $${JUMUN_TOOLS_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/jumun-tools}/bin
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## Build, and start the whole platform on this machine (data in ./data)
@@ -75,6 +76,18 @@ bench: build ## Measure CreateOrder against an empty method, on SQLite and on Po
 	@scripts/tools.sh postgres
 	@scripts/bench.sh sqlite
 	@scripts/servers.sh --only postgres scripts/bench.sh postgres
+
+.PHONY: drill-overload
+drill-overload: ## Ask payment for five times what it can do, with and without protection
+	$(DRILL)drills::overload::full
+
+.PHONY: drill-retry-storm
+drill-retry-storm: ## The same, by callers who try again whatever they are told
+	$(DRILL)drills::retry_storm::full
+
+.PHONY: drill-hygiene
+drill-hygiene: ## Attack the listener: resets, large bodies, gzip bombs, connections that never speak
+	$(DRILL)drills::hygiene::full
 
 .PHONY: clean
 clean: ## Remove what was built (not ./data)

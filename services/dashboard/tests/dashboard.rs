@@ -15,7 +15,7 @@ use contracts::{
 use dashboard::OrderView;
 use futures::future::join_all;
 use kit::{
-    Aggregate, Clock, Edge, Host, Message, Places, Time,
+    Aggregate, Clock, Edge, Host, Message, Places, Settings, Time,
     bus::{Bus, LocalBus},
     reason_of,
 };
@@ -40,7 +40,8 @@ impl Dashboard {
         places.databases.insert("dashboard".to_owned(), url.parse().expect("a database"));
         places.migrate(&[dashboard::context()]).expect("a schema");
         let bus = Bus::Local(LocalBus::default());
-        let mut host = Host::build(&[dashboard::context()], places, Clock::System, bus.clone()).expect("a host");
+        let mut host = Host::build(&[dashboard::context()], places, Settings::default(), Clock::System, bus.clone())
+            .expect("a host");
         host.start().await;
         let client = DashboardServiceClient::new(host.edge());
         Self { host, bus, client, _directory: directory }

@@ -14,7 +14,7 @@ use std::{
 
 use clap::{Arg, ArgMatches, Args, Command, ValueEnum};
 use kit::{
-    Places,
+    DEFAULT_PROVIDER_CALLS, Places, Settings,
     bus::JetStreamSettings,
     http::Origins,
     storage::{DatabaseUrl, without_password},
@@ -80,6 +80,19 @@ pub(crate) struct ServeSettings {
     #[arg(long, env = "JUMUN_MIGRATE", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub(crate) migrate: bool,
 
+    /// Whether callers may ask by gRPC reflection what there is to call
+    #[arg(long, env = "JUMUN_REFLECTION", value_enum, default_value_t = Switch::On, value_name = "SWITCH")]
+    pub(crate) reflection: Switch,
+
+    /// Whether too much at once is refused, and who does not answer left alone; off only to see what that is like
+    #[arg(long, env = "JUMUN_OVERLOAD_PROTECTION", value_enum, default_value_t = Switch::On, value_name = "SWITCH")]
+    pub(crate) overload_protection: Switch,
+
+    /// Calls at once to each provider outside, e.g. the payment provider
+    #[arg(long, env = "JUMUN_PROVIDER_CALLS", default_value_t = DEFAULT_PROVIDER_CALLS, value_name = "COUNT")]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
+    pub(crate) provider_calls: usize,
+
     /// How logs are written
     #[arg(long, env = "JUMUN_LOG_FORMAT", value_enum, default_value_t = LogStyle::Pretty, value_name = "FORMAT")]
     pub(crate) log_format: LogStyle,
@@ -96,6 +109,15 @@ pub(crate) enum LogStyle {
     Pretty,
     /// One JSON object a line
     Json,
+}
+
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// It is
+    On,
+    /// It is not
+    Off,
 }
 
 impl From<LogStyle> for LogFormat {
@@ -117,6 +139,15 @@ impl ServeSettings {
             max_age: Duration::from_secs(self.nats_max_age_hours * 3600),
             trust: self.tls.trust(),
         })
+    }
+
+    /// How to serve.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            reflection: self.reflection == Switch::On,
+            overload_protection: self.overload_protection == Switch::On,
+            provider_calls: self.provider_calls,
+        }
     }
 
     /// The configuration as KEY=value lines, passwords masked.
@@ -142,6 +173,9 @@ impl ServeSettings {
         line("JUMUN_NATS_REPLICAS", &self.nats_replicas);
         line("JUMUN_NATS_MAX_AGE_HOURS", &self.nats_max_age_hours);
         line("JUMUN_MIGRATE", &self.migrate);
+        line("JUMUN_REFLECTION", &format!("{:?}", self.reflection).to_lowercase());
+        line("JUMUN_OVERLOAD_PROTECTION", &format!("{:?}", self.overload_protection).to_lowercase());
+        line("JUMUN_PROVIDER_CALLS", &self.provider_calls);
         line("JUMUN_LOG_FORMAT", &format!("{:?}", self.log_format).to_lowercase());
         text
     }

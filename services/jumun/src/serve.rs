@@ -79,7 +79,11 @@ impl Plan {
             Some(settings) => Bus::JetStream(JetStreamBus::connect(settings).await?.into()),
             None => Bus::Local(LocalBus::default()),
         };
-        let mut host = Host::build(&self.contexts, self.places, Clock::System, bus)?;
+        let settings = self.settings.settings();
+        if !settings.overload_protection {
+            tracing::warn!("JUMUN_OVERLOAD_PROTECTION=off: too much at once is not refused, everybody waits");
+        }
+        let mut host = Host::build(&self.contexts, self.places, settings, Clock::System, bus)?;
         host.share_with(&self.settings.cors_origins);
         host.start().await;
         host.start_workers();

@@ -1,10 +1,13 @@
-//! The operator's door: dead letters and outboxes of every context of the process.
+//! The operator's door: dead letters and outboxes of every context of the process, and what is too much for it.
+
+mod overload_status;
 
 use std::{collections::HashSet, sync::Arc};
 
 use contracts::admin::v1::{
     DeadLetter, DiscardDeadLettersRequest, DiscardDeadLettersResponse, GetOutboxStatusRequest, GetOutboxStatusResponse,
-    ListDeadLettersRequest, ListDeadLettersResponse, RedriveDeadLettersRequest, RedriveDeadLettersResponse,
+    GetOverloadStatusRequest, GetOverloadStatusResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+    RedriveDeadLettersRequest, RedriveDeadLettersResponse,
     admin_service_server::{AdminService, AdminServiceServer},
     get_outbox_status_response,
 };
@@ -15,6 +18,7 @@ use crate::{
     error::Violations,
     host::{Hearer, Outbox},
     outbox,
+    overload::Overload,
     page::{Tokens, page_size},
     server::MAX_REQUEST_BYTES,
     storage::{Database, Row, StorageError},
@@ -26,6 +30,7 @@ const MAX_REDRIVEN: usize = 1000;
 pub(crate) struct Admin {
     outboxes: Vec<Arc<dyn Outbox>>,
     hearers: Vec<Arc<dyn Hearer>>,
+    overload: Arc<Overload>,
 }
 
 /// A dead letter, whole.
@@ -73,8 +78,8 @@ impl Stored {
 }
 
 impl Admin {
-    pub(crate) fn new(outboxes: Vec<Arc<dyn Outbox>>, hearers: Vec<Arc<dyn Hearer>>) -> Self {
-        Self { outboxes, hearers }
+    pub(crate) fn new(outboxes: Vec<Arc<dyn Outbox>>, hearers: Vec<Arc<dyn Hearer>>, overload: Arc<Overload>) -> Self {
+        Self { outboxes, hearers, overload }
     }
 
     pub(crate) fn into_service(self) -> AdminServiceServer<Self> {
@@ -219,5 +224,12 @@ impl AdminService for Admin {
             });
         }
         Ok(Response::new(response))
+    }
+
+    async fn get_overload_status(
+        &self,
+        _: Request<GetOverloadStatusRequest>,
+    ) -> Result<Response<GetOverloadStatusResponse>, Status> {
+        Ok(Response::new(overload_status::of(&self.overload)))
     }
 }

@@ -6,7 +6,7 @@
 use std::{
     sync::{Arc, OnceLock},
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
@@ -16,9 +16,10 @@ use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
 use crate::{
-    Caller, Error, ambient,
+    Caller, Error, admission, ambient,
     auth::{ServiceToken, service_caller},
     edge::Edge,
+    overload::Circuit,
     telemetry,
     tls::Trust,
     trace_span,
@@ -34,9 +35,12 @@ const RESERVE: Duration = Duration::from_millis(50);
 /// How long a call to another context may take at most.
 pub const MAX_OUTGOING_CALL: Duration = Duration::from_secs(2);
 
-/// Where a context is: in this process, or elsewhere.
+/// Where a context is: in this process, or elsewhere; and what stands before it.
 #[derive(Clone)]
-pub struct Channel(Transport);
+pub struct Channel {
+    transport: Transport,
+    circuit: Arc<Circuit>,
+}
 
 #[derive(Clone)]
 enum Transport {
@@ -48,12 +52,17 @@ enum Transport {
 
 impl Channel {
     /// The contexts of this process, called by one of them.
-    pub(crate) fn local(edge: Arc<OnceLock<Edge>>, context: &str) -> Self {
-        Self(Transport::Local(edge, service_caller(context)))
+    pub(crate) fn local(edge: Arc<OnceLock<Edge>>, context: &str, circuit: Arc<Circuit>) -> Self {
+        Self { transport: Transport::Local(edge, service_caller(context)), circuit }
     }
 
     /// A process at `http://host:port` or `https://host:port`. It is connected to when it is first called.
-    pub(crate) fn remote(address: &str, trust: &Trust, token: Option<ServiceToken>) -> anyhow::Result<Self> {
+    pub(crate) fn remote(
+        address: &str,
+        trust: &Trust,
+        token: Option<ServiceToken>,
+        circuit: Arc<Circuit>,
+    ) -> anyhow::Result<Self> {
         let endpoint = trust
             .endpoint(address)?
             .connect_timeout(CONNECT_TIMEOUT)
@@ -61,7 +70,17 @@ impl Channel {
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
-        Ok(Self(Transport::Remote(endpoint.connect_lazy(), token.map(Arc::new))))
+        Ok(Self { transport: Transport::Remote(endpoint.connect_lazy(), token.map(Arc::new)), circuit })
+    }
+
+    /// Fails with CIRCUIT_OPEN while a call would not be sent, because too many before it were not answered.
+    pub fn check(&self) -> Result<(), Error> {
+        self.circuit.check()
+    }
+
+    /// Whether a call that ended so may be made once more: it may help, and there are retries left. Ask once per retry.
+    pub fn may_retry(&self, status: &Status) -> bool {
+        self.circuit.may_retry(status)
     }
 }
 
@@ -78,17 +97,20 @@ impl Service<Request<Body>> for Channel {
         let left = ambient::remaining().map_or(MAX_OUTGOING_CALL, |left| left.saturating_sub(RESERVE));
         let timeout = left.min(MAX_OUTGOING_CALL);
         let span = client_span(request.uri().path());
-        let transport = self.0.clone();
+        let (transport, circuit) = (self.transport.clone(), self.circuit.clone());
         Box::pin(
             async move {
                 if timeout.is_zero() {
                     return Err(Error::deadline_exceeded("no time is left to ask another context").into());
                 }
+                let call = circuit.send(timeout)?;
                 announce(request.headers_mut());
-                match tokio::time::timeout(timeout, transport.send(request, timeout)).await {
+                let result = match tokio::time::timeout(timeout, transport.send(request, timeout)).await {
                     Ok(result) => result,
                     Err(_) => Err(Error::deadline_exceeded("another context did not answer in time").into()),
-                }
+                };
+                call.end(code(&result));
+                result
             }
             .instrument(span),
         )
@@ -111,7 +133,7 @@ impl Transport {
                 Some(edge) => {
                     // The edge takes it from here, and only from here, without a token.
                     request.extensions_mut().insert(caller);
-                    Ok(edge.serve(request, Instant::now() + timeout).await)
+                    Ok(edge.serve(request, timeout).await)
                 }
                 None => Err(Status::unavailable("the process is starting")),
             },
@@ -138,6 +160,14 @@ fn failed(error: tonic::transport::Error) -> Status {
         // The connection broke or closed in the middle of a call: the callee was there, and may be again at once.
         Code::Unknown | Code::Cancelled => Status::unavailable(status.message()),
         _ => status,
+    }
+}
+
+/// The code of an answer.
+fn code(result: &Result<Response<Body>, Status>) -> Code {
+    match result {
+        Ok(response) => admission::code(response.headers()),
+        Err(status) => status.code(),
     }
 }
 

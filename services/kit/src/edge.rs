@@ -1,5 +1,5 @@
-//! What every request meets before a handler: whether it is let in, its deadline, its trace. The same for a call from outside and for one
-//! from another context of the same process.
+//! What every request meets before a handler: whether it is let in, its deadline, its trace. The same for a call from
+//! outside and for one from another context of the same process.
 
 use std::{
     collections::HashMap,
@@ -15,9 +15,11 @@ use tonic::{body::Body, server::NamedService};
 use tower::Service;
 use tracing::{Instrument, field};
 
-use crate::{Caller, Error, ambient::Ambient, auth::Gate, trace_span, unexplained::explained};
+use crate::{
+    Caller, Error, admission::AdmissionControl, ambient::Ambient, auth::Gate, trace_span, unexplained::explained,
+};
 
-/// How long a call may take at most, and when its caller sets no deadline.
+/// How long a call may take at most, where its method declares nothing and its caller sets no deadline.
 pub const MAX_CALL: Duration = Duration::from_secs(10);
 
 /// Answers one request.
@@ -58,20 +60,28 @@ pub struct Edge(Arc<Inner>);
 struct Inner {
     services: Services,
     gate: Gate,
+    admissions: Arc<AdmissionControl>,
 }
 
 impl Edge {
     /// Puts services behind the edge.
-    pub(crate) fn new(services: Services, gate: Gate) -> Self {
-        Self(Arc::new(Inner { services, gate }))
+    pub(crate) fn new(services: Services, gate: Gate, admissions: Arc<AdmissionControl>) -> Self {
+        Self(Arc::new(Inner { services, gate, admissions }))
     }
 
-    /// Serves a request that somebody else ends at its deadline.
-    pub(crate) fn serve(
-        &self,
-        request: Request<Body>,
-        deadline: Instant,
-    ) -> impl Future<Output = Response<Body>> + Send + use<> {
+    /// Serves a request whose caller, in this process, waits no longer than this.
+    pub(crate) async fn serve(&self, request: Request<Body>, timeout: Duration) -> Response<Body> {
+        match self.0.admissions.admit(request.uri().path(), Some(timeout)) {
+            Ok(admission) => {
+                let deadline = Instant::now() + admission.timeout();
+                admission.end(self.handle(request, deadline).await)
+            }
+            Err(refused) => refused.into_http(),
+        }
+    }
+
+    /// Handles a request that somebody else ends at its deadline.
+    fn handle(&self, request: Request<Body>, deadline: Instant) -> impl Future<Output = Response<Body>> + Send + use<> {
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let span = server_span(request.uri().path(), traceparent.as_deref());
         let (caller, answer) = self.ask(request);
@@ -81,13 +91,13 @@ impl Edge {
 
     /// Asks the service on behalf of whom the gate lets in. Whom it knows already waits for nothing.
     fn ask(&self, request: Request<Body>) -> (Caller, Answer) {
-        let Inner { services, gate } = &*self.0;
+        let Inner { services, gate, .. } = &*self.0;
         if let Some(caller) = gate.recognize(request.uri().path(), request.headers(), request.extensions()) {
             return (caller, services.call(request));
         }
         let edge = self.clone();
         let answer = Box::pin(async move {
-            let Inner { services, gate } = &*edge.0;
+            let Inner { services, gate, .. } = &*edge.0;
             match gate.admit(request.uri().path(), request.headers(), request.extensions()).await {
                 Ok(caller) => Ambient { caller, ..Ambient::current() }.scope(services.call(request)).await,
                 Err(error) => Ok(tonic::Status::from(error).into_http()),
@@ -107,13 +117,17 @@ impl Service<Request<Body>> for Edge {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let timeout = grpc_timeout(request.headers()).unwrap_or(MAX_CALL).min(MAX_CALL);
-        let answer = self.serve(request, Instant::now() + timeout);
+        let admission = match self.0.admissions.admit(request.uri().path(), grpc_timeout(request.headers())) {
+            Ok(admission) => admission,
+            Err(refused) => return Box::pin(std::future::ready(Ok(refused.into_http()))),
+        };
+        let timeout = admission.timeout();
+        let answer = self.handle(request, Instant::now() + timeout);
         Box::pin(async move {
-            // The bound holds until the answer begins: a stream goes on after it.
-            Ok(tokio::time::timeout(timeout, answer).await.unwrap_or_else(|_| {
+            // The bound holds until the answer begins: a stream goes on after it, within a bound of its own.
+            Ok(admission.end(tokio::time::timeout(timeout, answer).await.unwrap_or_else(|_| {
                 tonic::Status::from(Error::deadline_exceeded("the deadline passed before the answer")).into_http()
-            }))
+            })))
         })
     }
 }

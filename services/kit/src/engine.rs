@@ -20,6 +20,7 @@ pub use queue::{MAX_BATCH, MAX_QUEUED};
 use crate::{
     Caller, Clock, Decision, Error, Message, Stored, Time, ambient,
     auth::has_owner_columns,
+    metrics::batch_sizes,
     reasons,
     storage::{Connection, Database, Row, StorageError},
     telemetry,
@@ -137,7 +138,7 @@ impl<A: Stored> Engine<A> {
     pub(crate) fn start(database: Database, clock: Clock, outbox: Outgoing) -> anyhow::Result<Self> {
         anyhow::ensure!(has_owner_columns::<A>(), "an owner of {} is in none of its columns", A::TABLE.name);
         let shared = Arc::new(Shared {
-            queue: Queue::new(),
+            queue: Queue::new(batch_sizes(database.schema())?),
             changes: broadcast::Sender::new(MAX_UNSEEN_CHANGES),
             database,
             clock,
@@ -253,6 +254,15 @@ impl<A: Stored> Engine<A> {
         }
         let watch = Watch { engine: self.clone(), id: id.to_owned(), changes: self.changes(), seen: None, is_last };
         Ok(stream::unfold(Some(watch), |watch| async { watch?.next().await }))
+    }
+
+    /// Whether a request came before.
+    pub async fn remembers(&self, request: &RequestKey) -> Result<bool, Error> {
+        let id = request.id.clone();
+        let found = self.0.database.read(move |connection| {
+            Ok(!connection.query("SELECT id FROM requests WHERE id = ?", &[id.as_str().into()])?.is_empty())
+        });
+        found.await
     }
 
     /// The clock that the engine goes by.

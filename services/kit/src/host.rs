@@ -9,6 +9,7 @@ use std::{
 
 use diesel_migrations::EmbeddedMigrations;
 use futures::future::BoxFuture;
+use prometheus::{Histogram, Registry};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::MissedTickBehavior};
 use tonic::{body::Body, server::NamedService};
 use tower::Service;
@@ -16,6 +17,7 @@ use tower::Service;
 use crate::{
     Clock, Error, Message, Reason, Stored,
     admin::Admin,
+    admission::AdmissionControl,
     auth::{AccessTable, Guard},
     bench::Bench,
     bus::Bus,
@@ -24,8 +26,10 @@ use crate::{
     edge::{Edge, Services},
     engine::{Engine, Maintenance},
     http::{Doors, Origins},
+    metrics::{Meters, Page, Sources},
     outbox::{self, Relay},
-    server,
+    overload::{Bulkhead, Circuit, Overload},
+    server::{self, MAX_REQUEST_BYTES},
     storage::{Database, DatabaseUrl},
     tls::{Tls, TlsSettings, Trust},
 };
@@ -89,6 +93,26 @@ impl Places {
     }
 }
 
+/// Calls to one provider at once, where nothing else is said.
+pub const DEFAULT_PROVIDER_CALLS: usize = 1024;
+
+/// What a process is told about how it is to serve.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether callers may ask what there is to call.
+    pub reflection: bool,
+    /// Whether too much at once is refused. Off, everybody waits: to see what that is like.
+    pub overload_protection: bool,
+    /// Calls to each provider outside at once.
+    pub provider_calls: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { reflection: true, overload_protection: true, provider_calls: DEFAULT_PROVIDER_CALLS }
+    }
+}
+
 /// A consumer that subscribes first, and then runs for as long as the process.
 type Subscribing = Box<dyn FnOnce() -> BoxFuture<'static, BoxFuture<'static, ()>> + Send>;
 
@@ -106,6 +130,9 @@ pub(crate) trait Outbox: Send + Sync {
     fn database(&self) -> &Database;
     fn close(&self);
     fn maintain(&self, work: Maintenance) -> BoxFuture<'static, Result<(), Error>>;
+    /// Commands and events that wait.
+    fn queued(&self) -> (usize, usize);
+    fn batch_sizes(&self) -> &Histogram;
 }
 
 impl<A: Stored> Outbox for Engine<A> {
@@ -120,6 +147,14 @@ impl<A: Stored> Outbox for Engine<A> {
     fn maintain(&self, work: Maintenance) -> BoxFuture<'static, Result<(), Error>> {
         let shared = self.shared().clone();
         Box::pin(async move { shared.queue.maintain(work).await })
+    }
+
+    fn queued(&self) -> (usize, usize) {
+        self.shared().queue.lengths()
+    }
+
+    fn batch_sizes(&self) -> &Histogram {
+        &self.shared().queue.batch_sizes
     }
 }
 
@@ -153,6 +188,9 @@ pub struct Unit<'a> {
 
 struct Wiring {
     places: Places,
+    settings: Settings,
+    circuits: Vec<Arc<Circuit>>,
+    bulkheads: Vec<Arc<Bulkhead>>,
     clock: Clock,
     bus: Bus,
     here: Vec<&'static str>,
@@ -188,9 +226,11 @@ impl Unit<'_> {
     }
 
     /// The way to another context: within this process, when it runs here.
-    pub fn channel(&self, context: &str) -> anyhow::Result<Channel> {
+    pub fn channel(&mut self, context: &str) -> anyhow::Result<Channel> {
+        let circuit = Arc::new(Circuit::new(self.name, context, self.wiring.settings.overload_protection));
+        self.wiring.circuits.push(circuit.clone());
         if self.wiring.here.contains(&context) {
-            return Ok(Channel::local(self.wiring.edge.clone(), self.name));
+            return Ok(Channel::local(self.wiring.edge.clone(), self.name, circuit));
         }
         let address = self.wiring.places.addresses.get(context).ok_or_else(|| {
             anyhow::anyhow!(
@@ -199,7 +239,16 @@ impl Unit<'_> {
                 context.to_uppercase()
             )
         })?;
-        Channel::remote(address, &self.wiring.places.trust, self.wiring.places.guard.service_token(self.name))
+        let token = self.wiring.places.guard.service_token(self.name);
+        Channel::remote(address, &self.wiring.places.trust, token, circuit)
+    }
+
+    /// The places of those who may call a provider outside at once.
+    pub fn bulkhead(&mut self, name: &'static str) -> Arc<Bulkhead> {
+        let settings = &self.wiring.settings;
+        let bulkhead = Arc::new(Bulkhead::new(name, settings.provider_calls, settings.overload_protection));
+        self.wiring.bulkheads.push(bulkhead.clone());
+        bulkhead
     }
 
     /// Serves a gRPC service.
@@ -253,10 +302,28 @@ impl Unit<'_> {
     }
 }
 
+impl Wiring {
+    /// Who is let in how fast, and the metrics of everything behind that.
+    fn admissions(&self, overload: &Arc<Overload>) -> anyhow::Result<(Arc<AdmissionControl>, Page)> {
+        let registry = Registry::new();
+        let meters = Meters::new(&registry)?;
+        let sources = Sources {
+            overload: overload.clone(),
+            outboxes: self.outboxes.clone(),
+            silent: self.silent.clone(),
+            hearers: self.hearers.clone(),
+            bus: self.bus.clone(),
+            clock: self.clock.clone(),
+        };
+        Ok((AdmissionControl::new(overload.clone(), meters), Page::new(registry, sources)?))
+    }
+}
+
 /// The contexts of one process, wired.
 pub struct Host {
     edge: Edge,
     doors: Doors,
+    overload: Arc<Overload>,
     health: tonic_health::server::HealthReporter,
     services: Vec<&'static str>,
     bus: Bus,
@@ -274,10 +341,19 @@ pub struct Host {
 
 impl Host {
     /// Wires contexts. Nothing runs yet but the writers, who have nothing to do.
-    pub fn build(contexts: &[Context], places: Places, clock: Clock, bus: Bus) -> anyhow::Result<Self> {
+    pub fn build(
+        contexts: &[Context],
+        places: Places,
+        settings: Settings,
+        clock: Clock,
+        bus: Bus,
+    ) -> anyhow::Result<Self> {
         let edge = Arc::new(OnceLock::new());
         let mut wiring = Wiring {
             places,
+            settings,
+            circuits: Vec::new(),
+            bulkheads: Vec::new(),
             clock,
             bus: bus.clone(),
             here: contexts.iter().map(|context| context.name).collect(),
@@ -295,20 +371,26 @@ impl Host {
         for context in contexts {
             (context.build)(&mut Unit { name: context.name, wiring: &mut wiring })?;
         }
-        let admin = Admin::new(wiring.outboxes.clone(), wiring.hearers.clone()).into_service();
+        let (circuits, bulkheads) = (std::mem::take(&mut wiring.circuits), std::mem::take(&mut wiring.bulkheads));
+        let overload = Arc::new(Overload::new(wiring.settings.overload_protection, circuits, bulkheads));
+        let admin = Admin::new(wiring.outboxes.clone(), wiring.hearers.clone(), overload.clone()).into_service();
         let mut process = Unit { name: "process", wiring: &mut wiring };
         process.serve(admin);
         process.serve(Bench::service());
 
         let (health, health_service) = tonic_health::server::health_reporter();
-        wiring.services.add(health_service);
-        add_reflection(&mut wiring.services, &wiring.names)?;
+        wiring.services.add(health_service.max_decoding_message_size(MAX_REQUEST_BYTES));
+        if wiring.settings.reflection {
+            add_reflection(&mut wiring.services, &wiring.names)?;
+        }
         let gate = wiring.places.guard.over(AccessTable::of_services(&wiring.names)?);
-        let built = Edge::new(wiring.services, gate);
+        let (admissions, page) = wiring.admissions(&overload)?;
+        let built = Edge::new(wiring.services, gate, admissions);
         let _ = edge.set(built.clone());
         Ok(Self {
-            doors: Doors::new(built.clone(), &wiring.names)?,
+            doors: Doors::new(built.clone(), page, &wiring.names)?,
             edge: built,
+            overload,
             health,
             services: wiring.names,
             bus,
@@ -383,7 +465,7 @@ impl Host {
             }
             tokio::time::sleep(LAME_DUCK).await;
         };
-        server::serve(listener, tls, self.doors.clone(), leave).await;
+        server::serve(listener, tls, self.doors.clone(), self.overload.clone(), leave).await;
         self.stop().await;
         Ok(())
     }
@@ -441,6 +523,12 @@ impl Host {
         self.outboxes.iter().map(|outbox| outbox.database())
     }
 
+    /// What limits the process.
+    #[cfg(feature = "world")]
+    pub(crate) fn overload(&self) -> Arc<Overload> {
+        self.overload.clone()
+    }
+
     /// The way into the process, without a network.
     pub fn edge(&self) -> Edge {
         self.edge.clone()
@@ -466,7 +554,7 @@ fn add_reflection(services: &mut Services, names: &[&'static str]) -> anyhow::Re
         builder
     };
     // Older clients speak v1alpha.
-    services.add(builder().build_v1()?);
-    services.add(builder().build_v1alpha()?);
+    services.add(builder().build_v1()?.max_decoding_message_size(MAX_REQUEST_BYTES));
+    services.add(builder().build_v1alpha()?.max_decoding_message_size(MAX_REQUEST_BYTES));
     Ok(())
 }

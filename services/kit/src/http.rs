@@ -25,7 +25,10 @@ use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service};
 use tower_http::cors::Cors;
 
-use crate::edge::Edge;
+use crate::{
+    edge::Edge,
+    metrics::{self, Page},
+};
 use transcoder::Transcoder;
 
 pub use codec::DynamicCodec;
@@ -35,6 +38,7 @@ pub use origins::Origins;
 #[derive(Clone)]
 pub struct Doors {
     edge: Edge,
+    page: Arc<Page>,
     rest: Arc<Rest>,
 }
 
@@ -53,10 +57,10 @@ type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
 impl Doors {
     /// Opens the doors to these services. A method whose annotation cannot be served is an error.
-    pub(crate) fn new(edge: Edge, services: &[&str]) -> anyhow::Result<Self> {
+    pub(crate) fn new(edge: Edge, page: Page, services: &[&str]) -> anyhow::Result<Self> {
         let transcoder = Transcoder::new(edge.clone(), services)?;
         let others = Others(Arc::new((GrpcWebLayer::new().layer(edge.clone()), transcoder)));
-        Ok(Self { edge, rest: Arc::new(Rest { others, shared: None }) })
+        Ok(Self { edge, page: Arc::new(page), rest: Arc::new(Rest { others, shared: None }) })
     }
 
     /// Lets web pages of these origins call.
@@ -80,6 +84,10 @@ impl Service<Request<Body>> for Doors {
     fn call(&mut self, request: Request<Body>) -> Answer {
         if let Some(ContentType::Grpc) = content_type(request.headers()) {
             return self.edge.call(request);
+        }
+        if metrics::is_asked_for(&request) {
+            let page = self.page.clone();
+            return Box::pin(async move { Ok(page.response().await) });
         }
         // A question about a path comes without an origin, one about the policy comes with one.
         let of_page = request.method() != Method::OPTIONS || request.headers().contains_key(header::ORIGIN);

@@ -76,6 +76,18 @@ crate::reasons! {
     QUEUE_FULL: ResourceExhausted retry 200 ms,
         "Too many requests are waiting for the same kind of thing; nothing was done.",
         "Repeat the request later, and less often.";
+    OVERLOADED: ResourceExhausted retry 1000 ms,
+        "More calls of this method are under way than go well; nothing was done.",
+        "Repeat the request when RetryInfo says, and less often.";
+    PROVIDER_BUSY: ResourceExhausted retry 1000 ms,
+        "Too many calls to somebody outside are waiting; nothing was asked of `provider`.",
+        "Repeat the same request later, and less often.";
+    CIRCUIT_OPEN: Unavailable retry 2000 ms,
+        "Too many calls to `callee` were not answered, so it was not asked.",
+        "Repeat the request when RetryInfo says.";
+    STREAM_EXPIRED: Unavailable retry 500 ms,
+        "The stream went on for as long as one may.",
+        "Open it again.";
     TOO_MANY_WATCHERS: ResourceExhausted retry 1000 ms,
         "Too many callers are watching.",
         "Watch later, or read instead.";

@@ -15,7 +15,7 @@ use std::{
 pub use ground::on_servers;
 
 use crate::{
-    Clock, Context, Edge, Host, Places, Time,
+    Clock, Context, Edge, Host, Places, Settings, Time,
     bus::{Bus, LocalBus},
     http::{Doors, Origins},
     outbox, server,
@@ -65,7 +65,8 @@ impl World {
     pub async fn listen(&self, origins: &Origins) -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(server::serve(listener, None, self.host.doors().shared_with(origins), std::future::pending()));
+        let (doors, overload) = (self.host.doors().shared_with(origins), self.host.overload());
+        tokio::spawn(server::serve(listener, None, doors, overload, std::future::pending()));
         address
     }
 
@@ -199,7 +200,8 @@ async fn start(contexts: &[Context], down: &[&str], places: &Places, clock: &Clo
     let up: Vec<_> = up.map(copy).collect();
     let mut places = places.clone();
     places.addresses = down.iter().map(|context| ((*context).to_owned(), NOWHERE.to_owned())).collect();
-    let mut host = Host::build(&up, places, clock.clone(), bus.clone()).expect("contexts that fit together");
+    let mut host =
+        Host::build(&up, places, Settings::default(), clock.clone(), bus.clone()).expect("contexts that fit together");
     host.start().await;
     host
 }

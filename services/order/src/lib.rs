@@ -43,8 +43,9 @@ pub fn context() -> Context {
 
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let orders = unit.engine()?;
-    let payments = PaymentServiceClient::new(unit.channel("payment")?);
-    let placing = placing::Placing { orders: orders.clone(), payments };
+    let to_payment = unit.channel("payment")?;
+    let payments = PaymentServiceClient::new(to_payment.clone());
+    let placing = placing::Placing { orders: orders.clone(), payments, to_payment };
     let api = grpc::OrderApi { orders: orders.clone(), placing: placing.clone() };
     unit.serve(OrderServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
     unit.hear("store", &orders, &policy::on_ticket_event(unit.clock()));

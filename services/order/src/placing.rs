@@ -4,16 +4,24 @@
 //! is told to ask again, and the recovery asks payment what became of it. What payment does not know is voided, behind
 //! a tombstone that a late authorization meets. Money is safe because of the order of commits: PENDING before payment is
 //! asked, VOIDING before it is told to void, and PLACED only from PENDING.
+//!
+//! While payment is known not to answer (the circuit to it is open), nothing is written down and nobody is asked: there
+//! is nothing to recover then. What is written down already is never rejected for that reason alone, because another
+//! call for the same request may be asking payment at this moment; its end is the recovery's.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use contracts::payment::v1::{
     AuthorizePaymentRequest, GetPaymentRequest, Payment, VoidPaymentRequest, payment::State as PaymentState,
     payment_service_client::PaymentServiceClient,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, future::ready, stream};
 use kit::{Channel, Decision, Engine, Error, MAX_OUTGOING_CALL, RequestKey, reason_of};
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use crate::{
     domain::{Order, State, reason},
@@ -26,7 +34,8 @@ const _: () = assert!(ABANDONED_AFTER.as_millis() > 2 * MAX_OUTGOING_CALL.as_mil
 /// Orders recovered in one round, and at once.
 const MAX_RECOVERED: usize = 1024;
 const RECOVERED_AT_ONCE: usize = 64;
-/// How often payment is asked to authorize, when it is away, before the caller is told so.
+/// How often payment is asked to authorize, when it is away, before the caller is told so. Nobody else repeats that
+/// call, and the budget of retries decides whether it is repeated at all.
 const MAX_ATTEMPTS: usize = 2;
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -35,6 +44,8 @@ const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Placing {
     pub(crate) orders: Engine<Order>,
     pub(crate) payments: PaymentServiceClient<Channel>,
+    /// The same way, to ask about it.
+    pub(crate) to_payment: Channel,
 }
 
 /// What payment is known to have said.
@@ -50,6 +61,11 @@ enum Word {
 impl Placing {
     /// Writes the order down, asks payment, and answers with what the order then is. Repeated, it goes on where it stopped.
     pub(crate) async fn place(&self, request: RequestKey, requested: Order) -> Result<Arc<Order>, Error> {
+        if let Err(closed) = self.to_payment.check()
+            && !self.orders.remembers(&request).await?
+        {
+            return Err(not_asked(&closed));
+        }
         let order = self.orders.create(request, requested).await?;
         if order.state != State::Pending {
             return Ok(order);
@@ -70,7 +86,7 @@ impl Placing {
         let answer = loop {
             attempts += 1;
             match self.payments.clone().authorize_payment(request.clone()).await {
-                Err(status) if status.code() == Code::Unavailable && attempts < MAX_ATTEMPTS => {
+                Err(status) if attempts < MAX_ATTEMPTS && self.to_payment.may_retry(&status) => {
                     // The connection that just broke is still being replaced.
                     tokio::time::sleep(ATTEMPT_PAUSE).await;
                 }
@@ -127,19 +143,27 @@ impl Placing {
         if !abandoned.is_empty() {
             tracing::info!(orders = abandoned.len(), "asking payment about abandoned orders");
         }
-        // The first failure ends the round: payment is away, and asking on would only be a storm.
+        // The first failure ends the round: payment is away, and asking on would only be a storm. What has begun is
+        // finished, or a circuit that lets a few calls through, to see, would never see one answered.
+        let failure = OnceLock::new();
         stream::iter(abandoned)
-            .map(Ok)
-            .try_for_each_concurrent(RECOVERED_AT_ONCE, |order| async move {
-                match order.state {
-                    State::Voiding => self.void(&order).await.map(drop),
-                    _ => {
-                        let word = self.ask(&order).await.map_err(|status| unconfirmed(&order, &status))?;
-                        self.follow(&order, word).await.map(drop)
-                    }
+            .take_while(|_| ready(failure.get().is_none()))
+            .for_each_concurrent(RECOVERED_AT_ONCE, async |order| {
+                if let Err(error) = self.bring_to_an_end(&order).await {
+                    // Another came first, and says the same.
+                    let _ = failure.set(error);
                 }
             })
-            .await
+            .await;
+        failure.into_inner().map_or(Ok(()), Err)
+    }
+
+    async fn bring_to_an_end(&self, order: &Order) -> Result<(), Error> {
+        if order.state == State::Voiding {
+            return self.void(order).await.map(drop);
+        }
+        let word = self.ask(order).await.map_err(|status| unconfirmed(order, &status))?;
+        self.follow(order, word).await.map(drop)
     }
 
     /// Asks payment what became of an order's payment.
@@ -166,12 +190,26 @@ fn word(payment: &Payment) -> Result<Word, Status> {
     }
 }
 
+/// What the caller is told when payment is not asked, because it does not answer anybody at present.
+fn not_asked(closed: &Error) -> Error {
+    let message = "payment does not answer at present, so it was not asked and no order was made; repeat the request";
+    let error = Error::new(&reasons::PAYMENT_UNAVAILABLE, message);
+    match closed.retry_after {
+        Some(wait) => error.retry_after(wait),
+        None => error,
+    }
+}
+
 /// What the caller is told while it is unknown whether the money is held.
 pub(crate) fn unconfirmed(order: &Order, status: &Status) -> Error {
     tracing::debug!(order = order.id, %status, "payment unconfirmed");
     let error = match status.code() {
         Code::ResourceExhausted => {
-            Error::new(&reasons::PAYMENT_OVERLOADED, "payment is overloaded; repeat the request")
+            let error = Error::new(&reasons::PAYMENT_OVERLOADED, "payment is overloaded; repeat the request");
+            match status.get_details_retry_info().and_then(|info| info.retry_delay) {
+                Some(delay) => error.retry_after(delay),
+                None => error,
+            }
         }
         Code::DeadlineExceeded => Error::new(
             &reasons::PAYMENT_TIMED_OUT,

@@ -8,7 +8,7 @@ kit::reasons! {
         "Payment could not be confirmed, so the order is REJECTED, and nothing is charged.",
         "Order again, with a new `request_id`.";
     PAYMENT_UNAVAILABLE: Unavailable retry 2000 ms,
-        "Payment cannot be reached; `order` waits for its word.",
+        "Payment cannot be reached; `order`, where it is named, waits for its word, and else none was made.",
         "Repeat the same request, with the same `request_id`, to learn what became of it.";
     PAYMENT_TIMED_OUT: DeadlineExceeded retry 2000 ms,
         "Payment did not answer in time; `order` waits for its word.",

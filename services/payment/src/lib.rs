@@ -11,6 +11,7 @@
 //!    └───── voided ──────────────────┴──▶ VOIDED   (the tombstone: a late authorization is refused)
 //! ```
 
+mod bounded;
 mod domain;
 mod grpc;
 mod policy;
@@ -44,7 +45,8 @@ pub fn context() -> Context {
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let payments = unit.engine()?;
     let charges = unit.silent_engine(PROVIDER_SCHEMA)?;
-    let provider = Arc::new(provider::SimulatedProvider::new(charges, unit.clock().clone()));
+    let provider = provider::SimulatedProvider::new(charges, unit.clock().clone());
+    let provider = Arc::new(bounded::Bounded::new(provider, unit.bulkhead("payment-provider")));
     let api = grpc::PaymentApi { payments: payments.clone(), provider: provider.clone() };
     unit.serve(PaymentServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
     unit.hear("order", &payments.clone(), &policy::on_order_event(payments, provider));

@@ -5,6 +5,7 @@ mod deadlines;
 mod food;
 mod lists;
 mod outages;
+mod overload;
 mod paying;
 mod repeating;
 mod requests;

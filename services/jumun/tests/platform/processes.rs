@@ -4,13 +4,13 @@
 //! processes -- --include-ignored`.
 
 mod broker;
-mod clients;
+pub(super) mod clients;
 mod door;
-mod fleet;
+pub(super) mod fleet;
 mod issuer;
 mod load;
-mod place;
-mod program;
+pub(super) mod place;
+pub(super) mod program;
 mod proxy;
 mod trace;
 

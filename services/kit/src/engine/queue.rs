@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prometheus::Histogram;
 use tokio::sync::oneshot;
 
 use super::Job;
@@ -46,6 +47,8 @@ pub(crate) struct Load<A: Stored> {
 pub(crate) struct Queue<A: Stored> {
     waiting: Mutex<Waiting<A>>,
     ready: Condvar,
+    /// Jobs that shared a transaction.
+    pub(crate) batch_sizes: Histogram,
 }
 
 struct Waiting<A: Stored> {
@@ -62,8 +65,9 @@ struct Waiting<A: Stored> {
 }
 
 impl<A: Stored> Queue<A> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(batch_sizes: Histogram) -> Self {
         Self {
+            batch_sizes,
             waiting: Mutex::new(Waiting {
                 commands: VecDeque::new(),
                 events: VecDeque::new(),
@@ -142,12 +146,22 @@ impl<A: Stored> Queue<A> {
         let events = waiting.events.len().min(room);
         let mut jobs: Vec<_> = waiting.commands.drain(..commands).collect();
         jobs.extend(waiting.events.drain(..events));
+        if !jobs.is_empty() {
+            // Counts of at most MAX_BATCH are exact.
+            self.batch_sizes.observe(jobs.len() as f64);
+        }
         Some(Load {
             jobs,
             published: std::mem::take(&mut waiting.published),
             marked: std::mem::take(&mut waiting.marked),
             maintenance: std::mem::take(&mut waiting.maintenance),
         })
+    }
+
+    /// Commands and events that wait.
+    pub(crate) fn lengths(&self) -> (usize, usize) {
+        let waiting = self.lock();
+        (waiting.commands.len(), waiting.events.len())
     }
 
     /// Lets the writer thread finish what is waiting and end.

@@ -23,6 +23,8 @@ use super::client::{Http, order, until};
 type Case = (&'static str, &'static str, &'static str, &'static str);
 
 const CASES: &[Case] = &[
+    // First: it counts the calls of the last ten seconds.
+    ("admin.v1.AdminService/GetOverloadStatus", "{}", "GET /v1/overloadStatus", ""),
     (
         "order.v1.OrderService/CreateOrder",
         r#"{"requestId": "new", "order": $order}"#,

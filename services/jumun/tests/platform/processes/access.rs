@@ -71,6 +71,7 @@ const TABLE: &[Row] = &[
     ("admin.v1.AdminService/RedriveDeadLetters", "operator", Nothing(|_| json!({}))),
     ("admin.v1.AdminService/DiscardDeadLetters", "operator", Nothing(|_| json!({"names": ["deadLetters/order-1"]}))),
     ("admin.v1.AdminService/GetOutboxStatus", "operator", Nothing(|_| json!({}))),
+    ("admin.v1.AdminService/GetOverloadStatus", "operator", Nothing(|_| json!({}))),
     ("bench.v1.BenchService/Echo", "all", Nothing(|_| json!({}))),
 ];
 

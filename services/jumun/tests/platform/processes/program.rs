@@ -56,6 +56,11 @@ impl Program {
         format!("http://{}", self.address)
     }
 
+    /// The running process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a running process").id()
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.child.is_some()
     }

@@ -1,0 +1,189 @@
+//! An open loop: callers come at their rate, whatever becomes of those before them.
+
+use std::time::{Duration, Instant};
+
+use contracts::order::v1::{CreateOrderRequest, order_service_client::OrderServiceClient};
+use tokio::task::JoinSet;
+use tonic::{Code, Request, Status, transport::Channel};
+use tonic_types::StatusExt;
+
+use crate::platform::processes::clients::{channel, new_id, wish};
+
+/// Connections that the callers are spread over.
+const CONNECTIONS: usize = 4;
+/// How long a caller waits.
+pub(super) const DEADLINE: Duration = Duration::from_millis(1500);
+/// The pause of a caller who tries again whatever he is told.
+const IMPATIENCE: Duration = Duration::from_millis(20);
+
+/// What is done is counted from then on: before, nobody had time to be served.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// Callers of CreateOrder whose cards are slow.
+pub(super) struct Callers {
+    clients: Vec<OrderServiceClient<Channel>>,
+    /// How often each asks at most.
+    attempts: u32,
+}
+
+/// What one call came to, and after how long.
+#[derive(Clone, Copy)]
+enum Told {
+    Placed(Duration),
+    /// With RetryInfo.
+    Refused(Duration),
+    Failed(Duration),
+}
+
+/// What a phase came to.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) lasted: Duration,
+    pub(super) asked: usize,
+    placed: Vec<Duration>,
+    /// Those of them who were answered after the warm-up and before the end.
+    counted: usize,
+    refused: Vec<Duration>,
+    failed: Vec<Duration>,
+}
+
+impl Callers {
+    pub(super) fn new(url: &str, attempts: u32) -> Self {
+        let clients = (0..CONNECTIONS).map(|_| OrderServiceClient::new(channel(url)));
+        Self { clients: clients.collect(), attempts }
+    }
+
+    /// What can be done at most, per second: so many callers ask one time after another.
+    pub(super) async fn measure_capacity(&self, callers: u32, lasting: Duration) -> f64 {
+        let begun = Instant::now();
+        let mut asking = JoinSet::new();
+        for (_, client) in (0..callers).zip(self.clients.iter().cycle()) {
+            let client = client.clone();
+            asking.spawn(async move {
+                let mut placed = 0_u32;
+                while begun.elapsed() < lasting {
+                    let is_placed = matches!(ask(client.clone(), &new_id()).await, Told::Placed(_));
+                    placed += u32::from(is_placed && is_counted(begun, lasting));
+                }
+                placed
+            });
+        }
+        let placed: u32 = asking.join_all().await.into_iter().sum();
+        f64::from(placed) / (lasting - WARM_UP).as_secs_f64()
+    }
+
+    /// Lets so many callers come per second.
+    pub(super) async fn come(&self, per_second: f64, lasting: Duration) -> Tally {
+        let begun = Instant::now();
+        let mut tally = Tally { lasted: lasting, ..Tally::default() };
+        let mut asking = JoinSet::new();
+        let mut clients = self.clients.iter().cycle();
+        for number in 0_u32.. {
+            let time = Duration::from_secs_f64(f64::from(number) / per_second);
+            if time >= lasting {
+                break;
+            }
+            tokio::time::sleep_until((begun + time).into()).await;
+            tally.asked += 1;
+            let client = clients.next().expect("a cycle").clone();
+            let attempts = self.attempts;
+            asking.spawn(async move {
+                let told = persist(client, attempts).await;
+                (told, is_counted(begun, lasting))
+            });
+        }
+        for (told, is_counted) in asking.join_all().await {
+            told.into_iter().for_each(|told| tally.add(told, is_counted));
+        }
+        tally
+    }
+}
+
+async fn persist(client: OrderServiceClient<Channel>, attempts: u32) -> Vec<Told> {
+    let request_id = new_id();
+    let mut told = Vec::new();
+    for _ in 0..attempts {
+        told.push(ask(client.clone(), &request_id).await);
+        if matches!(told.last(), Some(Told::Placed(_))) {
+            break;
+        }
+        tokio::time::sleep(IMPATIENCE).await;
+    }
+    told
+}
+
+async fn ask(mut client: OrderServiceClient<Channel>, request_id: &str) -> Told {
+    let order = Some(wish("tok_slow"));
+    let mut request = Request::new(CreateOrderRequest { order, request_id: request_id.to_owned() });
+    request.set_timeout(DEADLINE);
+    let begun = Instant::now();
+    let answer = tokio::time::timeout(DEADLINE * 2, client.create_order(request)).await;
+    let took = begun.elapsed();
+    match answer {
+        Ok(Ok(_)) => Told::Placed(took),
+        Ok(Err(status)) if is_refusal(&status) => Told::Refused(took),
+        Ok(Err(_)) | Err(_) => Told::Failed(took),
+    }
+}
+
+/// Whether what is done now counts.
+fn is_counted(begun: Instant, lasting: Duration) -> bool {
+    (WARM_UP..lasting).contains(&begun.elapsed())
+}
+
+fn is_refusal(status: &Status) -> bool {
+    let says_when = status.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some());
+    matches!(status.code(), Code::ResourceExhausted | Code::Unavailable) && says_when
+}
+
+impl Tally {
+    fn add(&mut self, told: Told, is_counted: bool) {
+        match told {
+            Told::Placed(took) => {
+                self.placed.push(took);
+                self.counted += usize::from(is_counted);
+            }
+            Told::Refused(took) => self.refused.push(took),
+            Told::Failed(took) => self.failed.push(took),
+        }
+    }
+
+    /// Orders placed in time, per second.
+    pub(super) fn goodput(&self) -> f64 {
+        self.counted as f64 / (self.lasted - WARM_UP).as_secs_f64()
+    }
+
+    /// Within how long this share of the callers had what they asked for. Who was not told anything in time waited past
+    /// his deadline, even where the process gave up a little earlier.
+    pub(super) fn waited(&self, share: f64) -> Duration {
+        let failed = self.failed.iter().map(|took| DEADLINE.max(*took));
+        quantile(self.placed.iter().copied().chain(failed).collect(), share)
+    }
+
+    /// How long it took to refuse so many in a hundred.
+    pub(super) fn refused_within(&self, share: f64) -> Duration {
+        quantile(self.refused.clone(), share)
+    }
+
+    pub(super) fn head() -> String {
+        let columns = ["asked/s", "placed/s", "refused/s", "failed/s", "p50", "p99", "refused p50", "refused p99"];
+        let columns: String = columns.iter().map(|column| format!("{column:>13}")).collect();
+        format!("{:<22}{columns}", "phase")
+    }
+
+    pub(super) fn row(&self, phase: &str) -> String {
+        let per_second = |count: usize| count as f64 / self.lasted.as_secs_f64();
+        let [asked, refused, failed] = [self.asked, self.refused.len(), self.failed.len()].map(per_second);
+        let rates = [asked, self.goodput(), refused, failed];
+        let rates: String = rates.iter().map(|rate| format!("{rate:>13.1}")).collect();
+        let times = [self.waited(0.5), self.waited(0.99), self.refused_within(0.5), self.refused_within(0.99)];
+        let times: String = times.iter().map(|time| format!("{:>10.1} ms", time.as_secs_f64() * 1e3)).collect();
+        format!("{phase:<22}{rates}{times}")
+    }
+}
+
+pub(super) fn quantile(mut times: Vec<Duration>, share: f64) -> Duration {
+    times.sort_unstable();
+    let place = (times.len() as f64 * share).ceil() as usize;
+    times.get(place.saturating_sub(1)).copied().unwrap_or_default()
+}

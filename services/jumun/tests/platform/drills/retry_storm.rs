@@ -1,0 +1,55 @@
+//! Callers who try again at once, whatever they are told, while payment is asked for five times what it can do.
+
+use super::{
+    FULL, OVERLOAD, SHORT, Size,
+    load::{Callers, Tally},
+    platform,
+    scrape::{metrics, sum},
+};
+use crate::platform::processes::fleet::RECOVERY;
+
+/// How often each of them asks.
+const ATTEMPTS: u32 = 5;
+/// Calls to payment may be so many times those without a storm.
+const MAX_MULTIPLE: f64 = 1.1;
+/// In a short drill one call more or less is a hundredth.
+const ROUGHLY: f64 = 0.15;
+const AUTHORIZE: &str = "rpc_method=\"jumun.payment.v1.PaymentService/AuthorizePayment\"";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_storm_does_not_multiply_the_calls_to_payment() {
+    drill(&SHORT, MAX_MULTIPLE + ROUGHLY).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes two minutes: make drill-retry-storm"]
+async fn full() {
+    drill(&FULL, MAX_MULTIPLE).await;
+}
+
+async fn drill(size: &Size, max_multiple: f64) {
+    println!("\n{} {:>16}", Tally::head(), "calls to payment");
+    let wild = calls_to_payment(size, "off", ATTEMPTS, "storm, no protection").await;
+    let calm = calls_to_payment(size, "on", 1, "5x, nobody retries").await;
+    let storm = calls_to_payment(size, "on", ATTEMPTS, "5x, everybody retries").await;
+    println!(
+        "the storm multiplies the calls to payment by {:.2}; without protection by {:.2}",
+        storm / calm,
+        wild / calm
+    );
+    assert!(storm <= max_multiple * calm, "{storm} calls to payment instead of {calm}");
+}
+
+/// Calls that payment got while five times what it can do was asked for.
+async fn calls_to_payment(size: &Size, protection: &str, attempts: u32, phase: &str) -> f64 {
+    let mut fleet = platform(size, protection).await;
+    let address = fleet.program("order").address;
+    let callers = Callers::new(&fleet.program("order").url(), attempts);
+    let tally = callers.come(OVERLOAD * f64::from(size.provider_calls) / 0.51, size.lasting).await;
+    let calls = sum(&metrics(address).await, "rpc_server_call_duration_seconds_count", AUTHORIZE);
+    println!("{} {calls:>16}", tally.row(phase));
+    if protection == "on" {
+        fleet.becomes_clean(RECOVERY).await;
+    }
+    calls
+}

@@ -1,0 +1,149 @@
+//! Somebody does not answer, or is asked for too much: what callers are told, and what the operator sees.
+
+use std::time::{Duration, Instant};
+
+use contracts::{
+    admin::v1::{
+        GetOverloadStatusRequest, GetOverloadStatusResponse, admin_service_client::AdminServiceClient,
+        get_overload_status_response::circuit::State as Circuit,
+    },
+    order::v1::order::State,
+};
+use futures::future::join_all;
+use tonic::{Code, body::Body};
+use tonic_types::StatusExt;
+use tower::ServiceExt;
+
+use super::food::{ABANDONED, Food, inner, wish};
+
+/// Enough to learn that payment does not answer.
+const ENOUGH: usize = 30;
+/// Longer than a circuit stays open.
+const CLOSED_WITHIN: Duration = Duration::from_secs(20);
+
+async fn status(food: &Food) -> GetOverloadStatusResponse {
+    let mut admin = AdminServiceClient::new(food.world.channel());
+    inner(admin.get_overload_status(GetOverloadStatusRequest {}).await).expect("a status")
+}
+
+async fn page(food: &Food) -> String {
+    let request = http::Request::get("/metrics").body(Body::empty()).expect("a request");
+    let Ok(response) = food.world.doors().oneshot(request).await;
+    let body = http_body_util::BodyExt::collect(response.into_body()).await.expect("a page");
+    String::from_utf8(body.to_bytes().into()).expect("text")
+}
+
+/// Orders until the circuit to payment is open.
+async fn open_the_circuit(food: &Food) {
+    let asked = (0..ENOUGH).map(|index| async move { food.order(&format!("asked-{index}"), &wish("tok_visa")).await });
+    assert!(join_all(asked).await.iter().all(Result::is_err), "payment is down");
+    assert_eq!(status(food).await.circuits[0].state(), Circuit::Open);
+}
+
+/// Lets the recovery ask payment again and again, until no order waits for its word.
+pub(super) async fn make_an_end(food: &Food) {
+    let begun = Instant::now();
+    let waits = |state: &String| matches!(state.as_str(), "PENDING" | "VOIDING");
+    while food.states("order", "order", "orders").await.values().any(waits) {
+        assert!(begun.elapsed() < CLOSED_WITHIN, "{:?}", status(food).await);
+        food.world.advance(ABANDONED).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn while_payment_does_not_answer_orders_are_turned_away_and_nothing_is_written_down() {
+    let mut food = Food::open().await;
+    let placed = food.place("before").await;
+    food.world.restart_without(&["payment"]).await;
+    open_the_circuit(&food).await;
+    let written = food.states("order", "order", "orders").await.len();
+
+    let begun = Instant::now();
+    let error = food.order("next", &wish("tok_visa")).await.expect_err("payment is not asked");
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    let info = error.get_details_error_info().expect("an ErrorInfo");
+    assert_eq!((error.code(), info.reason.as_str()), (Code::Unavailable, "PAYMENT_UNAVAILABLE"));
+    assert!(error.message().contains("not asked") && !info.metadata.contains_key("order"), "{error:?}");
+    assert!(error.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some()));
+    assert_eq!(food.states("order", "order", "orders").await.len(), written);
+
+    let again = food.order("before", &wish("tok_visa")).await.expect("the answer that was given before");
+    assert_eq!(again, placed, "a request that came before has its answer");
+
+    food.world.restart().await;
+    make_an_end(&food).await;
+    assert_eq!(food.order("next", &wish("tok_visa")).await.expect("payment is back").state(), State::Placed);
+    food.close().await;
+}
+
+#[tokio::test]
+async fn the_circuit_closes_when_payment_answers_again() {
+    let food = Food::open().await;
+    // A provider that fails makes payment answer UNAVAILABLE.
+    let asked = (0..ENOUGH).map(|index| {
+        let food = &food;
+        async move { food.order(&format!("failing-{index}"), &wish("tok_error")).await }
+    });
+    assert!(join_all(asked).await.iter().all(Result::is_err), "the provider fails");
+    assert_eq!(status(&food).await.circuits[0].state(), Circuit::Open);
+    let begun = Instant::now();
+    for number in 0.. {
+        assert!(begun.elapsed() < CLOSED_WITHIN, "{:?}", status(&food).await);
+        let placed = food.order(&format!("good-{number}"), &wish("tok_visa")).await.is_ok();
+        if placed && status(&food).await.circuits[0].state() == Circuit::Closed {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    make_an_end(&food).await;
+    food.close().await;
+}
+
+#[tokio::test]
+async fn retries_stay_within_a_tenth_of_the_calls() {
+    let food = Food::open().await;
+    for index in 0..ENOUGH {
+        food.order(&index.to_string(), &wish("tok_error")).await.expect_err("the provider fails");
+    }
+    let circuit = status(&food).await.circuits.remove(0);
+    assert!((1..=10 + 3).contains(&circuit.retried_count), "{circuit:?}");
+    assert!(circuit.withheld_count > 0, "{circuit:?}");
+    make_an_end(&food).await;
+    food.close().await;
+}
+
+#[tokio::test]
+async fn the_operator_sees_what_is_limited() {
+    let food = Food::open().await;
+    food.place("first").await;
+    let status = status(&food).await;
+    assert!(status.protected);
+    let circuits: Vec<_> = status.circuits.iter().map(|circuit| (circuit.circuit.as_str(), circuit.state())).collect();
+    assert_eq!(circuits, [("order-to-payment", Circuit::Closed)]);
+    assert_eq!(status.bulkheads.iter().map(|each| each.bulkhead.as_str()).collect::<Vec<_>>(), ["payment-provider"]);
+    assert_eq!((status.bulkheads[0].active_count, status.bulkheads[0].waiting_count), (0, 0));
+    food.close().await;
+}
+
+#[tokio::test]
+async fn the_metrics_tell_calls_queues_batches_outboxes_and_limits_but_no_ids() {
+    let food = Food::open().await;
+    let order = food.place("first").await;
+    let page = page(&food).await;
+    for line in [
+        "rpc_server_call_duration_seconds_count{rpc_method=\"jumun.order.v1.OrderService/CreateOrder\",rpc_response_status_code=\"OK\",rpc_system_name=\"grpc\"} 1",
+        "jumun_engine_queue_length{context=\"order\",kind=\"commands\"} 0",
+        "jumun_engine_batch_size_count{context=\"payment_provider\"}",
+        "jumun_outbox_unpublished{context=\"payment\"} 0",
+        "jumun_dead_letters{context=\"dashboard\"} 0",
+        "jumun_consumer_lag{consumer=\"store-on-order\"} 0",
+        "jumun_circuit_state{circuit=\"order-to-payment\",state=\"closed\"} 1",
+        "jumun_retries_left{circuit=\"order-to-payment\"} 10",
+        "jumun_bulkhead_calls{bulkhead=\"payment-provider\",kind=\"limit\"} 1024",
+    ] {
+        assert!(page.contains(line), "{line} is not in:\n{page}");
+    }
+    assert!(!page.contains(&order.uid), "{page}");
+    food.close().await;
+}
