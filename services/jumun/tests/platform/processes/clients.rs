@@ -172,10 +172,15 @@ impl Refusal {
 
     /// Fails unless it is this, names the order, and says when to ask again; returns the order's name.
     pub(crate) fn expect_retry(&self, code: Code, reason: &str) -> String {
+        self.expect_hint(code, reason);
+        self.metadata.get("order").unwrap_or_else(|| panic!("names no order: {self}")).clone()
+    }
+
+    /// Fails unless it is this, and says when to ask again.
+    pub(crate) fn expect_hint(&self, code: Code, reason: &str) {
         assert_eq!((self.code, self.reason.as_str()), (code, reason), "{self}");
         let retry_after = self.retry_after.unwrap_or_else(|| panic!("no RetryInfo: {self}"));
         assert!((Duration::from_millis(1)..=Duration::from_secs(10)).contains(&retry_after), "{retry_after:?}");
-        self.metadata.get("order").unwrap_or_else(|| panic!("names no order: {self}")).clone()
     }
 }
 

@@ -108,12 +108,12 @@ async fn orders_come_to_an_end_when_payment_is_killed_under_load() {
     fleet.becomes_clean(RECOVERY).await;
 }
 
-/// The order's process was never away, so every word is its own.
+/// The order's process was never away, so every word is its own. While payment is known to be away, no order is made.
 fn is_told_to_retry(told: &Refusal) {
     match told.code {
-        Code::Unavailable => told.expect_retry(Code::Unavailable, "PAYMENT_UNAVAILABLE"),
-        _ => told.expect_retry(Code::DeadlineExceeded, "PAYMENT_TIMED_OUT"),
-    };
+        Code::Unavailable => told.expect_hint(Code::Unavailable, "PAYMENT_UNAVAILABLE"),
+        _ => drop(told.expect_retry(Code::DeadlineExceeded, "PAYMENT_TIMED_OUT")),
+    }
 }
 
 /// Order reaches payment over a wire that can lose answers.
