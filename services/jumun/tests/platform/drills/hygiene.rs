@@ -26,7 +26,7 @@ use crate::platform::processes::{clients::channel, fleet::Fleet};
 const MAX_RESIDENT_MB: u64 = 200;
 /// The pause between two calls of the normal client, and how long each may take.
 const CALL_EVERY: Duration = Duration::from_millis(10);
-const CALL_WITHIN: Duration = Duration::from_secs(2);
+const CALL_WITHIN: Duration = Duration::from_secs(5);
 /// Those who do not speak are let go within this.
 const LET_GO_WITHIN: Duration = Duration::from_secs(60);
 

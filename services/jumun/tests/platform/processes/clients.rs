@@ -24,7 +24,7 @@ use super::{fleet::RECOVERY, place::eventually};
 
 /// Longer than a server takes at most, so that its own word on lateness is heard.
 const PATIENCE: Duration = Duration::from_secs(12);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Orders under way at once where many are placed.
 const AT_ONCE: usize = 16;
 
