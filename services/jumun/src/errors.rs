@@ -25,6 +25,7 @@ Some errors say more in ErrorInfo's metadata, e.g. the `order` or the `state`. T
 pub(crate) fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     table(&mut page, "Every context", reasons::ALL);
+    table(&mut page, "Whatever is paid for", paying::reasons::ALL);
     for context in contexts::all() {
         table(&mut page, context.name, context.reasons);
     }
@@ -75,8 +76,8 @@ mod tests {
     fn a_reason_means_one_thing() {
         let mut owners = BTreeMap::new();
         let contexts = contexts::all();
-        let all =
-            contexts.iter().map(|context| (context.name, context.reasons)).chain([("every context", reasons::ALL)]);
+        let shared = [("every context", reasons::ALL), ("whatever is paid for", paying::reasons::ALL)];
+        let all = contexts.iter().map(|context| (context.name, context.reasons)).chain(shared);
         for (owner, reason) in all.flat_map(|(owner, reasons)| reasons.iter().map(move |reason| (owner, reason))) {
             let before = owners.insert(reason.name, owner);
             assert_eq!(before, None, "{} is a reason of {owner}, too", reason.name);

@@ -4,17 +4,14 @@
 mod tests;
 
 use contracts::order::v1::{self as pb, order_event::Kind};
-use kit::{Aggregate, Decision, Error, Money, StateName, Time};
+use kit::{Aggregate, Decision, Error, Money, Reason, StateName, Time};
+use paying::{Payable, Standing};
 use serde::{Deserialize, Serialize};
 
 use crate::reasons;
 
-/// Why an order is REJECTED or CANCELLED.
+/// Why an order is CANCELLED; why it is REJECTED, payment says.
 pub(crate) mod reason {
-    /// Payment never said what became of its authorization; it is voided.
-    pub(crate) const PAYMENT_UNCONFIRMED: &str = "PAYMENT_UNCONFIRMED";
-    /// The payment method is not one.
-    pub(crate) const INVALID_PAYMENT_METHOD: &str = "INVALID_PAYMENT_METHOD";
     /// The customer withdrew it.
     pub(crate) const CANCELLED_BY_CUSTOMER: &str = "CANCELLED_BY_CUSTOMER";
     /// The store turned it down.
@@ -84,51 +81,6 @@ pub struct Order {
 }
 
 impl Order {
-    /// `orders/{id}`.
-    pub fn name(&self) -> String {
-        format!("orders/{}", self.id)
-    }
-
-    /// Payment holds the money: the order stands. Refused when the order was given up meanwhile: its payment is void.
-    pub(crate) fn place(&self, payment: &str, now: Time) -> Result<Decision<Order>, Error> {
-        match self.state {
-            State::Pending => {
-                let placed = Order {
-                    state: State::Placed,
-                    payment: payment.to_owned(),
-                    placed_time: Some(now),
-                    update_time: now,
-                    ..self.clone()
-                };
-                let happened =
-                    pb::OrderPlaced { order: self.name(), payment: payment.to_owned(), summary: Some(self.summary()) };
-                Decision::announce(placed, event(Kind::Placed(happened)))
-            }
-            _ => Ok(Decision::Leave),
-        }
-    }
-
-    /// Payment's answer was never learnt: from now on the order can only be rejected, so that its payment can be voided.
-    pub(crate) fn give_up(&self, now: Time) -> Result<Decision<Order>, Error> {
-        match self.state {
-            State::Pending => Decision::save(Order { state: State::Voiding, update_time: now, ..self.clone() }),
-            _ => Ok(Decision::Leave),
-        }
-    }
-
-    /// Nothing is held for it, now or later: the order never stands.
-    pub(crate) fn reject(&self, reason: &str, now: Time) -> Result<Decision<Order>, Error> {
-        match self.state {
-            State::Pending | State::Voiding => {
-                let rejected = self.ended(State::Rejected, reason, now);
-                let happened =
-                    pb::OrderRejected { order: self.name(), reason: reason.to_owned(), summary: Some(self.summary()) };
-                Decision::announce(rejected, event(Kind::Rejected(happened)))
-            }
-            _ => Ok(Decision::Leave),
-        }
-    }
-
     /// The customer withdraws it: allowed until cooking starts, and again when it is withdrawn already.
     pub(crate) fn cancel(&self, now: Time) -> Result<Decision<Order>, Error> {
         match self.state {
@@ -182,12 +134,6 @@ impl Order {
         Order { state, state_reason: reason.to_owned(), update_time: now, ..self.clone() }
     }
 
-    /// What CreateOrder answered, or answers: the order as it was when it was placed, however far it is by now.
-    pub(crate) fn as_placed(&self) -> Option<Order> {
-        let placed_time = self.placed_time?;
-        Some(Order { state: State::Placed, state_reason: String::new(), update_time: placed_time, ..self.clone() })
-    }
-
     fn summary(&self) -> pb::OrderSummary {
         let item = |item: &Item| pb::order_summary::Item {
             item: item.item.clone(),
@@ -205,6 +151,69 @@ impl Order {
 
     fn price(&self, item: &Item) -> Option<contracts::Money> {
         Money::new(self.total.currency(), item.unit_price).ok().map(Money::to_wire)
+    }
+}
+
+impl Payable for Order {
+    const WORD: &'static str = "order";
+    const NOT_MADE: &'static Reason = &reasons::ORDER_NOT_PLACED;
+
+    fn name(&self) -> String {
+        format!("orders/{}", self.id)
+    }
+
+    fn amount(&self) -> Money {
+        self.total
+    }
+
+    fn payment_method(&self) -> &str {
+        &self.payment_method
+    }
+
+    fn standing(&self) -> Standing<'_> {
+        match self.state {
+            State::Pending => Standing::Pending,
+            State::Voiding => Standing::Voiding,
+            State::Rejected => Standing::Rejected(&self.state_reason),
+            _ => Standing::Made,
+        }
+    }
+
+    fn as_made(&self) -> Option<Order> {
+        let placed_time = self.placed_time?;
+        Some(Order { state: State::Placed, state_reason: String::new(), update_time: placed_time, ..self.clone() })
+    }
+
+    fn stand(&self, payment: &str, now: Time) -> Result<Decision<Order>, Error> {
+        if self.state != State::Pending {
+            return Ok(Decision::Leave);
+        }
+        let placed = Order {
+            state: State::Placed,
+            payment: payment.to_owned(),
+            placed_time: Some(now),
+            update_time: now,
+            ..self.clone()
+        };
+        let happened =
+            pb::OrderPlaced { order: self.name(), payment: payment.to_owned(), summary: Some(self.summary()) };
+        Decision::announce(placed, event(Kind::Placed(happened)))
+    }
+
+    fn give_up(&self, now: Time) -> Result<Decision<Order>, Error> {
+        match self.state {
+            State::Pending => Decision::save(Order { state: State::Voiding, update_time: now, ..self.clone() }),
+            _ => Ok(Decision::Leave),
+        }
+    }
+
+    fn reject(&self, reason: &str, now: Time) -> Result<Decision<Order>, Error> {
+        if !matches!(self.state, State::Pending | State::Voiding) {
+            return Ok(Decision::Leave);
+        }
+        let happened =
+            pb::OrderRejected { order: self.name(), reason: reason.to_owned(), summary: Some(self.summary()) };
+        Decision::announce(self.ended(State::Rejected, reason, now), event(Kind::Rejected(happened)))
     }
 }
 

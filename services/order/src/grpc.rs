@@ -9,20 +9,17 @@ use kit::{
     Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Violations, ambient::finish, declared,
     name::new_id,
 };
+use paying::Paying;
 use tonic::{Request, Response, Status};
 
-use crate::{
-    domain::{Item, Order, State, reason},
-    placing::{Placing, unconfirmed},
-    reasons,
-};
+use crate::domain::{Item, Order, State};
 
 const FILTER: &[FilterField] = &[FilterField::name("customer"), FilterField::state::<State>()];
 
 /// Serves `jumun.order.v1.OrderService`.
 pub(crate) struct OrderApi {
     pub(crate) orders: Engine<Order>,
-    pub(crate) placing: Placing,
+    pub(crate) paying: Paying<Order>,
 }
 
 #[tonic::async_trait]
@@ -31,10 +28,10 @@ impl OrderService for OrderApi {
         let request = request.into_inner();
         let requested = requested_order(&request, self.orders.now())?;
         let key = declared(RequestKey::new("CreateOrder", &request.request_id, &request))?;
-        let placing = self.placing.clone();
+        let paying = self.paying.clone();
         // A caller that goes away does not stop an order half way.
-        let order = finish(async move { placing.place(key, requested).await }).await?;
-        Ok(Response::new(answer(&order)?.resource()))
+        let order = finish(async move { paying.make(key, requested).await }).await?;
+        Ok(Response::new(order.resource()))
     }
 
     async fn get_order(&self, request: Request<GetOrderRequest>) -> Result<Response<OrderResource>, Status> {
@@ -74,30 +71,6 @@ impl OrderService for OrderApi {
         let changes = self.orders.watch(&order.id, Order::is_final)?;
         Ok(Response::new(Box::pin(changes.map(|order| Ok(order?.resource())))))
     }
-}
-
-/// What CreateOrder answers about an order, the first time and each time it is repeated.
-fn answer(order: &Order) -> Result<Order, Error> {
-    if let Some(placed) = order.as_placed() {
-        return Ok(placed);
-    }
-    let name = order.name();
-    Err(match (order.state, order.state_reason.as_str()) {
-        (State::Rejected, reason::INVALID_PAYMENT_METHOD) => {
-            let mut violations = Violations::default();
-            violations.add("order.payment_method", "is not a payment method");
-            violations.into_result().err().unwrap_or_else(|| Error::internal("no violation"))
-        }
-        (State::Rejected, reason::PAYMENT_UNCONFIRMED) => Error::new(
-            &reasons::ORDER_NOT_PLACED,
-            "payment could not be confirmed, so the order was not placed and nothing is charged; order again",
-        )
-        .with("order", name),
-        (State::Rejected, declined) => Error::new(&reasons::PAYMENT_DECLINED, "the payment was declined")
-            .with("decline_reason", declined)
-            .with("order", name),
-        _ => unconfirmed(order, &Status::unavailable("it is being voided")),
-    })
 }
 
 /// Reads a request, checks what its proto cannot declare, and writes the order that it asks for.

@@ -16,43 +16,36 @@
 
 mod domain;
 mod grpc;
-mod placing;
 mod policy;
 pub mod reasons;
 mod tables;
 
-use std::time::Duration;
-
-use contracts::{
-    order::v1::order_service_server::OrderServiceServer, payment::v1::payment_service_client::PaymentServiceClient,
-};
+use contracts::order::v1::order_service_server::OrderServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use paying::Paying;
 
 pub use domain::{Item, Order, State};
-
-/// How often orders without payment's word are looked for.
-const RECOVERY_INTERVAL: Duration = Duration::from_secs(1);
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// The context, for the list.
 pub fn context() -> Context {
-    Context { name: "order", calls: &["payment"], databases: vec![("order", MIGRATIONS)], reasons: reasons::ALL, build }
+    Context {
+        name: "order",
+        calls: &[paying::CALLS],
+        databases: vec![("order", MIGRATIONS)],
+        reasons: reasons::ALL,
+        build,
+    }
 }
 
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let orders = unit.engine()?;
-    let to_payment = unit.channel("payment")?;
-    let payments = PaymentServiceClient::new(to_payment.clone());
-    let placing = placing::Placing { orders: orders.clone(), payments, to_payment };
-    let api = grpc::OrderApi { orders: orders.clone(), placing: placing.clone() };
+    let paying = Paying::new(unit, &orders)?;
+    let api = grpc::OrderApi { orders: orders.clone(), paying };
     unit.serve(OrderServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
     unit.hear("store", &orders, &policy::on_ticket_event(unit.clock()));
     unit.hear("delivery", &orders, &policy::on_delivery_event(unit.clock()));
-    unit.every(RECOVERY_INTERVAL, "order-recovery", move || {
-        let placing = placing.clone();
-        async move { placing.recover().await }
-    });
     Ok(())
 }

@@ -41,7 +41,7 @@ fn every_state_answers_everything_that_can_happen() {
     #[rustfmt::skip]
     let table: [(&str, Act, [Outcome; 10]); 10] = [
         //                                                          PENDING       VOIDING       REJECTED    PLACED         ACCEPTED     COOKING      READY        PICKED_UP    COMPLETED   CANCELLED
-        ("place", |order| order.place("payments/order-7", NOW),     [placed(),    Left,         Left,       Left,          Left,        Left,        Left,        Left,        Left,       Left]),
+        ("place", |order| order.stand("payments/order-7", NOW),     [placed(),    Left,         Left,       Left,          Left,        Left,        Left,        Left,        Left,       Left]),
         ("give up", |order| order.give_up(NOW),                     [voiding(),   Left,         Left,       Left,          Left,        Left,        Left,        Left,        Left,       Left]),
         ("reject", |order| order.reject("WHY", NOW),                [rejected(),  rejected(),   Left,       Left,          Left,        Left,        Left,        Left,        Left,       Left]),
         ("cancel", |order| order.cancel(NOW),                       [not_placed(), not_placed(), too_late(), withdrawn(),  withdrawn(), too_late(),  too_late(),  too_late(),  too_late(), Left]),
@@ -81,7 +81,7 @@ fn what_is_announced_says_what_others_need_to_know() {
     let name = || "orders/7".to_owned();
     let expected: [(Result<Decision<Order>, Error>, Kind); 4] = [
         (
-            order(State::Pending).place("payments/order-7", NOW),
+            order(State::Pending).stand("payments/order-7", NOW),
             Kind::Placed(pb::OrderPlaced { order: name(), payment: "payments/order-7".to_owned(), summary: summary() }),
         ),
         (
@@ -102,7 +102,7 @@ fn what_is_announced_says_what_others_need_to_know() {
 
 #[test]
 fn no_announcement_tells_how_the_customer_pays() {
-    for decided in [order(State::Pending).place("payments/order-7", NOW), order(State::Pending).reject("WHY", NOW)] {
+    for decided in [order(State::Pending).stand("payments/order-7", NOW), order(State::Pending).reject("WHY", NOW)] {
         let Ok(Decision::Save(_, events)) = decided else { panic!("it is announced") };
         assert!(!format!("{events:?}").contains("tok_"), "{events:?}");
     }
@@ -110,7 +110,7 @@ fn no_announcement_tells_how_the_customer_pays() {
 
 #[test]
 fn an_order_that_is_placed_has_its_payment_and_knows_when() {
-    let Ok(Decision::Save(placed, _)) = order(State::Pending).place("payments/order-7", NOW) else { panic!("placed") };
+    let Ok(Decision::Save(placed, _)) = order(State::Pending).stand("payments/order-7", NOW) else { panic!("placed") };
     let expected = Order {
         state: State::Placed,
         payment: "payments/order-7".to_owned(),
@@ -126,7 +126,7 @@ fn what_create_order_answers_is_the_order_as_it_was_placed_however_far_it_is() {
     for (state, name) in State::NAMES {
         let now = order(*state);
         let was_placed = now.placed_time.is_some();
-        let Some(placed) = now.as_placed() else {
+        let Some(placed) = now.as_made() else {
             assert!(!was_placed, "{name}");
             continue;
         };
@@ -139,7 +139,7 @@ fn what_create_order_answers_is_the_order_as_it_was_placed_however_far_it_is() {
 #[test]
 fn nothing_happens_to_a_final_order_and_only_to_it() {
     let acts: [Act; 5] = [
-        |order| order.place("payments/order-7", NOW),
+        |order| order.stand("payments/order-7", NOW),
         |order| order.give_up(NOW),
         |order| order.reject("WHY", NOW),
         |order| order.reject_by_store(NOW),
