@@ -1,16 +1,14 @@
-//! The rules of a view. Pure: no database, no network, no clock.
+//! The rules of an order's view. Pure: no database, no network, no clock.
 
 use contracts::dashboard::v1 as pb;
 use kit::{Aggregate, Error, Message, Money, StateName, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{Happening, Summary},
-    reasons,
+    event::{self, Summary},
+    history::{self, Entry, Source},
+    view::{Happening, View},
 };
-
-/// Entries of one history. A whole course has a dozen; beyond this something announces in circles.
-pub const MAX_HISTORY: usize = 64;
 
 /// Where an order stands, by the names of `jumun.order.v1.Order.State`. A later one outweighs those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,42 +39,6 @@ impl StateName for State {
     ];
 }
 
-/// The context that an entry comes from, in the order of a course: it decides between events of the same time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Source {
-    Payment,
-    Order,
-    Store,
-    Delivery,
-}
-
-/// Something that happened to an order. Entries are sorted by their fields, from the first on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Entry {
-    /// When, by the clock of the context that announced it.
-    #[serde(with = "Micros")]
-    pub time: Time,
-    /// Where.
-    pub source: Source,
-    /// Its place among the events of the source about this order; with the source it names the event.
-    pub number: i64,
-    /// What, e.g. `COOKING_STARTED`.
-    pub kind: String,
-    /// How far the order is by it, if it says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<State>,
-    /// The rider that it names, if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rider: Option<String>,
-}
-
-/// How an entry stores its time.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Time")]
-struct Micros(i64);
-
 /// One line of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
@@ -105,43 +67,34 @@ pub struct OrderView {
     pub payment_state: String,
     /// Empty until one set out.
     pub rider: String,
-    /// At most [`MAX_HISTORY`] entries, sorted.
-    pub history: Vec<Entry>,
+    /// At most [`crate::MAX_HISTORY`] entries, sorted.
+    pub history: Vec<Entry<State>>,
     /// When the order was placed or rejected; until that is heard of, when the first thing happened.
     pub create_time: Time,
     pub update_time: Time,
 }
 
-impl OrderView {
-    /// The view after one more event; None when the event concerns no view. The order of the events does not matter
-    /// (rule S9), and one that comes again changes nothing.
-    pub fn fold(view: Option<&OrderView>, message: &Message) -> Result<Option<OrderView>, Error> {
-        let Some(happening) = Happening::read(message)? else { return Ok(None) };
-        Self::after(view, &happening).map(Some)
-    }
+impl View for OrderView {
+    const SOURCES: &'static [&'static str] = &["payment", "order", "store", "delivery"];
+    type State = State;
+    type Summary = Summary;
 
-    /// The view after what an event tells.
-    pub(crate) fn after(view: Option<&OrderView>, happening: &Happening) -> Result<OrderView, Error> {
-        let mut view = view.cloned().unwrap_or_else(|| Self::unheard_of(&happening.order));
-        debug_assert_eq!(view.id, happening.order, "an event is folded into its own order's view");
-        let Err(place) = view.history.binary_search(&happening.entry) else { return Ok(view) };
-        if view.history.len() >= MAX_HISTORY {
-            let message = format!("{} has {MAX_HISTORY} entries already", view.name());
-            return Err(Error::new(&reasons::HISTORY_FULL, message));
-        }
-        view.history.insert(place, happening.entry.clone());
-        if let Some(summary) = &happening.summary {
-            view.take(summary);
-        }
-        view.follow_history();
-        Ok(view)
+    fn read(message: &Message) -> Result<Option<Happening<Self>>, Error> {
+        event::read(message)
     }
 
     fn unheard_of(id: &str) -> Self {
         Self { id: id.to_owned(), ..Self::default() }
     }
 
-    /// Takes over what was ordered.
+    fn name(&self) -> String {
+        format!("orderViews/{}", self.id)
+    }
+
+    fn history(&mut self) -> &mut Vec<Entry<State>> {
+        &mut self.history
+    }
+
     fn take(&mut self, summary: &Summary) {
         self.customer.clone_from(&summary.customer);
         self.store.clone_from(&summary.store);
@@ -149,44 +102,21 @@ impl OrderView {
         self.total = Some(summary.total);
     }
 
-    /// Works out anew what follows from the history.
     fn follow_history(&mut self) {
+        let ridden = history::of(&self.history, Source::Delivery).filter(|entry| entry.rider.is_some());
+        let rider = ridden.max_by_key(|entry| entry.number).and_then(|entry| entry.rider.clone());
         // The order's own first event says that it was placed or rejected.
-        let created = self.of(Source::Order).min_by_key(|entry| entry.number);
-        let furthest = self.history.iter().filter_map(|entry| entry.state).max();
-        let paid = self.of(Source::Payment).max_by_key(|entry| entry.number);
-        let ridden = self.of(Source::Delivery).filter(|entry| entry.rider.is_some()).max_by_key(|entry| entry.number);
-
-        let state = created.and(furthest);
-        let create_time = created.or(self.history.first()).map(|entry| entry.time);
-        let payment_state = paid.map(|entry| payment_state(entry).to_owned());
-        let rider = ridden.and_then(|entry| entry.rider.clone());
-        let update_time = self.history.last().map(|entry| entry.time);
-
-        self.state = state;
-        self.create_time = create_time.unwrap_or_default();
-        self.payment_state = payment_state.unwrap_or_default();
+        self.state = history::first(&self.history, Source::Order).and(history::furthest(&self.history));
         self.rider = rider.unwrap_or_default();
-        self.update_time = update_time.unwrap_or_default();
-    }
-
-    fn of(&self, source: Source) -> impl Iterator<Item = &Entry> {
-        self.history.iter().filter(move |entry| entry.source == source)
-    }
-
-    /// `orderViews/{id}`.
-    pub fn name(&self) -> String {
-        format!("orderViews/{}", self.id)
-    }
-
-    fn price(&self, item: &Item) -> Option<contracts::Money> {
-        Money::new(self.total?.currency(), item.unit_price).ok().map(Money::to_wire)
+        self.payment_state = history::payment_state(&self.history);
+        (self.create_time, self.update_time) = history::times(&self.history, Source::Order);
     }
 }
 
-/// Each event of a payment has the name of the state that it leads to, e.g. `PAYMENT_CAPTURED`.
-fn payment_state(entry: &Entry) -> &str {
-    entry.kind.strip_prefix("PAYMENT_").unwrap_or_default()
+impl OrderView {
+    fn price(&self, item: &Item) -> Option<contracts::Money> {
+        Money::new(self.total?.currency(), item.unit_price).ok().map(Money::to_wire)
+    }
 }
 
 impl Aggregate for OrderView {
@@ -204,8 +134,10 @@ impl Aggregate for OrderView {
             quantity: item.quantity,
             unit_price: self.price(item),
         };
-        let entry =
-            |entry: &Entry| pb::order_view::Entry { state: entry.kind.clone(), time: Some(entry.time.to_timestamp()) };
+        let entry = |entry: &Entry<State>| pb::order_view::Entry {
+            state: entry.kind.clone(),
+            time: Some(entry.time.to_timestamp()),
+        };
         pb::OrderView {
             name: self.name(),
             order: format!("orders/{}", self.id),

@@ -8,47 +8,33 @@ use contracts::{
 };
 use kit::{Error, Message, Money, consumer::decode, event_id};
 
-use crate::domain::{Entry, Item, Source, State};
-
-/// What one event tells.
-#[derive(Clone, Debug)]
-pub(crate) struct Happening {
-    /// The id of the order that it happened to.
-    pub(crate) order: String,
-    pub(crate) entry: Entry,
-    /// What was ordered, if it says so.
-    pub(crate) summary: Option<Summary>,
-}
+use crate::{
+    domain::{Item, OrderView, State},
+    history::Source,
+    view::{Happening, View},
+};
 
 /// What was ordered.
-#[derive(Clone, Debug)]
-pub(crate) struct Summary {
+pub struct Summary {
     pub(crate) customer: String,
     pub(crate) store: String,
     pub(crate) items: Vec<Item>,
     pub(crate) total: Money,
 }
 
-impl Happening {
-    /// Reads an event; None when it is about no order, or of a kind that this version does not know.
-    pub(crate) fn read(message: &Message) -> Result<Option<Self>, Error> {
-        match message.context.as_str() {
-            "payment" => of_payment(message),
-            "order" => of_order(message),
-            "store" => of_ticket(message),
-            "delivery" => of_delivery(message),
-            _ => Ok(None),
-        }
-    }
-
-    fn new(message: &Message, source: Source, order: &str, kind: &str, state: Option<State>) -> Result<Self, Error> {
-        let entry =
-            Entry { time: message.time, source, number: message.number, kind: kind.to_owned(), state, rider: None };
-        Ok(Self { order: event_id("orders", order)?.to_owned(), entry, summary: None })
+/// Reads an event; None when it is about no order, or of a kind that this version does not know.
+pub(crate) fn read(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {
+    match message.context.as_str() {
+        "payment" => payment(message, "orders"),
+        "order" => of_order(message),
+        "store" => of_ticket(message),
+        "delivery" => of_delivery(message),
+        _ => Ok(None),
     }
 }
 
-fn of_payment(message: &Message) -> Result<Option<Happening>, Error> {
+/// Reads an event of a payment for something of this collection; other things are paid for too.
+pub(crate) fn payment<V: View>(message: &Message, collection: &str) -> Result<Option<Happening<V>>, Error> {
     use payment_event::Kind;
     let event: PaymentEvent = decode(message)?;
     let kind = match event.kind {
@@ -59,17 +45,18 @@ fn of_payment(message: &Message) -> Result<Option<Happening>, Error> {
         Some(Kind::Refunded(_)) => "PAYMENT_REFUNDED",
         None => return Ok(None),
     };
-    // Other things than orders are paid for too.
-    if !event.payable.starts_with("orders/") {
+    if event.payable.split('/').next() != Some(collection) {
         return Ok(None);
     }
-    Happening::new(message, Source::Payment, &event.payable, kind, None).map(Some)
+    Ok(Some(Happening::new(message, Source::Payment, event_id(collection, &event.payable)?, kind, None)))
 }
 
-fn of_order(message: &Message) -> Result<Option<Happening>, Error> {
+fn of_order(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {
     use order_event::Kind;
     let event: OrderEvent = decode(message)?;
-    let told = |order: &str, kind, state| Happening::new(message, Source::Order, order, kind, Some(state));
+    let told = |order: &str, kind, state| {
+        Ok::<_, Error>(Happening::new(message, Source::Order, event_id("orders", order)?, kind, Some(state)))
+    };
     Ok(Some(match event.kind {
         Some(Kind::Placed(placed)) => {
             let summary = Some(read_summary(placed.summary)?);
@@ -85,7 +72,7 @@ fn of_order(message: &Message) -> Result<Option<Happening>, Error> {
     }))
 }
 
-fn of_ticket(message: &Message) -> Result<Option<Happening>, Error> {
+fn of_ticket(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {
     use ticket_event::Kind;
     let event: TicketEvent = decode(message)?;
     let (kind, state) = match event.kind {
@@ -98,10 +85,10 @@ fn of_ticket(message: &Message) -> Result<Option<Happening>, Error> {
         Some(Kind::Cancelled(_)) => ("TICKET_CANCELLED", None),
         None => return Ok(None),
     };
-    Happening::new(message, Source::Store, &event.order, kind, state).map(Some)
+    Ok(Some(Happening::new(message, Source::Store, event_id("orders", &event.order)?, kind, state)))
 }
 
-fn of_delivery(message: &Message) -> Result<Option<Happening>, Error> {
+fn of_delivery(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {
     use delivery_event::Kind;
     let event: DeliveryEvent = decode(message)?;
     let (kind, state, rider) = match event.kind {
@@ -112,7 +99,7 @@ fn of_delivery(message: &Message) -> Result<Option<Happening>, Error> {
         Some(Kind::Cancelled(_)) => ("DELIVERY_CANCELLED", None, None),
         None => return Ok(None),
     };
-    let mut happening = Happening::new(message, Source::Delivery, &event.order, kind, state)?;
+    let mut happening = Happening::new(message, Source::Delivery, event_id("orders", &event.order)?, kind, state);
     happening.entry.rider = rider;
     Ok(Some(happening))
 }
@@ -132,7 +119,8 @@ fn read_item(item: &order_summary::Item, total: Money) -> Result<Item, Error> {
     Ok(Item { item: item.item.clone(), quantity: item.quantity, unit_price: price.minor() })
 }
 
-fn read_money(money: Option<&contracts::Money>) -> Result<Money, Error> {
+/// Reads an amount that an event must have.
+pub(crate) fn read_money(money: Option<&contracts::Money>) -> Result<Money, Error> {
     Money::from_wire(money.ok_or_else(|| Error::unreadable_event("an amount is missing"))?)
         .map_err(Error::unreadable_event)
 }

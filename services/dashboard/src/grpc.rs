@@ -3,38 +3,44 @@
 use std::{pin::Pin, sync::Arc};
 
 use contracts::dashboard::v1::{
-    GetOrderViewRequest, ListOrderViewsRequest, ListOrderViewsResponse, OrderView as OrderViewResource,
-    WatchViewsRequest, WatchViewsResponse, dashboard_service_server::DashboardService, watch_views_response::View,
+    GetOrderViewRequest, ListEnrollmentViewsRequest, ListEnrollmentViewsResponse, ListOrderViewsRequest,
+    ListOrderViewsResponse, OrderView as OrderViewResource, WatchViewsRequest, WatchViewsResponse,
+    dashboard_service_server::DashboardService, watch_views_response::View as Shown,
 };
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use kit::{Aggregate, Caller, Engine, Error, FilterField, PageRequest, ambient::caller};
 use tokio::sync::{
-    OwnedSemaphorePermit, Semaphore,
+    Semaphore,
     broadcast::{self, error::RecvError},
 };
 use tonic::{Request, Response, Status};
 
 use crate::{
     domain::{OrderView, State},
+    enrollment::{EnrollmentState, EnrollmentView},
     reasons,
+    view::View,
 };
 
 /// Callers that watch at once.
 const MAX_WATCHERS: usize = 1000;
 
-const FILTER: &[FilterField] =
+const ORDER_FILTER: &[FilterField] =
     &[FilterField::name("customer"), FilterField::name("store"), FilterField::state::<State>()];
+const ENROLLMENT_FILTER: &[FilterField] =
+    &[FilterField::name("learner"), FilterField::name("course"), FilterField::state::<EnrollmentState>()];
 
 /// Serves `jumun.dashboard.v1.DashboardService`.
 pub(crate) struct DashboardApi {
-    views: Engine<OrderView>,
+    orders: Engine<OrderView>,
+    enrollments: Engine<EnrollmentView>,
     /// One permit for each caller that may watch.
     places: Arc<Semaphore>,
 }
 
 impl DashboardApi {
-    pub(crate) fn new(views: Engine<OrderView>) -> Self {
-        Self { views, places: Arc::new(Semaphore::new(MAX_WATCHERS)) }
+    pub(crate) fn new(orders: Engine<OrderView>, enrollments: Engine<EnrollmentView>) -> Self {
+        Self { orders, enrollments, places: Arc::new(Semaphore::new(MAX_WATCHERS)) }
     }
 }
 
@@ -45,7 +51,7 @@ impl DashboardService for DashboardApi {
         request: Request<GetOrderViewRequest>,
     ) -> Result<Response<OrderViewResource>, Status> {
         let name = request.into_inner().name;
-        Ok(Response::new(self.views.get_named(&name).await?.resource()))
+        Ok(Response::new(self.orders.get_named(&name).await?.resource()))
     }
 
     async fn list_order_views(
@@ -59,9 +65,25 @@ impl DashboardService for DashboardApi {
             filter: &request.filter,
             order_by: &request.order_by,
         };
-        let (views, next_page_token) = self.views.list(page, FILTER).await?;
+        let (views, next_page_token) = self.orders.list(page, ORDER_FILTER).await?;
         let order_views = views.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListOrderViewsResponse { order_views, next_page_token }))
+    }
+
+    async fn list_enrollment_views(
+        &self,
+        request: Request<ListEnrollmentViewsRequest>,
+    ) -> Result<Response<ListEnrollmentViewsResponse>, Status> {
+        let request = request.into_inner();
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: &request.page_token,
+            filter: &request.filter,
+            order_by: &request.order_by,
+        };
+        let (views, next_page_token) = self.enrollments.list(page, ENROLLMENT_FILTER).await?;
+        let enrollment_views = views.iter().map(Aggregate::resource).collect();
+        Ok(Response::new(ListEnrollmentViewsResponse { enrollment_views, next_page_token }))
     }
 
     type WatchViewsStream = Pin<Box<dyn Stream<Item = Result<WatchViewsResponse, Status>> + Send>>;
@@ -69,33 +91,35 @@ impl DashboardService for DashboardApi {
     async fn watch_views(&self, _: Request<WatchViewsRequest>) -> Result<Response<Self::WatchViewsStream>, Status> {
         let place = self.places.clone().try_acquire_owned();
         let place = place.map_err(|_| Error::new(&kit::reasons::TOO_MANY_WATCHERS, "too many callers are watching"))?;
-        let watcher = Watcher { changes: self.views.changes(), caller: caller(), _place: place };
-        let changes = stream::unfold(Some(watcher), |watcher| async { watcher?.next().await });
-        Ok(Response::new(Box::pin(changes)))
+        let changes =
+            stream::select(changes(&self.orders, Shown::OrderView), changes(&self.enrollments, Shown::EnrollmentView));
+        // The place is given back when the caller is gone.
+        Ok(Response::new(Box::pin(changes.inspect(move |_| _ = &place))))
     }
 }
 
-/// A caller that follows every view that it may see.
-struct Watcher {
-    changes: broadcast::Receiver<Arc<OrderView>>,
-    caller: Caller,
-    /// Given back when the caller is gone.
-    _place: OwnedSemaphorePermit,
+/// The views of one kind that this caller may see, as they change; after an error there is none, of any kind.
+fn changes<V: View>(
+    views: &Engine<V>,
+    show: fn(V::Resource) -> Shown,
+) -> impl Stream<Item = Result<WatchViewsResponse, Status>> + Send + use<V> {
+    stream::unfold((views.changes(), caller()), move |(mut changes, caller)| async move {
+        let change = next_for(&mut changes, &caller).await?;
+        let change = change.map(|view| WatchViewsResponse { view: Some(show(view.resource())) });
+        Some((change.map_err(Status::from), (changes, caller)))
+    })
 }
 
-impl Watcher {
-    /// The next change; after an error there is none.
-    async fn next(mut self) -> Option<(Result<WatchViewsResponse, Status>, Option<Self>)> {
-        loop {
-            match self.changes.recv().await {
-                Ok(view) if !self.caller.may_see(&*view) => {}
-                Ok(view) => {
-                    let view = Some(View::OrderView(view.resource()));
-                    return Some((Ok(WatchViewsResponse { view }), Some(self)));
-                }
-                Err(RecvError::Lagged(missed)) => return Some((Err(too_slow(missed).into()), None)),
-                Err(RecvError::Closed) => return None,
-            }
+async fn next_for<V: View>(
+    changes: &mut broadcast::Receiver<Arc<V>>,
+    caller: &Caller,
+) -> Option<Result<Arc<V>, Error>> {
+    loop {
+        match changes.recv().await {
+            Ok(view) if !caller.may_see(&*view) => {}
+            Ok(view) => return Some(Ok(view)),
+            Err(RecvError::Lagged(missed)) => return Some(Err(too_slow(missed))),
+            Err(RecvError::Closed) => return None,
         }
     }
 }

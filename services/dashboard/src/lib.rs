@@ -1,4 +1,4 @@
-//! The dashboard context: every order's whole course, folded from what the contexts announce.
+//! The dashboard context: every order's and every enrollment's whole course, folded from what the contexts announce.
 //!
 //! It asks nobody and announces nothing. Each context's events arrive in order, but one context's events overtake
 //! another's: an authorization usually comes before the order that it pays for. So a view keeps its history sorted, and
@@ -10,36 +10,59 @@
 //! store ────▶ COOKING_STARTED …     │                             └▶ create_time, update_time
 //! delivery ─▶ DELIVERY_PICKED_UP …  ┘
 //! ```
+//!
+//! Enrollments are folded in the same way, from the events of payment, enrollment and education. Each kind of view has a
+//! database of its own, so they do not wait for each other.
 
 mod domain;
+mod enrollment;
 mod event;
 mod grpc;
+mod history;
 mod policy;
 pub mod reasons;
 mod tables;
+mod view;
 
 use contracts::dashboard::v1::dashboard_service_server::DashboardServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use kit::{Context, Engine, MAX_REQUEST_BYTES, Unit};
 
-pub use domain::{Entry, Item, MAX_HISTORY, OrderView, Source, State};
+pub use domain::{Item, OrderView, State};
+pub use enrollment::{Application, EnrollmentState, EnrollmentView};
+pub use event::Summary;
+pub use history::{Entry, MAX_HISTORY, Source};
+pub use view::{Happening, View};
 
-/// The contexts whose events make a view; an order's view is the fold of their four histories.
-pub const SOURCES: [&str; 4] = ["payment", "order", "store", "delivery"];
+/// The schema of the enrollments' views.
+pub const ENROLLMENT_SCHEMA: &str = "dashboard_enrollment";
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+const ENROLLMENT_MIGRATIONS: EmbeddedMigrations = embed_migrations!("enrollment_migrations");
 
 /// The context, for the list.
 pub fn context() -> Context {
-    Context { name: "dashboard", calls: &[], databases: vec![("dashboard", MIGRATIONS)], reasons: reasons::ALL, build }
+    Context {
+        name: "dashboard",
+        calls: &[],
+        databases: vec![("dashboard", MIGRATIONS), (ENROLLMENT_SCHEMA, ENROLLMENT_MIGRATIONS)],
+        reasons: reasons::ALL,
+        build,
+    }
 }
 
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
-    let views = unit.engine()?;
-    let api = grpc::DashboardApi::new(views.clone());
+    let orders = unit.engine()?;
+    let enrollments = unit.engine_in(ENROLLMENT_SCHEMA)?;
+    let api = grpc::DashboardApi::new(orders.clone(), enrollments.clone());
     unit.serve(DashboardServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    for source in SOURCES {
-        unit.hear(source, &views, &policy::on_event());
-    }
+    hear(unit, &orders);
+    hear(unit, &enrollments);
     Ok(())
+}
+
+fn hear<V: View>(unit: &mut Unit<'_>, views: &Engine<V>) {
+    for source in V::SOURCES {
+        unit.hear(source, views, &policy::on_event());
+    }
 }

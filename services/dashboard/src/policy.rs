@@ -1,20 +1,20 @@
-//! Whenever a context announces something about an order, the order's view follows.
+//! Whenever a context announces something about what a view shows, the view follows.
 
 use std::{future::ready, sync::Arc};
 
 use kit::{Decision, Error, Message, Policy, Reaction};
 
-use crate::{domain::OrderView, event::Happening};
+use crate::view::View;
 
-/// What any context's announcement does to a view. One rule for all of them: what [`OrderView::fold`] gives.
-pub(crate) fn on_event() -> Policy<OrderView> {
+/// What any context's announcement does to a view. One rule for all of them: what [`View::fold`] gives.
+pub(crate) fn on_event<V: View>() -> Policy<V> {
     Arc::new(|message| Box::pin(ready(react(&message))))
 }
 
-fn react(message: &Message) -> Result<Reaction<OrderView>, Error> {
-    let Some(happening) = Happening::read(message)? else { return Ok(Reaction::Ignore) };
-    Ok(Reaction::decide(happening.order.clone(), move |view| {
-        let after = OrderView::after(view, &happening)?;
+fn react<V: View>(message: &Message) -> Result<Reaction<V>, Error> {
+    let Some(happening) = V::read(message)? else { return Ok(Reaction::Ignore) };
+    Ok(Reaction::decide(happening.id.clone(), move |view| {
+        let after = V::after(view, &happening)?;
         if view == Some(&after) { Ok(Decision::Leave) } else { Decision::save(after) }
     }))
 }

@@ -5,6 +5,6 @@ kit::reasons! {
         "A caller read the changes more slowly than they came, and missed some.",
         "List the views, then watch again.";
     HISTORY_FULL: FailedPrecondition,
-        "An order has more history than a view holds; no caller sees this.",
+        "An order or enrollment has more history than a view holds; no caller sees this.",
         "Look into the dead letter.";
 }

@@ -5,7 +5,10 @@ use kit::{
     storage::{Column, Row, StorageError, Table, Value},
 };
 
-use crate::domain::{OrderView, State};
+use crate::{
+    domain::{OrderView, State},
+    enrollment::{EnrollmentState, EnrollmentView},
+};
 
 impl Stored for OrderView {
     const TABLE: Table = Table {
@@ -54,6 +57,60 @@ impl Stored for OrderView {
             state: row.optional_text()?.map(|name| State::of_name(&name)).transpose()?,
             payment_state: row.text()?,
             rider: row.text()?,
+            history: row.json()?,
+            create_time: row.time()?,
+            update_time: row.time()?,
+        })
+    }
+}
+
+impl Stored for EnrollmentView {
+    const TABLE: Table = Table {
+        name: "enrollment_views",
+        columns: &[
+            Column::text("learner"),
+            Column::text("course"),
+            Column::text("course_title"),
+            Column::text("currency"),
+            Column::int("fee"),
+            Column::text("state"),
+            Column::text("payment_state"),
+            Column::text("registration_state"),
+            Column::text("history"),
+            Column::int("create_time"),
+            Column::int("update_time"),
+        ],
+    };
+
+    /// Owned by the enrollment's learner.
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Learner, "learner", |view| &view.learner)];
+
+    fn to_row(&self) -> Vec<Value<'_>> {
+        vec![
+            self.learner.as_str().into(),
+            self.course.as_str().into(),
+            self.course_title.as_str().into(),
+            self.fee.map(Money::currency).into(),
+            self.fee.map(Money::minor).into(),
+            self.state.map(StateName::name).into(),
+            self.payment_state.as_str().into(),
+            self.registration_state.as_str().into(),
+            json_column(&self.history),
+            self.create_time.0.into(),
+            self.update_time.0.into(),
+        ]
+    }
+
+    fn from_row(id: String, row: &mut Row) -> Result<Self, StorageError> {
+        Ok(Self {
+            id,
+            learner: row.text()?,
+            course: row.text()?,
+            course_title: row.text()?,
+            fee: row.optional_money()?,
+            state: row.optional_text()?.map(|name| EnrollmentState::of_name(&name)).transpose()?,
+            payment_state: row.text()?,
+            registration_state: row.text()?,
             history: row.json()?,
             create_time: row.time()?,
             update_time: row.time()?,

@@ -12,7 +12,7 @@ use contracts::{
     order::v1::{self as order, order_event::Kind as Ordered},
     payment::v1::{self as payment, payment_event::Kind as Paid},
 };
-use dashboard::OrderView;
+use dashboard::{OrderView, View as _};
 use futures::future::join_all;
 use kit::{
     Aggregate, Clock, Edge, Host, Message, Places, Settings, Time,

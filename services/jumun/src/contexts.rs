@@ -4,7 +4,15 @@ use kit::Context;
 
 /// Every context, in the order of the money.
 pub(crate) fn all() -> Vec<Context> {
-    vec![order::context(), payment::context(), store::context(), delivery::context(), dashboard::context()]
+    vec![
+        order::context(),
+        payment::context(),
+        store::context(),
+        delivery::context(),
+        enrollment::context(),
+        education::context(),
+        dashboard::context(),
+    ]
 }
 
 /// The contexts of these names, or what is wrong with them.

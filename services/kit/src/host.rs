@@ -209,7 +209,12 @@ struct Wiring {
 impl Unit<'_> {
     /// The engine of the context's aggregate; what it announces goes to the bus.
     pub fn engine<A: Stored>(&mut self) -> anyhow::Result<Engine<A>> {
-        let database = self.wiring.places.database(self.name, self.name)?;
+        self.engine_in(self.name)
+    }
+
+    /// The engine of another aggregate of the context, in a database of its own beside the context's.
+    pub fn engine_in<A: Stored>(&mut self, schema: &str) -> anyhow::Result<Engine<A>> {
+        let database = self.wiring.places.database(self.name, schema)?;
         let (outgoing, fresh) = outbox::channel();
         let engine = Engine::start(database, self.wiring.clock.clone(), outgoing)?;
         self.wiring.relays.push(Box::pin(Relay::new(engine.clone(), self.wiring.bus.clone()).run(fresh)));
@@ -273,7 +278,7 @@ impl Unit<'_> {
             bus: self.wiring.bus.clone(),
             engine: engine.clone(),
             source,
-            name: format!("{}-on-{source}", self.name),
+            name: format!("{}-on-{source}", engine.database().schema()),
             policy: policy.clone(),
             stopping: self.wiring.stopping.subscribe(),
         };

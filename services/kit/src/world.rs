@@ -164,20 +164,26 @@ impl World {
         events
     }
 
+    /// Each context's name, with the name of each of its databases.
+    fn schemas(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let schemas = |context: &Context| context.databases.iter().map(|(schema, _)| *schema).collect::<Vec<_>>();
+        self.contexts.iter().flat_map(move |context| schemas(context).into_iter().map(|schema| (context.name, schema)))
+    }
+
     /// What waits or was put aside, in words; empty when there is nothing.
     async fn left(&self) -> String {
         let mut left = Vec::new();
-        for context in &self.contexts {
-            let database = self.database(context.name, context.name);
+        for (context, schema) in self.schemas() {
+            let database = self.database(context, schema);
             let unpublished = outbox::status(&database).await.expect("a readable outbox").unpublished;
             if unpublished > 0 {
-                left.push(format!("{unpublished} events that {} did not publish", context.name));
+                left.push(format!("{unpublished} events that {schema} did not publish"));
             }
             for reason in dead_letters(&database).await {
-                left.push(format!("a dead letter of {}: {reason}", context.name));
+                left.push(format!("a dead letter of {schema}: {reason}"));
             }
             for source in &self.contexts {
-                let consumer = format!("{}-on-{}", context.name, source.name);
+                let consumer = format!("{schema}-on-{}", source.name);
                 // Most contexts do not hear most others.
                 if let Ok(unsettled @ 1..) = self.bus.unsettled(source.name, &consumer).await {
                     left.push(format!("{unsettled} events that {consumer} did not settle"));

@@ -5,7 +5,7 @@
 //! asking again.
 //!
 //! ```text
-//!           approved               order placed              order cancelled
+//!           approved                 it stands               it is withdrawn
 //!    ┌─────────────────▶ AUTHORIZED ───────────▶ CAPTURED ───────────────▶ REFUNDED
 //! (nothing) ─ refused ─▶ DECLINED    │ voided
 //!    └───── voided ──────────────────┴──▶ VOIDED   (the tombstone: a late authorization is refused)
@@ -49,6 +49,9 @@ fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let provider = Arc::new(bounded::Bounded::new(provider, unit.bulkhead("payment-provider")));
     let api = grpc::PaymentApi { payments: payments.clone(), provider: provider.clone() };
     unit.serve(PaymentServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.hear("order", &payments.clone(), &policy::on_order_event(payments, provider));
+    let on_order = policy::on_payable_event(payments.clone(), provider.clone(), policy::fate_of_order);
+    unit.hear("order", &payments, &on_order);
+    let on_enrollment = policy::on_payable_event(payments.clone(), provider, policy::fate_of_enrollment);
+    unit.hear("enrollment", &payments, &on_enrollment);
     Ok(())
 }

@@ -1,8 +1,11 @@
-//! Whenever an order is placed its payment is taken, and whenever one is cancelled its payment is given back.
+//! Whenever what is paid for comes to stand its payment is taken, and whenever it is withdrawn its payment is given back.
 
 use std::sync::Arc;
 
-use contracts::order::v1::{OrderEvent, order_event::Kind};
+use contracts::{
+    enrollment::v1::{EnrollmentEvent, enrollment_event},
+    order::v1::{OrderEvent, order_event},
+};
 use kit::{Decision, Engine, Error, Policy, Reaction, Time, consumer::decode};
 
 use crate::{
@@ -10,27 +13,59 @@ use crate::{
     provider::PaymentProvider,
 };
 
-/// What becomes of the payment when something becomes of the order. The provider is told first: it knows a repetition.
-pub(crate) fn on_order_event(payments: Engine<Payment>, provider: Arc<dyn PaymentProvider>) -> Policy<Payment> {
+/// What an event says about something that is paid for, by its name.
+pub(crate) enum Fate {
+    /// It stands.
+    Stands(String),
+    /// It stood, and was withdrawn.
+    Withdrawn(String),
+}
+
+/// What becomes of the payment when something becomes of what it pays for. The provider is told first: it knows a
+/// repetition.
+pub(crate) fn on_payable_event<E: prost::Message + Default + 'static>(
+    payments: Engine<Payment>,
+    provider: Arc<dyn PaymentProvider>,
+    fate: fn(E) -> Option<Fate>,
+) -> Policy<Payment> {
     Arc::new(move |message| {
         let (payments, provider) = (payments.clone(), provider.clone());
         Box::pin(async move {
-            match decode::<OrderEvent>(&message)?.kind {
-                Some(Kind::Placed(placed)) => {
-                    let id = id_of(&placed.order)?;
+            match fate(decode(&message)?) {
+                Some(Fate::Stands(payable)) => {
+                    let id = id_of(&payable)?;
                     provider.capture(&id).await?;
                     Ok(with_payment(id, payments.now(), Payment::capture))
                 }
-                Some(Kind::Cancelled(cancelled)) => {
-                    let id = id_of(&cancelled.order)?;
+                Some(Fate::Withdrawn(payable)) => {
+                    let id = id_of(&payable)?;
                     provider.refund(&id).await?;
                     Ok(with_payment(id, payments.now(), Payment::refund))
                 }
-                // A rejected order's payment was never held, or is void.
-                Some(Kind::Rejected(_) | Kind::Completed(_)) | None => Ok(Reaction::Ignore),
+                None => Ok(Reaction::Ignore),
             }
         })
     })
+}
+
+/// A rejected order's payment was never held, or is void.
+pub(crate) fn fate_of_order(event: OrderEvent) -> Option<Fate> {
+    use order_event::Kind;
+    match event.kind? {
+        Kind::Placed(placed) => Some(Fate::Stands(placed.order)),
+        Kind::Cancelled(cancelled) => Some(Fate::Withdrawn(cancelled.order)),
+        Kind::Rejected(_) | Kind::Completed(_) => None,
+    }
+}
+
+/// The same for an enrollment.
+pub(crate) fn fate_of_enrollment(event: EnrollmentEvent) -> Option<Fate> {
+    use enrollment_event::Kind;
+    match event.kind? {
+        Kind::Enrolled(enrolled) => Some(Fate::Stands(enrolled.enrollment)),
+        Kind::Cancelled(cancelled) => Some(Fate::Withdrawn(cancelled.enrollment)),
+        Kind::Rejected(_) | Kind::Completed(_) => None,
+    }
 }
 
 fn id_of(payable: &str) -> Result<String, Error> {

@@ -12,8 +12,10 @@ use contracts::{
 use prost::Message as _;
 
 use super::*;
-use crate::SOURCES;
+use crate::MAX_HISTORY;
 use courses::*;
+
+const SOURCES: [&str; 4] = ["payment", "order", "store", "delivery"];
 
 fn fold(view: Option<&OrderView>, message: &Message) -> OrderView {
     OrderView::fold(view, message).expect("a readable event").expect("an event about an order")
@@ -44,7 +46,7 @@ fn fold_every_way(messages: &[Message]) -> (OrderView, u64) {
     (view.expect("a course has events"), ways)
 }
 
-fn entry(time: i64, source: Source, number: i64, kind: &str, state: Option<State>) -> Entry {
+fn entry(time: i64, source: Source, number: i64, kind: &str, state: Option<State>) -> Entry<State> {
     Entry { time: Time(time), source, number, kind: kind.to_owned(), state, rider: None }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use dashboard::View;
 use kit::{
-    Clock, Message, Money, Places, Stored, Time,
+    Clock, Message, Money, Places, Time,
     outbox::{SELECT_EVENTS, read_event},
     storage::{Database, Row, StorageError},
 };
@@ -12,21 +13,62 @@ use kit::{
 pub(super) struct Books {
     /// What changed after this may still be on its way.
     pub(super) settled_before: Time,
-    pub(super) orders: HashMap<String, Order>,
+    /// What is paid for, by its name.
+    pub(super) payables: HashMap<String, Payable>,
     pub(super) payments: HashMap<String, Payment>,
     pub(super) charges: HashMap<String, Charge>,
-    pub(super) views: HashMap<String, dashboard::OrderView>,
+    pub(super) order_views: HashMap<String, dashboard::OrderView>,
+    pub(super) enrollment_views: HashMap<String, dashboard::EnrollmentView>,
     /// Each context's log.
     pub(super) logs: BTreeMap<String, Log>,
     /// Which contexts were read.
     pub(super) contexts: Vec<String>,
 }
 
-pub(super) struct Order {
+/// A kind of thing that is paid for, as its context stores it.
+pub(super) struct Kind {
+    pub(super) context: &'static str,
+    /// Its table, and the collection of its names.
+    pub(super) table: &'static str,
+    /// The column of what it costs.
+    amount: &'static str,
+    /// The states in which it stands.
+    pub(super) standing: &'static [&'static str],
+    /// What says that it stands, that it never stood, that it was withdrawn, and that it was completed.
+    pub(super) announcements: [&'static str; 4],
+}
+
+/// Everything that is paid for.
+pub(super) const KINDS: [Kind; 2] = [
+    Kind {
+        context: "order",
+        table: "orders",
+        amount: "total",
+        standing: &["PLACED", "ACCEPTED", "COOKING", "READY", "PICKED_UP", "COMPLETED"],
+        announcements: ["OrderPlaced", "OrderRejected", "OrderCancelled", "OrderCompleted"],
+    },
+    Kind {
+        context: "enrollment",
+        table: "enrollments",
+        amount: "fee",
+        standing: &["ENROLLED", "COMPLETED"],
+        announcements: ["LearnerEnrolled", "EnrollmentRejected", "EnrollmentCancelled", "EnrollmentCompleted"],
+    },
+];
+
+/// Something that is paid for.
+pub(super) struct Payable {
+    pub(super) kind: &'static Kind,
     pub(super) state: String,
-    pub(super) total: Money,
+    pub(super) amount: Money,
     pub(super) payment: String,
     pub(super) update_time: Time,
+}
+
+impl Payable {
+    pub(super) fn stands(&self) -> bool {
+        self.kind.standing.contains(&self.state.as_str())
+    }
 }
 
 pub(super) struct Payment {
@@ -62,35 +104,41 @@ impl Books {
         let has = |context: &str| places.databases.contains_key(context);
         let mut logs = BTreeMap::new();
         // Downstream first: an event heard meanwhile is then found in its source's log.
-        for (context, table) in [
-            ("dashboard", "order_views"),
-            ("delivery", "deliveries"),
-            ("store", "tickets"),
-            ("payment", "payments"),
-            ("order", "orders"),
+        for (context, schema, table) in [
+            ("dashboard", "dashboard", "order_views"),
+            ("dashboard", dashboard::ENROLLMENT_SCHEMA, "enrollment_views"),
+            ("delivery", "delivery", "deliveries"),
+            ("store", "store", "tickets"),
+            ("education", "education", "registrations"),
+            ("payment", "payment", "payments"),
+            ("enrollment", "enrollment", "enrollments"),
+            ("order", "order", "orders"),
         ] {
             if has(context) {
-                logs.insert(
-                    context.to_owned(),
-                    read_log(&places.database(context, context)?, table, settled_before).await?,
-                );
+                let log = read_log(&places.database(context, schema)?, table, settled_before).await?;
+                logs.insert(schema.to_owned(), log);
             }
         }
-        let views = if has("dashboard") {
-            read_views(&places.database("dashboard", "dashboard")?).await?
-        } else {
-            HashMap::new()
-        };
-        let (mut payments, mut charges, mut orders) = (HashMap::new(), HashMap::new(), HashMap::new());
-        if has("order") {
-            orders = read_orders(&places.database("order", "order")?).await?;
+        let (mut order_views, mut enrollment_views) = (HashMap::new(), HashMap::new());
+        if has("dashboard") {
+            order_views = read_views(&places.database("dashboard", "dashboard")?).await?;
+            enrollment_views = read_views(&places.database("dashboard", dashboard::ENROLLMENT_SCHEMA)?).await?;
+        }
+        let (mut payments, mut charges, mut payables) = (HashMap::new(), HashMap::new(), HashMap::new());
+        for kind in KINDS.iter().filter(|kind| has(kind.context)) {
+            payables.extend(read_payables(&places.database(kind.context, kind.context)?, kind).await?);
         }
         if has("payment") {
             payments = read_payments(&places.database("payment", "payment")?).await?;
             charges = read_charges(&places.database("payment", payment::PROVIDER_SCHEMA)?).await?;
         }
         let contexts = places.databases.keys().cloned().collect();
-        Ok(Self { settled_before, orders, payments, charges, views, logs, contexts })
+        Ok(Self { settled_before, payables, payments, charges, order_views, enrollment_views, logs, contexts })
+    }
+
+    /// The kinds of what is paid for that were read.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &'static Kind> {
+        KINDS.iter().filter(|kind| self.have(&[kind.context]))
     }
 
     /// Whether every one of these contexts was read.
@@ -135,13 +183,15 @@ async fn read_log(database: &Database, table: &str, settled_before: Time) -> any
     })
 }
 
-async fn read_orders(database: &Database) -> anyhow::Result<HashMap<String, Order>> {
-    let sql = "SELECT id, state, currency, total, payment, update_time FROM orders";
-    let orders = rows(database, sql.to_owned(), |row| {
-        let id = row.text()?;
-        Ok((id, Order { state: row.text()?, total: row.money()?, payment: row.text()?, update_time: row.time()? }))
-    });
-    Ok(orders.await?.into_iter().collect())
+async fn read_payables(database: &Database, kind: &'static Kind) -> anyhow::Result<Vec<(String, Payable)>> {
+    let Kind { table, amount, .. } = kind;
+    let sql = format!("SELECT id, state, currency, {amount}, payment, update_time FROM {table}");
+    rows(database, sql, move |row| {
+        let name = format!("{table}/{}", row.text()?);
+        let (state, amount) = (row.text()?, row.money()?);
+        Ok((name, Payable { kind, state, amount, payment: row.text()?, update_time: row.time()? }))
+    })
+    .await
 }
 
 async fn read_payments(database: &Database) -> anyhow::Result<HashMap<String, Payment>> {
@@ -170,11 +220,11 @@ async fn read_charges(database: &Database) -> anyhow::Result<HashMap<String, Cha
     Ok(charges.await?.into_iter().collect())
 }
 
-async fn read_views(database: &Database) -> anyhow::Result<HashMap<String, dashboard::OrderView>> {
-    let columns = dashboard::OrderView::TABLE.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
-    let views = rows(database, format!("SELECT id, {columns} FROM order_views"), |row| {
+async fn read_views<V: View>(database: &Database) -> anyhow::Result<HashMap<String, V>> {
+    let columns = V::TABLE.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
+    let views = rows(database, format!("SELECT id, {columns} FROM {}", V::TABLE.name), |row| {
         let id = row.text()?;
-        Ok((id.clone(), dashboard::OrderView::from_row(id, row)?))
+        Ok((id.clone(), V::from_row(id, row)?))
     });
     Ok(views.await?.into_iter().collect())
 }

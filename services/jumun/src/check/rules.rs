@@ -1,51 +1,56 @@
 //! The rules that must always hold (requirements S1–S9, L1), each a function of the books.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt::Debug,
+};
+
+use dashboard::View;
 
 use super::{Finding, books::Books};
 
 /// Holds the books against every rule that can be seen in them.
 pub(super) fn check(books: &Books) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if books.have(&["order", "payment"]) {
+    let is_anything_paid_for = books.kinds().next().is_some();
+    if is_anything_paid_for && books.have(&["payment"]) {
         findings.extend([
-            s1_a_standing_order_is_paid(books),
-            s2_no_payment_without_its_order(books),
-            s3_one_charge_per_order(books),
+            s1_what_stands_is_paid(books),
+            s2_no_payment_without_what_it_is_for(books),
+            s3_one_charge_for_each(books),
         ]);
     }
-    if books.have(&["order"]) {
+    if is_anything_paid_for {
         findings.push(s4_what_stands_was_announced(books));
     }
     if books.have(&["payment"]) {
         findings.push(s5_the_books_of_payment_and_provider_agree(books));
     }
     findings.extend([s7_events_are_gapless_and_applied_once(books), s8_events_reach_the_bus(books)]);
-    if books.have(&["order", "payment", "store", "delivery", "dashboard"]) {
+    if books.have(&["dashboard"]) {
         findings.push(s9_views_equal_their_events(books));
     }
-    if books.have(&["order"]) {
+    if is_anything_paid_for {
         findings.push(l1_nothing_waits_for_ever(books));
     }
     findings
 }
 
-const STANDING: [&str; 6] = ["PLACED", "ACCEPTED", "COOKING", "READY", "PICKED_UP", "COMPLETED"];
 const HELD: [&str; 2] = ["AUTHORIZED", "CAPTURED"];
 
-fn s1_a_standing_order_is_paid(books: &Books) -> Finding {
-    let standing = books.orders.iter().filter(|(_, order)| STANDING.contains(&order.state.as_str()));
-    let mut finding = Finding::new("S1", "a placed order has one authorized or captured payment of the same amount");
-    for (id, order) in standing {
+fn s1_what_stands_is_paid(books: &Books) -> Finding {
+    let mut finding =
+        Finding::new("S1", "what stands (an order, an enrollment) has one payment, held or taken, of the same amount");
+    for (name, payable) in books.payables.iter().filter(|(_, payable)| payable.stands()) {
         finding.checked += 1;
-        let payment = order.payment.strip_prefix("payments/").and_then(|payment| books.payments.get(payment));
+        let payment = payable.payment.strip_prefix("payments/").and_then(|payment| books.payments.get(payment));
         match payment {
-            None => finding.violation(format!("orders/{id} is {} without a payment", order.state)),
+            None => finding.violation(format!("{name} is {} without a payment", payable.state)),
             Some(payment) if !HELD.contains(&payment.state.as_str()) => {
-                finding.violation(format!("orders/{id} is {}, its payment is {}", order.state, payment.state));
+                finding.violation(format!("{name} is {}, its payment is {}", payable.state, payment.state));
             }
-            Some(payment) if payment.amount != Some(order.total) => {
-                finding.violation(format!("orders/{id} costs {:?}, its payment is {:?}", order.total, payment.amount));
+            Some(payment) if payment.amount != Some(payable.amount) => {
+                finding.violation(format!("{name} costs {:?}, its payment is {:?}", payable.amount, payment.amount));
             }
             Some(_) => {}
         }
@@ -53,19 +58,24 @@ fn s1_a_standing_order_is_paid(books: &Books) -> Finding {
     finding
 }
 
-fn s2_no_payment_without_its_order(books: &Books) -> Finding {
-    let mut finding = Finding::new("S2", "no payment is kept for an order that does not stand");
+fn s2_no_payment_without_what_it_is_for(books: &Books) -> Finding {
+    let mut finding = Finding::new("S2", "no payment is kept for what does not stand");
+    let collections: Vec<_> = books.kinds().map(|kind| kind.table).collect();
     for (id, payment) in &books.payments {
-        let Some(order) = payment.payable.strip_prefix("orders/") else { continue };
+        let collection = payment.payable.split('/').next().unwrap_or_default();
+        if !collections.contains(&collection) {
+            continue;
+        }
         finding.checked += 1;
         if !HELD.contains(&payment.state.as_str()) || payment.update_time >= books.settled_before {
             continue;
         }
-        match books.orders.get(order) {
-            None => finding.violation(format!("payments/{id} is {} and orders/{order} does not exist", payment.state)),
-            Some(order) if order.update_time >= books.settled_before => {}
-            Some(found) if !STANDING.contains(&found.state.as_str()) => {
-                finding.violation(format!("payments/{id} is {} and orders/{order} is {}", payment.state, found.state));
+        let name = &payment.payable;
+        match books.payables.get(name) {
+            None => finding.violation(format!("payments/{id} is {} and {name} does not exist", payment.state)),
+            Some(payable) if payable.update_time >= books.settled_before => {}
+            Some(payable) if !payable.stands() => {
+                finding.violation(format!("payments/{id} is {} and {name} is {}", payment.state, payable.state));
             }
             Some(_) => {}
         }
@@ -74,8 +84,8 @@ fn s2_no_payment_without_its_order(books: &Books) -> Finding {
 }
 
 /// The provider's books, not ours, say what was charged.
-fn s3_one_charge_per_order(books: &Books) -> Finding {
-    let mut finding = Finding::new("S3", "at most one effective charge per order");
+fn s3_one_charge_for_each(books: &Books) -> Finding {
+    let mut finding = Finding::new("S3", "at most one effective charge for each order and each enrollment");
     let mut charges: HashMap<&str, Vec<&str>> = HashMap::new();
     for (id, charge) in &books.charges {
         finding.checked += 1;
@@ -94,27 +104,30 @@ fn s3_one_charge_per_order(books: &Books) -> Finding {
 }
 
 fn s4_what_stands_was_announced(books: &Books) -> Finding {
-    let mut finding = Finding::new("S4", "what happened to an order is in its events");
-    let mut kinds: HashMap<&str, Vec<&str>> = HashMap::new();
-    for event in books.logs.get("order").map(|log| log.events.as_slice()).unwrap_or_default() {
-        kinds.entry(&event.aggregate).or_default().push(&event.kind);
-    }
-    for (id, order) in &books.orders {
-        finding.checked += 1;
-        let announced = |kind: &str| kinds.get(id.as_str()).is_some_and(|kinds| kinds.contains(&kind));
-        let missing = match order.state.as_str() {
-            "REJECTED" => Some("OrderRejected").filter(|kind| !announced(kind)),
-            "CANCELLED" => ["OrderPlaced", "OrderCancelled"].into_iter().find(|kind| !announced(kind)),
-            "COMPLETED" => ["OrderPlaced", "OrderCompleted"].into_iter().find(|kind| !announced(kind)),
-            state if STANDING.contains(&state) => Some("OrderPlaced").filter(|kind| !announced(kind)),
-            _ => None,
-        };
-        if let Some(kind) = missing {
-            finding.violation(format!("orders/{id} is {} without {kind}", order.state));
+    let mut finding = Finding::new("S4", "what happened to an order or an enrollment is in its events");
+    let mut announced: HashMap<String, Vec<&str>> = HashMap::new();
+    for kind in books.kinds() {
+        for event in books.logs.get(kind.context).map(|log| log.events.as_slice()).unwrap_or_default() {
+            announced.entry(format!("{}/{}", kind.table, event.aggregate)).or_default().push(&event.kind);
         }
     }
-    for id in kinds.keys().filter(|id| !books.orders.contains_key(**id)) {
-        finding.violation(format!("orders/{id} was announced and does not exist"));
+    for (name, payable) in &books.payables {
+        finding.checked += 1;
+        let [stands, rejected, withdrawn, completed] = payable.kind.announcements;
+        let expected: &[&str] = match payable.state.as_str() {
+            "REJECTED" => &[rejected],
+            "CANCELLED" => &[stands, withdrawn],
+            "COMPLETED" => &[stands, completed],
+            _ if payable.stands() => &[stands],
+            _ => &[],
+        };
+        let was_announced = |kind: &str| announced.get(name).is_some_and(|kinds| kinds.contains(&kind));
+        if let Some(kind) = expected.iter().find(|kind| !was_announced(kind)) {
+            finding.violation(format!("{name} is {} without {kind}", payable.state));
+        }
+    }
+    for name in announced.keys().filter(|name| !books.payables.contains_key(*name)) {
+        finding.violation(format!("{name} was announced and does not exist"));
     }
     finding
 }
@@ -222,39 +235,54 @@ fn s8_events_reach_the_bus(books: &Books) -> Finding {
 
 fn s9_views_equal_their_events(books: &Books) -> Finding {
     let mut finding = Finding::new("S9", "a view equals the fold of the events");
-    let mut folded: HashMap<&str, dashboard::OrderView> = HashMap::new();
-    let mut moving: HashSet<&str> = HashSet::new();
-    for event in books.logs.values().flat_map(|log| &log.events) {
-        // The events of a payment, payments/order-{uuid}, are part of its order's view.
-        let id = event.aggregate.strip_prefix("order-").unwrap_or(&event.aggregate);
-        match dashboard::OrderView::fold(folded.get(id), event) {
-            Ok(Some(view)) => drop(folded.insert(id, view)),
-            Ok(None) => {}
+    fold(books, &books.order_views, &mut finding);
+    fold(books, &books.enrollment_views, &mut finding);
+    finding
+}
+
+/// Compares the views of one kind, when all of what makes them was read.
+fn fold<V: View + Debug>(books: &Books, views: &HashMap<String, V>, finding: &mut Finding) {
+    if !books.have(V::SOURCES) {
+        return;
+    }
+    let mut folded: HashMap<String, V> = HashMap::new();
+    let mut moving: HashSet<String> = HashSet::new();
+    for event in V::SOURCES.iter().filter_map(|source| books.logs.get(*source)).flat_map(|log| &log.events) {
+        let happening = match V::read(event) {
+            Ok(Some(happening)) => happening,
+            Ok(None) => continue,
+            Err(error) => {
+                finding.violation(format!("{} cannot be read: {error}", event.id()));
+                continue;
+            }
+        };
+        match V::after(folded.get(&happening.id), &happening) {
+            Ok(view) => drop(folded.insert(happening.id.clone(), view)),
             Err(error) => finding.violation(format!("{} cannot be folded: {error}", event.id())),
         }
         if event.time >= books.settled_before {
-            moving.insert(id);
+            moving.insert(happening.id);
         }
     }
     for (id, expected) in &folded {
         finding.checked += 1;
-        if !moving.contains(id) && books.views.get(*id) != Some(expected) {
-            finding.violation(format!("orderViews/{id} is {:?}, its events say {expected:?}", books.views.get(*id)));
+        if !moving.contains(id) && views.get(id) != Some(expected) {
+            let name = expected.name();
+            finding.violation(format!("{name} is {:?}, its events say {expected:?}", views.get(id)));
         }
     }
-    for id in books.views.keys().filter(|id| !folded.contains_key(id.as_str())) {
-        finding.violation(format!("orderViews/{id} comes from no event"));
+    for (_, view) in views.iter().filter(|(id, _)| !folded.contains_key(*id)) {
+        finding.violation(format!("{} comes from no event", view.name()));
     }
-    finding
 }
 
 fn l1_nothing_waits_for_ever(books: &Books) -> Finding {
-    let mut finding = Finding::new("L1", "no order waits for payment's word after the grace time");
-    for (id, order) in &books.orders {
+    let mut finding = Finding::new("L1", "no order or enrollment waits for payment's word after the grace time");
+    for (name, payable) in &books.payables {
         finding.checked += 1;
-        let waits = ["PENDING", "VOIDING"].contains(&order.state.as_str());
-        if waits && order.update_time < books.settled_before {
-            finding.violation(format!("orders/{id} is {}", order.state));
+        let waits = ["PENDING", "VOIDING"].contains(&payable.state.as_str());
+        if waits && payable.update_time < books.settled_before {
+            finding.violation(format!("{name} is {}", payable.state));
         }
     }
     finding

@@ -2,13 +2,16 @@
 
 mod course;
 mod deadlines;
+mod enrolling;
 mod food;
+mod learning;
 mod lists;
 mod outages;
 mod overload;
 mod paying;
 mod repeating;
 mod requests;
+mod school;
 mod watching;
 mod withdrawing;
 

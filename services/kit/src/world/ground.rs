@@ -80,9 +80,9 @@ impl Ground {
         let Self::Servers { nats_url, prefix, .. } = self else { return };
         let client = async_nats::connect(nats_url).await.expect("the broker of JUMUN_TEST_NATS_URL");
         let streams = async_nats::jetstream::new(client);
-        for context in contexts {
-            // A context that never ran has none.
-            let _ = streams.delete_stream(format!("{prefix}-{}", context.name)).await;
+        for (schema, _) in contexts.iter().flat_map(|context| &context.databases) {
+            // What never ran, or announces nothing, has none.
+            let _ = streams.delete_stream(format!("{prefix}-{schema}")).await;
         }
     }
 }

@@ -19,7 +19,7 @@ use tower::Layer;
 use super::client::{Http, order, until};
 
 /// The method, its request as proto3 JSON, and the same as an HTTP request: what is called, and its body.
-/// `$1` to `$4` stand for the uuids of four orders. They are called in this order.
+/// `$1` to `$4` stand for the uuids of four orders, `$5` to `$7` for those of three enrollments. They are called in this order.
 type Case = (&'static str, &'static str, &'static str, &'static str);
 
 const CASES: &[Case] = &[
@@ -129,6 +129,50 @@ const CASES: &[Case] = &[
     ("delivery.v1.DeliveryService/ListDeliveries", "{}", "GET /v1/deliveries", ""),
     ("dashboard.v1.DashboardService/GetOrderView", r#"{"name": "orderViews/$1"}"#, "GET /v1/orderViews/$1", ""),
     ("dashboard.v1.DashboardService/ListOrderViews", r#"{"pageSize": 100}"#, "GET /v1/orderViews?page_size=100", ""),
+    (
+        "enrollment.v1.EnrollmentService/CreateEnrollment",
+        r#"{"requestId": "new", "enrollment": $enrollment}"#,
+        "POST /v1/enrollments?requestId=new",
+        "$enrollment",
+    ),
+    ("enrollment.v1.EnrollmentService/GetEnrollment", r#"{"name": "enrollments/$5"}"#, "GET /v1/enrollments/$5", ""),
+    (
+        "enrollment.v1.EnrollmentService/ListEnrollments",
+        r#"{"filter": "state = ENROLLED"}"#,
+        "GET /v1/enrollments?filter=state%20=%20ENROLLED",
+        "",
+    ),
+    (
+        "enrollment.v1.EnrollmentService/CancelEnrollment",
+        r#"{"name": "enrollments/$6", "requestId": "c"}"#,
+        "POST /v1/enrollments/$6:cancel",
+        r#"{"requestId": "c"}"#,
+    ),
+    (
+        "education.v1.EducationService/CompleteRegistration",
+        r#"{"name": "registrations/$5", "requestId": "c"}"#,
+        "POST /v1/registrations/$5:complete",
+        r#"{"requestId": "c"}"#,
+    ),
+    (
+        "education.v1.EducationService/CancelRegistration",
+        r#"{"name": "registrations/$7", "requestId": "x"}"#,
+        "POST /v1/registrations/$7:cancel",
+        r#"{"requestId": "x"}"#,
+    ),
+    (
+        "education.v1.EducationService/GetRegistration",
+        r#"{"name": "registrations/$5"}"#,
+        "GET /v1/registrations/$5",
+        "",
+    ),
+    (
+        "education.v1.EducationService/ListRegistrations",
+        r#"{"filter": "learner = learners/hana"}"#,
+        "GET /v1/registrations?filter=learner%3Dlearners/hana",
+        "",
+    ),
+    ("dashboard.v1.DashboardService/ListEnrollmentViews", "{}", "GET /v1/enrollmentViews", ""),
     ("dashboard.v1.DashboardService/WatchViews", "{}", "GET /v1/views:watch", ""),
     ("admin.v1.AdminService/ListDeadLetters", "{}", "GET /v1/deadLetters", ""),
     (
@@ -173,18 +217,34 @@ async fn every_method_answers_the_same_over_grpc_grpc_web_and_json() {
     http.food.world.finish().await;
 }
 
-/// Orders that stand: $1 is delivered, $2 withdrawn, $3 refunded, $4 turned down.
+/// Orders that stand: $1 is delivered, $2 withdrawn, $3 refunded, $4 turned down; and enrollments: $5 is completed, $6
+/// and $7 are cancelled, by the learner and by the school.
 async fn place_orders(http: &Http) -> Vec<String> {
     let mut uuids = Vec::new();
     for request in ["1", "2", "3", "4"] {
         uuids.push(http.food.place(request).await.uid);
     }
+    for request in ["5", "6", "7"] {
+        let call = format!("POST /v1/enrollments?requestId={request}");
+        let enrollment = http.succeed(&call, &application()).await;
+        uuids.push(enrollment["uid"].as_str().expect("a uuid").to_owned());
+    }
+    http.food.world.settle().await;
     uuids
 }
 
 fn fill(text: &str, uuids: &[String]) -> String {
-    let text = text.replace("$order", &order("tok_visa"));
+    let text = text.replace("$order", &order("tok_visa")).replace("$enrollment", &application());
     uuids.iter().enumerate().fold(text, |text, (index, uuid)| text.replace(&format!("${}", index + 1), uuid))
+}
+
+/// What a learner applies for, as JSON.
+fn application() -> String {
+    concat!(
+        r#"{"learner": "learners/hana", "course": "courses/rust-101", "courseTitle": "Rust", "#,
+        r#""fee": {"currencyCode": "KRW", "units": "90000"}, "paymentMethod": "tok_visa"}"#
+    )
+    .to_owned()
 }
 
 /// What each door answers; of a stream, what it sends first.

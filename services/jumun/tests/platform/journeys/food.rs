@@ -20,7 +20,7 @@ use contracts::{
         store_service_client::StoreServiceClient,
     },
 };
-use kit::{Edge, world::World};
+use kit::{Context, Edge, world::World};
 use tonic::{Response, Status};
 use tonic_types::StatusExt;
 
@@ -35,9 +35,7 @@ pub(crate) struct Food {
 
 impl Food {
     pub(crate) async fn open() -> Self {
-        let contexts =
-            vec![order::context(), payment::context(), store::context(), delivery::context(), dashboard::context()];
-        Self { world: World::new(contexts).await }
+        Self { world: World::new(everybody()).await }
     }
 
     /// Settles, and asserts that nothing is left behind and the money agrees.
@@ -102,12 +100,7 @@ impl Food {
 
     /// What every row of a table says about its state, by id.
     pub(super) async fn states(&self, context: &str, schema: &str, table: &'static str) -> HashMap<String, String> {
-        let database = self.world.database(context, schema);
-        let read = database.read(move |connection| {
-            let rows = connection.query(&format!("SELECT id, state FROM {table}"), &[])?;
-            rows.into_iter().map(|mut row| Ok((row.text()?, row.text()?))).collect()
-        });
-        read.await.expect("a readable table")
+        states(&self.world, context, schema, table).await
     }
 
     /// Rules S1 and S2: money is held for what stands, and for nothing else.
@@ -207,6 +200,28 @@ impl Food {
     }
 }
 
+/// Every context.
+pub(crate) fn everybody() -> Vec<Context> {
+    vec![
+        order::context(),
+        payment::context(),
+        store::context(),
+        delivery::context(),
+        enrollment::context(),
+        education::context(),
+        dashboard::context(),
+    ]
+}
+
+/// What every row of a table says about its state, by id.
+pub(super) async fn states(world: &World, context: &str, schema: &str, table: &'static str) -> HashMap<String, String> {
+    let read = world.database(context, schema).read(move |connection| {
+        let rows = connection.query(&format!("SELECT id, state FROM {table}"), &[])?;
+        rows.into_iter().map(|mut row| Ok((row.text()?, row.text()?))).collect()
+    });
+    read.await.expect("a readable table")
+}
+
 /// What Mina wants: two bibimbap and a sikhye, 22,000 won.
 pub(crate) fn wish(payment_method: &str) -> Order {
     Order {
@@ -244,8 +259,13 @@ pub(super) fn inner<T>(answer: Result<Response<T>, Status>) -> Result<T, Status>
 
 /// The order that an error names.
 pub(super) fn order_named_by(status: &Status) -> String {
+    named_by(status, "order")
+}
+
+/// The order or enrollment that an error names.
+pub(super) fn named_by(status: &Status, key: &str) -> String {
     let info = status.get_details_error_info().expect("an ErrorInfo");
-    info.metadata.get("order").cloned().expect("the order's name")
+    info.metadata.get(key).cloned().expect("its name")
 }
 
 /// The fields that a refusal names, by the alphabet.

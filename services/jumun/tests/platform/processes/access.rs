@@ -64,9 +64,18 @@ const TABLE: &[Row] = &[
     ("delivery.v1.DeliveryService/StartDelivery", "rider operator", One(Things::ride)),
     ("delivery.v1.DeliveryService/PickUpDelivery", "rider operator", One(|things| named("deliveries", things))),
     ("delivery.v1.DeliveryService/CompleteDelivery", "rider operator", One(|things| named("deliveries", things))),
+    ("enrollment.v1.EnrollmentService/CreateEnrollment", "learner operator", New(Things::application)),
+    ("enrollment.v1.EnrollmentService/GetEnrollment", "learner operator service", One(Things::place)),
+    ("enrollment.v1.EnrollmentService/ListEnrollments", "learner operator", Many("enrollments", "learner")),
+    ("enrollment.v1.EnrollmentService/CancelEnrollment", "learner operator", One(Things::place)),
+    ("education.v1.EducationService/GetRegistration", "learner educator operator", One(Things::registration)),
+    ("education.v1.EducationService/ListRegistrations", "learner educator operator", Many("registrations", "learner")),
+    ("education.v1.EducationService/CompleteRegistration", "learner educator operator", One(Things::registration)),
+    ("education.v1.EducationService/CancelRegistration", "educator operator", One(Things::registration)),
     ("dashboard.v1.DashboardService/GetOrderView", "customer operator", One(|things| named("orderViews", things))),
     ("dashboard.v1.DashboardService/ListOrderViews", "customer operator", Many("orderViews", "customer")),
-    ("dashboard.v1.DashboardService/WatchViews", "customer operator", Nothing(|_| json!({}))),
+    ("dashboard.v1.DashboardService/ListEnrollmentViews", "learner operator", Many("enrollmentViews", "learner")),
+    ("dashboard.v1.DashboardService/WatchViews", "customer learner operator", Nothing(|_| json!({}))),
     ("admin.v1.AdminService/ListDeadLetters", "operator", Nothing(|_| json!({}))),
     ("admin.v1.AdminService/RedriveDeadLetters", "operator", Nothing(|_| json!({}))),
     ("admin.v1.AdminService/DiscardDeadLetters", "operator", Nothing(|_| json!({"names": ["deadLetters/order-1"]}))),
@@ -80,12 +89,36 @@ struct Things {
     customer: &'static str,
     store: &'static str,
     rider: &'static str,
+    learner: &'static str,
+    course: &'static str,
     order: String,
+    enrollment: String,
 }
 
 impl Things {
     fn new(customer: &'static str, store: &'static str, rider: &'static str) -> Self {
-        Self { customer, store, rider, order: String::new() }
+        Self { customer, store, rider, learner: "", course: "", order: String::new(), enrollment: String::new() }
+    }
+
+    fn learning(self, learner: &'static str, course: &'static str) -> Self {
+        Self { learner, course, ..self }
+    }
+
+    fn application(&self) -> Json {
+        let fee = json!({"currencyCode": "KRW", "units": "90000"});
+        let enrollment = json!({
+            "learner": self.learner, "course": self.course, "courseTitle": "A course", "fee": fee,
+            "paymentMethod": "tok_visa",
+        });
+        json!({"requestId": new_id(), "enrollment": enrollment})
+    }
+
+    fn place(&self) -> Json {
+        json!({"name": self.enrollment})
+    }
+
+    fn registration(&self) -> Json {
+        json!({"name": format!("registrations/{}", id(&self.enrollment))})
     }
 
     fn wish(&self) -> Json {
@@ -115,6 +148,8 @@ impl Things {
             Role::Customer => self.customer,
             Role::Store => self.store,
             Role::Rider => self.rider,
+            Role::Learner => self.learner,
+            Role::Educator => self.course,
             _ => "others/somebody",
         }
     }
@@ -148,7 +183,7 @@ fn guard(fleet: &mut Fleet, keys: &str) {
     }
 }
 
-/// Orders, takes it on and sets out, as an operator.
+/// Orders, takes it on and sets out, and enrolls, as an operator.
 async fn bring_about(things: &mut Things, operator: &Caller) {
     let ordered = operator.call(&method("order.v1.OrderService/CreateOrder"), &things.wish()).await.expect("an order");
     things.order = ordered["name"].as_str().expect("a name").to_owned();
@@ -159,6 +194,22 @@ async fn bring_about(things: &mut Things, operator: &Caller) {
         let method = method(name);
         eventually(name, RECOVERY, || async { told(operator.call(&method, &request).await) }).await;
     }
+    let enroll = method("enrollment.v1.EnrollmentService/CreateEnrollment");
+    let enrolled = operator.call(&enroll, &things.application()).await.expect("an enrollment");
+    things.enrollment = enrolled["name"].as_str().expect("a name").to_owned();
+    let get = method("education.v1.EducationService/GetRegistration");
+    eventually("the registration", RECOVERY, || async { told(operator.call(&get, &things.registration()).await) })
+        .await;
+    let page = method("dashboard.v1.DashboardService/ListEnrollmentViews");
+    eventually("the learner's page", RECOVERY, || async {
+        let page = told(operator.call(&page, &json!({})).await)?;
+        if owners(&page, "enrollmentViews", "learner").contains(things.learner) {
+            Ok(())
+        } else {
+            Err(page.to_string())
+        }
+    })
+    .await;
     let view = method("dashboard.v1.DashboardService/GetOrderView");
     eventually("the view", RECOVERY, || async {
         let view = told(operator.call(&view, &named("orderViews", things)).await)?;
@@ -193,8 +244,10 @@ fn the_table_has_every_method() {
 async fn only_what_the_table_allows_gets_through() {
     let issuer = Issuer::new("first");
     let fleet = guarded(&issuer).await;
-    let mut mine = Things::new("customers/mina", "stores/gangnam", "riders/jun");
-    let mut theirs = Things::new("customers/joon", "stores/mapo", "riders/bo");
+    let mut mine =
+        Things::new("customers/mina", "stores/gangnam", "riders/jun").learning("learners/hana", "courses/rust-101");
+    let mut theirs =
+        Things::new("customers/joon", "stores/mapo", "riders/bo").learning("learners/theo", "courses/tango");
     for door in DOORS {
         let caller = door.open(&fleet.url("order"), Some(issuer.token("operators/root", "operator")));
         bring_about(&mut mine, &caller).await;
@@ -218,7 +271,8 @@ async fn only_what_the_table_allows_gets_through() {
                 let expected = if is_allowed { None } else { ROLE_MISSING };
                 assert_eq!(denied(&own), expected, "{door:?} {name} {role:?}, own: {own:?}");
                 let other = caller.call(&method, &about.request(&theirs)).await;
-                let is_owner = matches!(role, Role::Customer | Role::Store | Role::Rider);
+                let is_owner =
+                    matches!(role, Role::Customer | Role::Store | Role::Rider | Role::Learner | Role::Educator);
                 let expected = match about {
                     _ if !is_allowed => ROLE_MISSING,
                     One(_) if is_owner => NOT_FOUND,
@@ -228,7 +282,9 @@ async fn only_what_the_table_allows_gets_through() {
                 assert_eq!(denied(&other), expected, "{door:?} {name} {role:?}, other's: {other:?}");
                 if let (Many(field, owner), Ok(page)) = (about, &own) {
                     let owners = owners(page, field, owner);
-                    let expected = if is_owner { vec![mine.owner(*role)] } else { both(*role, owner, &mine, &theirs) };
+                    let role_shown: Role = owner.parse().expect("a role");
+                    let mut expected = vec![mine.owner(role_shown)];
+                    expected.extend((!is_owner).then(|| theirs.owner(role_shown)));
                     assert_eq!(owners, expected.into_iter().collect(), "{door:?} {name} {role:?}: {page}");
                 }
             }
@@ -249,11 +305,6 @@ impl About {
 fn owners<'a>(page: &'a Json, field: &str, owner: &str) -> BTreeSet<&'a str> {
     let things = page[field].as_array().map(Vec::as_slice).unwrap_or_default();
     things.iter().map(|thing| thing[owner].as_str().unwrap_or_default()).filter(|owner| !owner.is_empty()).collect()
-}
-
-fn both(_: Role, owner: &str, mine: &Things, theirs: &Things) -> Vec<&'static str> {
-    let role: Role = owner.parse().expect("a role");
-    vec![mine.owner(role), theirs.owner(role)]
 }
 
 #[tokio::test]

@@ -1,31 +1,33 @@
-//! The demo is played against every way of running the platform.
+//! The demos are played against every way of running the platform.
 
 use super::fleet::{EACH_ALONE, Fleet, RECOVERY, text};
 
-async fn demo_passes(fleet: &mut Fleet) {
+async fn demos_pass(fleet: &mut Fleet) {
     fleet.start().await;
-    let played = fleet.run(&["demo", "food-delivery", "--addr", &fleet.url("order")]).await;
-    assert!(played.status.success(), "{}", text(&played));
+    for demo in ["food-delivery", "education"] {
+        let played = fleet.run(&["demo", demo, "--addr", &fleet.url("order")]).await;
+        assert!(played.status.success(), "{}", text(&played));
+    }
     fleet.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test]
-async fn demo_passes_in_one_process() {
-    demo_passes(&mut Fleet::whole()).await;
+async fn demos_pass_in_one_process() {
+    demos_pass(&mut Fleet::whole()).await;
 }
 
 #[tokio::test]
 #[ignore = "needs servers: make test"]
-async fn demo_passes_split_on_postgres_and_jetstream() {
-    demo_passes(&mut Fleet::split(EACH_ALONE).await).await;
+async fn demos_pass_split_on_postgres_and_jetstream() {
+    demos_pass(&mut Fleet::split(EACH_ALONE).await).await;
 }
 
 #[tokio::test]
 #[ignore = "needs servers: make test"]
-async fn demo_passes_with_the_dashboard_on_sqlite() {
+async fn demos_pass_with_the_dashboard_on_sqlite() {
     let mut fleet = Fleet::split(EACH_ALONE).await;
     let file = fleet.place.path("dashboard.db");
     fleet.set_database("dashboard", &format!("sqlite://{}", file.display()));
-    demo_passes(&mut fleet).await;
+    demos_pass(&mut fleet).await;
     assert!(file.exists(), "the dashboard's file");
 }

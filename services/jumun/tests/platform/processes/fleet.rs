@@ -8,9 +8,11 @@ use super::{
     program::{JUMUN, Program, bare},
 };
 
-pub(crate) const CONTEXTS: [&str; 5] = ["order", "payment", "store", "delivery", "dashboard"];
+pub(crate) const CONTEXTS: [&str; 7] =
+    ["order", "payment", "store", "delivery", "enrollment", "education", "dashboard"];
 /// Each context in a process of its own.
-pub(crate) const EACH_ALONE: &[&[&str]] = &[&["order"], &["payment"], &["store"], &["delivery"], &["dashboard"]];
+pub(crate) const EACH_ALONE: &[&[&str]] =
+    &[&["order"], &["payment"], &["store"], &["delivery"], &["enrollment"], &["education"], &["dashboard"]];
 /// Within this everything that was interrupted has come to its end (rules S2 and L1).
 pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
 /// How long a command may run.
@@ -44,9 +46,10 @@ impl Fleet {
     /// The same, on a broker of its own.
     pub(crate) async fn split_on(groups: &[&[&'static str]], nats_url: String) -> Self {
         let place = Place::new();
-        let names = CONTEXTS.map(|context| format!("{}_{context}", place.word));
+        let contexts = groups.concat();
+        let names: Vec<_> = contexts.iter().map(|context| format!("{}_{context}", place.word)).collect();
         let urls = new_databases(&names).await;
-        let storage = CONTEXTS.iter().zip(urls).map(|(context, url)| (database_variable(context), url)).collect();
+        let storage = contexts.iter().zip(urls).map(|(context, url)| (database_variable(context), url)).collect();
         let mut fleet = Self { programs: Vec::new(), storage, nats_url, place };
         for contexts in groups {
             fleet.add(contexts);

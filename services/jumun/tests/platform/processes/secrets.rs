@@ -14,10 +14,15 @@ use super::{
 };
 
 /// What tokens, payment methods and people look like: a JSON object in base64 begins so.
-const SECRETS: [&str; 5] = ["eyJ", "Bearer", "tok_", "customers/", "riders/"];
-/// The announcements that somebody needs it in: the dashboard shows who ordered, and who brings it.
-const NEEDED: [(&str, &str); 3] =
-    [("OrderPlaced", "customers/"), ("OrderRejected", "customers/"), ("DeliveryStarted", "riders/")];
+const SECRETS: [&str; 6] = ["eyJ", "Bearer", "tok_", "customers/", "riders/", "learners/"];
+/// The announcements that somebody needs it in: the dashboard shows who ordered or enrolled, and who brings it.
+const NEEDED: [(&str, &str); 5] = [
+    ("OrderPlaced", "customers/"),
+    ("OrderRejected", "customers/"),
+    ("DeliveryStarted", "riders/"),
+    ("LearnerEnrolled", "learners/"),
+    ("EnrollmentRejected", "learners/"),
+];
 
 fn found_in(text: &str) -> Vec<&'static str> {
     SECRETS.into_iter().filter(|secret| text.contains(secret)).collect()
@@ -49,8 +54,10 @@ async fn nobody_is_told_what_does_not_concern_it() {
     }
     fleet.start().await;
     let (url, token) = (fleet.url("order"), issuer.token("operators/root", "operator"));
-    let played = fleet.run(&["demo", "food-delivery", "--addr", &url, "--token", &token]).await;
-    assert!(played.status.success(), "{}", text(&played));
+    for demo in ["food-delivery", "education"] {
+        let played = fleet.run(&["demo", demo, "--addr", &url, "--token", &token]).await;
+        assert!(played.status.success(), "{}", text(&played));
+    }
     let list = method("order.v1.OrderService/ListOrders");
     let mina = DOORS[0].open(&url, Some(issuer.token("customers/mina", "customer")));
     mina.call(&list, &json!({})).await.expect("her orders");

@@ -1,0 +1,40 @@
+//! Whenever a learner is enrolled or withdraws, the school learns of it.
+
+#[cfg(test)]
+mod tests;
+
+use contracts::enrollment::v1::{EnrollmentEvent, LearnerEnrolled, enrollment_event::Kind};
+use kit::{Clock, Error, Policy, Reaction, Time, event_id, policy};
+
+use crate::domain::{Registration, State};
+
+/// What the enrollment says about itself.
+pub(crate) fn on_enrollment_event(clock: &Clock) -> Policy<Registration> {
+    let clock = clock.clone();
+    policy(move |event: EnrollmentEvent, _| {
+        let now = clock.now();
+        match event.kind {
+            Some(Kind::Enrolled(enrolled)) => register(enrolled, now),
+            Some(Kind::Cancelled(cancelled)) => {
+                let cancel = move |registration: &Registration| registration.cancel_by_enrollment(now);
+                Reaction::on_existing("enrollments", &cancelled.enrollment, cancel)
+            }
+            Some(Kind::Rejected(_) | Kind::Completed(_)) | None => Ok(Reaction::Ignore),
+        }
+    })
+}
+
+fn register(enrolled: LearnerEnrolled, now: Time) -> Result<Reaction<Registration>, Error> {
+    let id = event_id("enrollments", &enrolled.enrollment)?.to_owned();
+    let summary =
+        enrolled.summary.ok_or_else(|| Error::unreadable_event(format!("{} has no summary", enrolled.enrollment)))?;
+    let opened = Registration {
+        id: id.clone(),
+        learner: summary.learner,
+        course: summary.course,
+        state: State::Registered,
+        create_time: now,
+        update_time: now,
+    };
+    Ok(Reaction::decide(id, move |existing| Registration::open(existing, &opened)))
+}

@@ -1,0 +1,225 @@
+//! The rules of an enrollment. Pure: no database, no network, no clock.
+
+#[cfg(test)]
+mod tests;
+
+use contracts::enrollment::v1::{self as pb, enrollment_event::Kind};
+use kit::{Aggregate, Decision, Error, Money, Reason, StateName, Time};
+use paying::{Payable, Standing};
+
+use crate::reasons;
+
+/// Why an enrollment is CANCELLED; why it is REJECTED, payment says.
+pub(crate) mod reason {
+    /// The learner withdrew it.
+    pub(crate) const CANCELLED_BY_LEARNER: &str = "CANCELLED_BY_LEARNER";
+    /// The school cancelled the registration.
+    pub(crate) const REGISTRATION_CANCELLED: &str = "REGISTRATION_CANCELLED";
+}
+
+/// Where an enrollment stands; the diagram is at the top of the crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum State {
+    Pending,
+    Voiding,
+    Rejected,
+    Enrolled,
+    Completed,
+    Cancelled,
+}
+
+impl StateName for State {
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Pending, "PENDING"),
+        (Self::Voiding, "VOIDING"),
+        (Self::Rejected, "REJECTED"),
+        (Self::Enrolled, "ENROLLED"),
+        (Self::Completed, "COMPLETED"),
+        (Self::Cancelled, "CANCELLED"),
+    ];
+}
+
+/// A learner's place in a course.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Enrollment {
+    pub id: String,
+    pub learner: String,
+    pub course: String,
+    pub course_title: String,
+    pub fee: Money,
+    pub payment_method: String,
+    pub state: State,
+    pub state_reason: String,
+    pub payment: String,
+    pub create_time: Time,
+    /// When it became ENROLLED; it may be further by now.
+    pub enrolled_time: Option<Time>,
+    pub update_time: Time,
+}
+
+impl Enrollment {
+    /// The learner withdraws it: allowed until the course is completed, and again when it is withdrawn already.
+    pub(crate) fn cancel(&self, now: Time) -> Result<Decision<Enrollment>, Error> {
+        match self.state {
+            State::Enrolled => self.withdraw(reason::CANCELLED_BY_LEARNER, now),
+            State::Cancelled => Ok(Decision::Leave),
+            State::Pending | State::Voiding => {
+                Err(Error::new(&reasons::ENROLLMENT_PENDING, format!("{} is not paid yet", self.name())))
+            }
+            state @ (State::Rejected | State::Completed) => Err(Error::new(
+                &reasons::ENROLLMENT_NOT_CANCELLABLE,
+                format!("{} is {} and cannot be cancelled", self.name(), state.name()),
+            )
+            .with("state", state.name())),
+        }
+    }
+
+    /// The school cancelled the registration. What the learner was told stands: one withdrawn before stays so.
+    pub(crate) fn cancel_by_school(&self, now: Time) -> Result<Decision<Enrollment>, Error> {
+        match self.state {
+            State::Enrolled => self.withdraw(reason::REGISTRATION_CANCELLED, now),
+            _ => Ok(Decision::Leave),
+        }
+    }
+
+    /// The learner completed the course: the fee is earned. One that was withdrawn before stays so, and the school hears
+    /// of that.
+    pub(crate) fn complete(&self, now: Time) -> Result<Decision<Enrollment>, Error> {
+        if self.state != State::Enrolled {
+            return Ok(Decision::Leave);
+        }
+        let happened = pb::EnrollmentCompleted { enrollment: self.name() };
+        Decision::announce(self.ended(State::Completed, "", now), event(Kind::Completed(happened)))
+    }
+
+    fn withdraw(&self, reason: &str, now: Time) -> Result<Decision<Enrollment>, Error> {
+        let happened = pb::EnrollmentCancelled { enrollment: self.name(), reason: reason.to_owned() };
+        Decision::announce(self.ended(State::Cancelled, reason, now), event(Kind::Cancelled(happened)))
+    }
+
+    fn ended(&self, state: State, reason: &str, now: Time) -> Enrollment {
+        Enrollment { state, state_reason: reason.to_owned(), update_time: now, ..self.clone() }
+    }
+
+    fn summary(&self) -> pb::EnrollmentSummary {
+        pb::EnrollmentSummary {
+            learner: self.learner.clone(),
+            course: self.course.clone(),
+            course_title: self.course_title.clone(),
+            fee: Some(self.fee.to_wire()),
+        }
+    }
+}
+
+impl Payable for Enrollment {
+    const WORD: &'static str = "enrollment";
+    const NOT_MADE: &'static Reason = &reasons::ENROLLMENT_NOT_MADE;
+
+    fn name(&self) -> String {
+        format!("enrollments/{}", self.id)
+    }
+
+    fn amount(&self) -> Money {
+        self.fee
+    }
+
+    fn payment_method(&self) -> &str {
+        &self.payment_method
+    }
+
+    fn standing(&self) -> Standing<'_> {
+        match self.state {
+            State::Pending => Standing::Pending,
+            State::Voiding => Standing::Voiding,
+            State::Rejected => Standing::Rejected(&self.state_reason),
+            State::Enrolled | State::Completed | State::Cancelled => Standing::Made,
+        }
+    }
+
+    fn as_made(&self) -> Option<Enrollment> {
+        let enrolled_time = self.enrolled_time?;
+        Some(Enrollment {
+            state: State::Enrolled,
+            state_reason: String::new(),
+            update_time: enrolled_time,
+            ..self.clone()
+        })
+    }
+
+    fn stand(&self, payment: &str, now: Time) -> Result<Decision<Enrollment>, Error> {
+        if self.state != State::Pending {
+            return Ok(Decision::Leave);
+        }
+        let enrolled = Enrollment {
+            state: State::Enrolled,
+            payment: payment.to_owned(),
+            enrolled_time: Some(now),
+            update_time: now,
+            ..self.clone()
+        };
+        let happened =
+            pb::LearnerEnrolled { enrollment: self.name(), payment: payment.to_owned(), summary: Some(self.summary()) };
+        Decision::announce(enrolled, event(Kind::Enrolled(happened)))
+    }
+
+    fn give_up(&self, now: Time) -> Result<Decision<Enrollment>, Error> {
+        match self.state {
+            State::Pending => Decision::save(Enrollment { state: State::Voiding, update_time: now, ..self.clone() }),
+            _ => Ok(Decision::Leave),
+        }
+    }
+
+    fn reject(&self, reason: &str, now: Time) -> Result<Decision<Enrollment>, Error> {
+        if !matches!(self.state, State::Pending | State::Voiding) {
+            return Ok(Decision::Leave);
+        }
+        let happened = pb::EnrollmentRejected {
+            enrollment: self.name(),
+            reason: reason.to_owned(),
+            summary: Some(self.summary()),
+        };
+        Decision::announce(self.ended(State::Rejected, reason, now), event(Kind::Rejected(happened)))
+    }
+}
+
+impl Aggregate for Enrollment {
+    type Event = pb::EnrollmentEvent;
+    type Resource = pb::Enrollment;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn resource(&self) -> pb::Enrollment {
+        pb::Enrollment {
+            name: self.name(),
+            uid: self.id.clone(),
+            learner: self.learner.clone(),
+            course: self.course.clone(),
+            course_title: self.course_title.clone(),
+            fee: Some(self.fee.to_wire()),
+            payment_method: self.payment_method.clone(),
+            state: pb::enrollment::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            state_reason: self.state_reason.clone(),
+            payment: self.payment.clone(),
+            create_time: Some(self.create_time.to_timestamp()),
+            update_time: Some(self.update_time.to_timestamp()),
+        }
+    }
+
+    fn kind(event: &pb::EnrollmentEvent) -> &'static str {
+        match event.kind {
+            Some(Kind::Enrolled(_)) => "LearnerEnrolled",
+            Some(Kind::Rejected(_)) => "EnrollmentRejected",
+            Some(Kind::Cancelled(_)) => "EnrollmentCancelled",
+            Some(Kind::Completed(_)) => "EnrollmentCompleted",
+            None => "",
+        }
+    }
+}
+
+fn event(kind: Kind) -> pb::EnrollmentEvent {
+    pb::EnrollmentEvent { kind: Some(kind) }
+}

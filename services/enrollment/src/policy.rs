@@ -1,0 +1,20 @@
+//! Whenever the school reports something about a registration, the enrollment follows.
+
+use contracts::education::v1::{RegistrationEvent, registration_event::Kind};
+use kit::{Clock, Policy, Reaction, policy};
+
+use crate::domain::Enrollment;
+
+/// What the school says about the registration.
+pub(crate) fn on_registration_event(clock: &Clock) -> Policy<Enrollment> {
+    let clock = clock.clone();
+    policy(move |event: RegistrationEvent, _| {
+        let now = clock.now();
+        let rule = match event.kind {
+            Some(Kind::Completed(_)) => Enrollment::complete,
+            Some(Kind::Cancelled(_)) => Enrollment::cancel_by_school,
+            Some(Kind::Registered(_)) | None => return Ok(Reaction::Ignore),
+        };
+        Reaction::on_existing("enrollments", &event.enrollment, move |enrollment| rule(enrollment, now))
+    })
+}
