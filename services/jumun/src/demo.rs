@@ -4,6 +4,9 @@
 //! ends its scene, the other scenes are still played, and the demo fails.
 
 mod clients;
+mod education;
+mod education_course;
+mod education_fees;
 mod food_cards;
 mod food_course;
 mod food_delivery;
@@ -22,11 +25,18 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use crate::config::Credentials;
 use stage::Stage;
 
-const DEMOS: &[Demo] = &[Demo {
-    name: "food-delivery",
-    about: "Order, pay, cook, deliver; and what happens when one of them fails",
-    play: |stage, addresses| Box::pin(food_delivery::play(stage, addresses)),
-}];
+const DEMOS: &[Demo] = &[
+    Demo {
+        name: "food-delivery",
+        about: "Order, pay, cook, deliver; and what happens when one of them fails",
+        play: |stage, addresses| Box::pin(food_delivery::play(stage, addresses)),
+    },
+    Demo {
+        name: "education",
+        about: "Enroll, pay, learn or withdraw; and what happens when one of them fails",
+        play: |stage, addresses| Box::pin(education::play(stage, addresses)),
+    },
+];
 
 /// A scenario, as the list knows it.
 struct Demo {

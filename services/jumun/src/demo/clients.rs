@@ -37,14 +37,16 @@ pub(crate) struct Clients {
     dashboard: DashboardServiceClient<Door>,
 }
 
+/// Writes a method for each call that a cast makes.
 macro_rules! calls {
     ($($client:ident.$method:ident($request:ty) -> $answer:ty;)*) => {
         $(pub(crate) async fn $method(&self, request: $request) -> Answer<$answer> {
             // Boxed, or the futures of whole scenes would grow with every call in them.
-            answer(Box::pin(self.$client.clone().$method(request))).await
+            $crate::demo::clients::answer(Box::pin(self.$client.clone().$method(request))).await
         })*
     };
 }
+pub(super) use calls;
 
 impl Clients {
     /// Connects to every context; fails on the first that cannot be reached.
@@ -78,7 +80,8 @@ impl Clients {
     }
 }
 
-async fn connect(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Door> {
+/// Connects to a context.
+pub(super) async fn connect(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Door> {
     let address = addresses.for_context(context);
     let endpoint = addresses.credentials.endpoint(address)?.connect_timeout(CONNECT_TIMEOUT);
     let connected = endpoint.connect().await;
@@ -88,7 +91,7 @@ async fn connect(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Doo
 }
 
 /// What came back, within patience.
-async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Answer<T> {
+pub(super) async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Answer<T> {
     let silence = || Status::deadline_exceeded(format!("no answer at all within {} s", PATIENCE.as_secs()));
     let answer = tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(silence()));
     Ok(answer?.into_inner())

@@ -11,8 +11,7 @@ use tonic::Code;
 
 use super::{
     food_delivery::{Cast, require_placed},
-    refusal::{Answer, Refusal},
-    sights::{Sight, new_id, payment_of, seen, told},
+    sights::{Sight, new_id, payment_of, refused, seen, told},
     stage::{Broken, Scene, Seen, Stage},
 };
 
@@ -152,13 +151,5 @@ async fn stays_voided(cast: &Cast, order: &str) -> Seen<Payment> {
             return told(payment);
         }
         tokio::time::sleep(LATE_POLL_INTERVAL).await;
-    }
-}
-
-/// The refusal that was expected.
-fn refused<T: Sight>(answer: Answer<T>) -> anyhow::Result<Box<Refusal>> {
-    match answer {
-        Ok(sight) => bail!("expected a refusal, got {}", sight.sight()),
-        Err(refusal) => Ok(refusal),
     }
 }

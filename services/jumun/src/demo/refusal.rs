@@ -42,8 +42,13 @@ impl Refusal {
 
     /// The order that the refusal is about.
     pub(crate) fn require_order(&self) -> anyhow::Result<String> {
-        let order = self.metadata.get("order").cloned();
-        order.with_context(|| format!("expected metadata that names the order, got {self}"))
+        self.require_named("order")
+    }
+
+    /// What the refusal names under this key.
+    pub(crate) fn require_named(&self, key: &str) -> anyhow::Result<String> {
+        let name = self.metadata.get(key).cloned();
+        name.with_context(|| format!("expected metadata that names the {key}, got {self}"))
     }
 
     /// The code and the reason, e.g. `FAILED_PRECONDITION NOT_READY`.

@@ -5,11 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use contracts::{
     Money,
     dashboard::v1::{GetOrderViewRequest, OrderView},
     delivery::v1::{Delivery, GetDeliveryRequest, delivery::State as DeliveryState},
+    education::v1::Registration,
+    enrollment::v1::Enrollment,
     order::v1::{GetOrderRequest, Order, order::State as OrderState},
     payment::v1::{GetPaymentRequest, Payment, payment::State as PaymentState},
     store::v1::{GetTicketRequest, Ticket, ticket::State as TicketState},
@@ -46,6 +48,19 @@ impl Sight for Payment {
     }
 }
 
+impl Sight for Enrollment {
+    fn sight(&self) -> String {
+        let reason = if self.state_reason.is_empty() { String::new() } else { format!(" ({})", self.state_reason) };
+        format!("{} is {}{reason}", self.name, self.state().as_str_name())
+    }
+}
+
+impl Sight for Registration {
+    fn sight(&self) -> String {
+        format!("{} is {}", self.name, self.state().as_str_name())
+    }
+}
+
 impl Sight for Ticket {
     fn sight(&self) -> String {
         format!("{} is {}", self.name, self.state().as_str_name())
@@ -77,6 +92,14 @@ pub(crate) fn seen<T: Sight>(sight: T, expected: &str, holds: impl Fn(&T) -> boo
 pub(crate) fn told<T: Sight>(sight: T) -> Seen<T> {
     let text = sight.sight();
     Ok((sight, text))
+}
+
+/// The refusal that was expected.
+pub(crate) fn refused<T: Sight>(answer: Answer<T>) -> anyhow::Result<Box<Refusal>> {
+    match answer {
+        Ok(sight) => bail!("expected a refusal, got {}", sight.sight()),
+        Err(refusal) => Ok(refusal),
+    }
 }
 
 /// Looks again and again until it is as expected; fails when it is not within 30 s, or can never be.

@@ -25,6 +25,7 @@ mod payment_trouble;
 mod random_kills;
 mod repeats;
 mod restarts;
+mod school;
 mod secrets;
 mod tls;
 mod traces;

@@ -215,7 +215,8 @@ pub(crate) fn everybody() -> Vec<Context> {
 
 /// What every row of a table says about its state, by id.
 pub(super) async fn states(world: &World, context: &str, schema: &str, table: &'static str) -> HashMap<String, String> {
-    let read = world.database(context, schema).read(move |connection| {
+    let database = world.database(context, schema);
+    let read = database.read(move |connection| {
         let rows = connection.query(&format!("SELECT id, state FROM {table}"), &[])?;
         rows.into_iter().map(|mut row| Ok((row.text()?, row.text()?))).collect()
     });

@@ -6,9 +6,11 @@ use std::{
 };
 
 use super::{
+    clients::new_id,
     fleet::{EACH_ALONE, Fleet, RECOVERY, text},
     place::{Place, tool},
     program::{JUMUN, bare},
+    school::Learners,
 };
 
 /// sysexits.h: EX_USAGE.
@@ -160,18 +162,29 @@ async fn check_finds_what_is_wrong() {
     let mut fleet = Fleet::split(EACH_ALONE).await;
     fleet.start().await;
     fleet.clients().place(2).await;
+    Learners::of(&fleet).enroll(&new_id()).await.expect("a good card");
     fleet.becomes_clean(RECOVERY).await;
+    let void = |name: &str| format!("UPDATE payment.payments SET state = 'VOIDED' WHERE payable LIKE '{name}%'");
     let damage = [
-        ("payment", "UPDATE payment.payments SET state = 'VOIDED'", &["S1", "S5"][..]),
-        ("order", "DELETE FROM order_.events", &["S4"]),
-        ("dashboard", "UPDATE dashboard.order_views SET state = 'COMPLETED'", &["S9"]),
+        ("payment", void("orders"), &["S1", "S5"][..], " orders/"),
+        ("payment", void("enrollments"), &["S1", "S5"], " enrollments/"),
+        ("order", "DELETE FROM order_.events".to_owned(), &["S4"], " orders/"),
+        ("enrollment", "DELETE FROM enrollment.events".to_owned(), &["S4"], " enrollments/"),
+        ("dashboard", "UPDATE dashboard.order_views SET state = 'COMPLETED'".to_owned(), &["S9"], " orderViews/"),
+        (
+            "dashboard",
+            "UPDATE dashboard_enrollment.enrollment_views SET state = 'COMPLETED'".to_owned(),
+            &["S9"],
+            " enrollmentViews/",
+        ),
     ];
-    for (context, sql, rules) in damage {
+    for (context, sql, rules, named) in damage {
         let sql = sql.replace("order_.", "\"order\".");
         let psql = Command::new(tool("psql")).args(["-Xqc", &sql, fleet.database(context)]).output();
         let psql = psql.expect("psql runs");
         assert!(psql.status.success(), "{}", text(&psql));
         let found = fleet.check().await.expect_err("a violation");
+        assert!(found.contains(named), "{sql} is not told: {found}");
         for rule in rules {
             let line = found.lines().find(|line| line.starts_with(rule));
             assert!(line.is_some_and(|line| !line.contains(" 0 violations")), "{rule} misses it: {found}");
