@@ -8,7 +8,7 @@ use crate::rules::{List, Text};
 const NAME: &str = "/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 const NAME_IN_WORDS: &str = "/{id}, where id is 1 to 63 of a-z, 0-9 and -, and begins and ends with a letter or digit";
 /// Text on one line.
-const PRINTABLE: &str = r"^\P{Cc}*$";
+const PRINTABLE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
 pub(crate) fn length(text: &Text) -> String {
     between(text.min_bytes, text.max_bytes, "bytes")
