@@ -56,7 +56,8 @@ async fn nothing_is_lost(fleet: &mut Fleet, mut dice: Dice) {
     let sum = sum(&attempts);
     eprintln!("{kills} kills in {:?}: {sum}", begun.elapsed());
     assert!(kills >= 8, "only {kills} kills");
-    assert!(sum.acknowledged >= 20 && sum.left_open > 0, "too little happened: {sum}");
+    // A process that nobody waited for at that moment may have been killed each time; some caller met one that was away.
+    assert!(sum.acknowledged >= 20 && sum.left_open + sum.refused > 0, "too little happened: {sum}");
     clients.every_order_is_final().await;
     verify(&attempts, &clients).await;
     fleet.becomes_clean(RECOVERY).await;
