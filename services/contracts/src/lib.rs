@@ -17,7 +17,7 @@ macro_rules! package {
     };
 }
 
-package!(admin, bench, dashboard, delivery, education, enrollment, order, payment, store);
+package!(admin, bench, customer, dashboard, delivery, education, enrollment, notification, order, payment, store);
 
 pub mod google {
     pub mod r#type {

@@ -3,9 +3,10 @@
 use std::{pin::Pin, sync::Arc};
 
 use contracts::dashboard::v1::{
-    GetOrderViewRequest, ListEnrollmentViewsRequest, ListEnrollmentViewsResponse, ListOrderViewsRequest,
-    ListOrderViewsResponse, OrderView as OrderViewResource, WatchViewsRequest, WatchViewsResponse,
-    dashboard_service_server::DashboardService, watch_views_response::View as Shown,
+    GetOrderViewRequest, ListCustomerViewsRequest, ListCustomerViewsResponse, ListEnrollmentViewsRequest,
+    ListEnrollmentViewsResponse, ListOrderViewsRequest, ListOrderViewsResponse, OrderView as OrderViewResource,
+    WatchViewsRequest, WatchViewsResponse, dashboard_service_server::DashboardService,
+    watch_views_response::View as Shown,
 };
 use futures::{Stream, StreamExt, stream};
 use kit::{Aggregate, Caller, Engine, Error, FilterField, PageRequest, ambient::caller};
@@ -19,6 +20,7 @@ use crate::{
     domain::{OrderView, State},
     enrollment::{EnrollmentState, EnrollmentView},
     reasons,
+    registration::{CustomerState, CustomerView},
     view::View,
 };
 
@@ -29,18 +31,24 @@ const ORDER_FILTER: &[FilterField] =
     &[FilterField::name("customer"), FilterField::name("store"), FilterField::state::<State>()];
 const ENROLLMENT_FILTER: &[FilterField] =
     &[FilterField::name("learner"), FilterField::name("course"), FilterField::state::<EnrollmentState>()];
+const CUSTOMER_FILTER: &[FilterField] = &[FilterField::name("account"), FilterField::state::<CustomerState>()];
 
 /// Serves `jumun.dashboard.v1.DashboardService`.
 pub(crate) struct DashboardApi {
     orders: Engine<OrderView>,
     enrollments: Engine<EnrollmentView>,
+    customers: Engine<CustomerView>,
     /// One permit for each caller that may watch.
     places: Arc<Semaphore>,
 }
 
 impl DashboardApi {
-    pub(crate) fn new(orders: Engine<OrderView>, enrollments: Engine<EnrollmentView>) -> Self {
-        Self { orders, enrollments, places: Arc::new(Semaphore::new(MAX_WATCHERS)) }
+    pub(crate) fn new(
+        orders: Engine<OrderView>,
+        enrollments: Engine<EnrollmentView>,
+        customers: Engine<CustomerView>,
+    ) -> Self {
+        Self { orders, enrollments, customers, places: Arc::new(Semaphore::new(MAX_WATCHERS)) }
     }
 }
 
@@ -86,6 +94,22 @@ impl DashboardService for DashboardApi {
         Ok(Response::new(ListEnrollmentViewsResponse { enrollment_views, next_page_token }))
     }
 
+    async fn list_customer_views(
+        &self,
+        request: Request<ListCustomerViewsRequest>,
+    ) -> Result<Response<ListCustomerViewsResponse>, Status> {
+        let request = request.into_inner();
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: &request.page_token,
+            filter: &request.filter,
+            order_by: &request.order_by,
+        };
+        let (views, next_page_token) = self.customers.list(page, CUSTOMER_FILTER).await?;
+        let customer_views = views.iter().map(Aggregate::resource).collect();
+        Ok(Response::new(ListCustomerViewsResponse { customer_views, next_page_token }))
+    }
+
     type WatchViewsStream = Pin<Box<dyn Stream<Item = Result<WatchViewsResponse, Status>> + Send>>;
 
     async fn watch_views(&self, _: Request<WatchViewsRequest>) -> Result<Response<Self::WatchViewsStream>, Status> {
@@ -93,6 +117,7 @@ impl DashboardService for DashboardApi {
         let place = place.map_err(|_| Error::new(&kit::reasons::TOO_MANY_WATCHERS, "too many callers are watching"))?;
         let changes =
             stream::select(changes(&self.orders, Shown::OrderView), changes(&self.enrollments, Shown::EnrollmentView));
+        let changes = stream::select(changes, self::changes(&self.customers, Shown::CustomerView));
         // The place is given back when the caller is gone.
         Ok(Response::new(Box::pin(changes.inspect(move |_| _ = &place))))
     }

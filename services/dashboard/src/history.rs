@@ -19,6 +19,8 @@ pub enum Source {
     Delivery,
     Enrollment,
     Education,
+    Customer,
+    Notification,
 }
 
 /// Something that happened. Entries are sorted by their fields, from the first on.

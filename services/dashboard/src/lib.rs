@@ -1,4 +1,4 @@
-//! The dashboard context: every order's and every enrollment's whole course, folded from what the contexts announce.
+//! The dashboard context: every order's, enrollment's and registration's whole course, folded from what the contexts announce.
 //!
 //! It asks nobody and announces nothing. Each context's events arrive in order, but one context's events overtake
 //! another's: an authorization usually comes before the order that it pays for. So a view keeps its history sorted, and
@@ -11,7 +11,8 @@
 //! delivery ─▶ DELIVERY_PICKED_UP …  ┘
 //! ```
 //!
-//! Enrollments are folded in the same way, from the events of payment, enrollment and education. Each kind of view has a
+//! Enrollments are folded in the same way, from the events of payment, enrollment and education, and the registrations of
+//! customers from those of customer and notification. Each kind of view has a
 //! database of its own, so they do not wait for each other.
 
 mod domain;
@@ -21,6 +22,7 @@ mod grpc;
 mod history;
 mod policy;
 pub mod reasons;
+mod registration;
 mod tables;
 mod view;
 
@@ -32,20 +34,28 @@ pub use domain::{Item, OrderView, State};
 pub use enrollment::{Application, EnrollmentState, EnrollmentView};
 pub use event::Summary;
 pub use history::{Entry, MAX_HISTORY, Source};
+pub use registration::{CustomerState, CustomerView};
 pub use view::{Happening, View};
 
 /// The schema of the enrollments' views.
 pub const ENROLLMENT_SCHEMA: &str = "dashboard_enrollment";
+/// The schema of the registrations' views.
+pub const CUSTOMER_SCHEMA: &str = "dashboard_customer";
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 const ENROLLMENT_MIGRATIONS: EmbeddedMigrations = embed_migrations!("enrollment_migrations");
+const CUSTOMER_MIGRATIONS: EmbeddedMigrations = embed_migrations!("customer_migrations");
 
 /// The context, for the list.
 pub fn context() -> Context {
     Context {
         name: "dashboard",
         calls: &[],
-        databases: vec![("dashboard", MIGRATIONS), (ENROLLMENT_SCHEMA, ENROLLMENT_MIGRATIONS)],
+        databases: vec![
+            ("dashboard", MIGRATIONS),
+            (ENROLLMENT_SCHEMA, ENROLLMENT_MIGRATIONS),
+            (CUSTOMER_SCHEMA, CUSTOMER_MIGRATIONS),
+        ],
         reasons: reasons::ALL,
         build,
     }
@@ -54,10 +64,12 @@ pub fn context() -> Context {
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let orders = unit.engine()?;
     let enrollments = unit.engine_in(ENROLLMENT_SCHEMA)?;
-    let api = grpc::DashboardApi::new(orders.clone(), enrollments.clone());
+    let customers = unit.engine_in(CUSTOMER_SCHEMA)?;
+    let api = grpc::DashboardApi::new(orders.clone(), enrollments.clone(), customers.clone());
     unit.serve(DashboardServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
     hear(unit, &orders);
     hear(unit, &enrollments);
+    hear(unit, &customers);
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use kit::{
 use crate::{
     domain::{OrderView, State},
     enrollment::{EnrollmentState, EnrollmentView},
+    registration::{CustomerState, CustomerView},
 };
 
 impl Stored for OrderView {
@@ -111,6 +112,43 @@ impl Stored for EnrollmentView {
             state: row.optional_text()?.map(|name| EnrollmentState::of_name(&name)).transpose()?,
             payment_state: row.text()?,
             registration_state: row.text()?,
+            history: row.json()?,
+            create_time: row.time()?,
+            update_time: row.time()?,
+        })
+    }
+}
+
+impl Stored for CustomerView {
+    const TABLE: Table = Table {
+        name: "customer_views",
+        columns: &[
+            Column::text("account"),
+            Column::text("state"),
+            Column::text("history"),
+            Column::int("create_time"),
+            Column::int("update_time"),
+        ],
+    };
+
+    /// Owned by whom it is about.
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Customer, "account", |view| &view.account)];
+
+    fn to_row(&self) -> Vec<Value<'_>> {
+        vec![
+            self.account.as_str().into(),
+            self.state.map(StateName::name).into(),
+            json_column(&self.history),
+            self.create_time.0.into(),
+            self.update_time.0.into(),
+        ]
+    }
+
+    fn from_row(id: String, row: &mut Row) -> Result<Self, StorageError> {
+        Ok(Self {
+            id,
+            account: row.text()?,
+            state: row.optional_text()?.map(|name| CustomerState::of_name(&name)).transpose()?,
             history: row.json()?,
             create_time: row.time()?,
             update_time: row.time()?,

@@ -118,7 +118,7 @@ fn placed(id: &str, customer: &str, time: i64) -> Message {
 }
 
 fn cancelled(id: &str, time: i64) -> Message {
-    let kind = Ordered::Cancelled(order::OrderCancelled { order: format!("orders/{id}"), reason: String::new() });
+    let kind = Ordered::Cancelled(order::OrderCancelled { order: format!("orders/{id}"), ..Default::default() });
     message("order", id, 2, time, &order::OrderEvent { kind: Some(kind) })
 }
 

@@ -4,6 +4,8 @@
 //! event that changed within `--grace-seconds` may still be waiting for its next step.
 
 mod books;
+mod people;
+mod registrations;
 mod rules;
 
 use std::{collections::BTreeMap, io::Write, process::ExitCode};

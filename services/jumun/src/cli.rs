@@ -94,8 +94,8 @@ struct Target {
 
 fn command() -> clap::Command {
     Cli::command()
-        .mut_subcommand("up", |up| config::with_context_args(up, true, false))
-        .mut_subcommand("serve", |serve| config::with_context_args(serve, true, true))
+        .mut_subcommand("up", |up| config::with_context_settings(config::with_context_args(up, true, false)))
+        .mut_subcommand("serve", |serve| config::with_context_settings(config::with_context_args(serve, true, true)))
         .mut_subcommand("migrate", |migrate| config::with_context_args(migrate, true, false))
         .mut_subcommand("check", |check| config::with_context_args(check, true, false))
         .mut_subcommand("demo", |demo| config::with_context_args(demo, false, true))

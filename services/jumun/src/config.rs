@@ -1,6 +1,7 @@
 //! Configuration: environment variables, each with a flag, a default and its unit in the name.
 
 mod access;
+mod contexts_own;
 mod tls;
 mod token;
 
@@ -24,6 +25,7 @@ use kit::{
 use crate::contexts;
 pub(crate) use access::AccessPlan;
 use access::AccessSettings;
+pub(crate) use contexts_own::{context_settings, with_context_settings};
 use tls::TlsArgs;
 pub(crate) use token::{Credentials, Door, TokenArgs, issue};
 
@@ -166,6 +168,7 @@ impl ServeSettings {
         for (context, address) in &places.addresses {
             line(&format!("JUMUN_{}_ADDR", context.to_uppercase()), address);
         }
+        contexts_own::print(&places.settings, &mut line);
         self.access.print(&mut line);
         self.tls.print(&mut line);
         line("JUMUN_NATS_URL", &without_password(self.nats_url.as_deref().unwrap_or_default()));

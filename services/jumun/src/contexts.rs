@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use kit::Context;
+use kit::{Context, ContextSetting};
 
 /// Every context, in the order of the money.
 pub(crate) fn all() -> Vec<Context> {
@@ -14,8 +14,15 @@ pub(crate) fn all() -> Vec<Context> {
         delivery::context(),
         enrollment::context(),
         education::context(),
+        customer::context(),
+        notification::context(),
         dashboard::context(),
     ]
+}
+
+/// What contexts can be told.
+pub(crate) fn settings() -> impl Iterator<Item = &'static ContextSetting> {
+    [notification::settings::ALL].into_iter().flatten().copied()
 }
 
 /// The contexts of these names, or what is wrong with them.

@@ -3,6 +3,8 @@
 //! A demo is one file with a `play`, and one line in DEMOS. It tells each step as it happens; a step that does not hold
 //! ends its scene, the other scenes are still played, and the demo fails.
 
+mod cleaning_orders;
+mod cleaning_service;
 mod clients;
 mod education;
 mod education_course;
@@ -35,6 +37,11 @@ const DEMOS: &[Demo] = &[
         name: "education",
         about: "Enroll, pay, learn or withdraw; and what happens when one of them fails",
         play: |stage, addresses| Box::pin(education::play(stage, addresses)),
+    },
+    Demo {
+        name: "cleaning-service",
+        about: "Register and be welcomed at once, or not be registered; leave, and hear of it",
+        play: |stage, addresses| Box::pin(cleaning_service::play(stage, addresses)),
     },
 ];
 

@@ -55,7 +55,9 @@ impl Plan {
                 );
             }
         }
-        let places = Places { databases, addresses, trust: settings.tls.trust(), ..Places::default() };
+        let trust = settings.tls.trust();
+        let settings_of_contexts = config::context_settings(matches);
+        let places = Places { databases, addresses, trust, settings: settings_of_contexts, ..Places::default() };
         Ok(Self { contexts, settings, access, places, whole })
     }
 

@@ -15,7 +15,7 @@ use tonic::{body::Body, server::NamedService};
 use tower::Service;
 
 use crate::{
-    Clock, Error, Message, Reason, Stored,
+    Clock, ContextSetting, Error, Message, Reason, Stored,
     admin::Admin,
     admission::AdmissionControl,
     auth::{AccessTable, Guard},
@@ -67,6 +67,8 @@ pub struct Places {
     pub guard: Guard,
     /// Whom to trust at addresses that are `https://`.
     pub trust: Trust,
+    /// What contexts are told, by the setting's flag.
+    pub settings: BTreeMap<String, String>,
 }
 
 impl Places {
@@ -299,6 +301,16 @@ impl Unit<'_> {
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
         self.wiring.workers.push(Worker { name, every, round: Arc::new(move || Box::pin(round())) });
+    }
+
+    /// What a setting of this context says.
+    pub fn setting(&self, setting: &'static ContextSetting) -> &str {
+        self.wiring.places.settings.get(&setting.flag()).map_or(setting.default, String::as_str)
+    }
+
+    /// Whom to trust when somebody outside is called over TLS.
+    pub fn trust(&self) -> &Trust {
+        &self.wiring.places.trust
     }
 
     /// The platform's clock.

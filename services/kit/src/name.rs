@@ -3,6 +3,8 @@
 use ring::digest::{SHA256, digest};
 use uuid::Uuid;
 
+use crate::Time;
+
 /// The longest id within a resource name.
 const MAX_ID_LENGTH: usize = 63;
 
@@ -36,6 +38,14 @@ pub fn new_id() -> String {
     Uuid::now_v7().to_string()
 }
 
+/// The id of what `reason` led to at `time`: the same each time, and a UUID (version 7), so it sorts by time, too.
+pub fn id_of(time: Time, reason: &str) -> String {
+    let millis = u64::try_from(time.0 / 1_000).unwrap_or_default();
+    let hash = digest(&SHA256, reason.as_bytes());
+    let random = hash.as_ref().first_chunk().copied().unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
+}
+
 /// Tells a request's repetition from another request under the same `request_id`.
 pub fn fingerprint(message: &impl prost::Message) -> String {
     short_hash(&message.encode_to_vec())
@@ -51,6 +61,15 @@ pub(crate) fn short_hash(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_follows_from_a_reason_has_its_id_and_sorts_by_time() {
+        let id = |time, reason| id_of(Time(time), reason);
+        assert_eq!(id(1_700_000_000_000_000, "order/a/1"), id(1_700_000_000_000_999, "order/a/1"));
+        assert_ne!(id(1_700_000_000_000_000, "order/a/1"), id(1_700_000_000_000_000, "order/a/2"));
+        assert!(id(1_700_000_000_000_000, "order/a/2") < id(1_700_000_000_001_000, "order/a/1"));
+        assert!(is_id(&id(0, "")) && id(0, "").as_bytes()[14] == b'7');
+    }
 
     #[test]
     fn a_name_is_a_collection_and_an_id() {

@@ -7,6 +7,7 @@
 mod ground;
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     thread,
     time::{Duration, Instant},
@@ -44,7 +45,13 @@ pub struct World {
 impl World {
     /// A new world in which these contexts run.
     pub async fn new(contexts: Vec<Context>) -> Self {
-        let (ground, places, bus) = ground::prepare(&contexts).await;
+        Self::with_settings(contexts, BTreeMap::new()).await
+    }
+
+    /// A new world in which these contexts run and are told this, by the settings' flags.
+    pub async fn with_settings(contexts: Vec<Context>, settings: BTreeMap<String, String>) -> Self {
+        let (ground, mut places, bus) = ground::prepare(&contexts).await;
+        places.settings = settings;
         places.migrate(&contexts).expect("the databases take the schemas");
         let clock = Clock::manual();
         let host = start(&contexts, &[], &places, &clock, &bus).await;

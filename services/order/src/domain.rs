@@ -109,7 +109,7 @@ impl Order {
         }
         let order = Order { state: to, update_time: now, ..self.clone() };
         if to == State::Completed {
-            let happened = pb::OrderCompleted { order: self.name() };
+            let happened = pb::OrderCompleted { order: self.name(), customer: self.customer.clone() };
             return Decision::announce(order, event(Kind::Completed(happened)));
         }
         Decision::save(order)
@@ -126,7 +126,8 @@ impl Order {
     }
 
     fn withdraw(&self, reason: &str, now: Time) -> Result<Decision<Order>, Error> {
-        let happened = pb::OrderCancelled { order: self.name(), reason: reason.to_owned() };
+        let (order, customer) = (self.name(), self.customer.clone());
+        let happened = pb::OrderCancelled { order, reason: reason.to_owned(), customer };
         Decision::announce(self.ended(State::Cancelled, reason, now), event(Kind::Cancelled(happened)))
     }
 

@@ -9,6 +9,8 @@ use kit::{
     storage::{Database, Row, StorageError},
 };
 
+use super::people::People;
+
 /// Everything that was read.
 pub(super) struct Books {
     /// What changed after this may still be on its way.
@@ -19,6 +21,8 @@ pub(super) struct Books {
     pub(super) charges: HashMap<String, Charge>,
     pub(super) order_views: HashMap<String, dashboard::OrderView>,
     pub(super) enrollment_views: HashMap<String, dashboard::EnrollmentView>,
+    pub(super) customer_views: HashMap<String, dashboard::CustomerView>,
+    pub(super) people: People,
     /// Each context's log.
     pub(super) logs: BTreeMap<String, Log>,
     /// Which contexts were read.
@@ -107,6 +111,9 @@ impl Books {
         for (context, schema, table) in [
             ("dashboard", "dashboard", "order_views"),
             ("dashboard", dashboard::ENROLLMENT_SCHEMA, "enrollment_views"),
+            ("dashboard", dashboard::CUSTOMER_SCHEMA, "customer_views"),
+            ("notification", "notification", "notifications"),
+            ("customer", "customer", "customers"),
             ("delivery", "delivery", "deliveries"),
             ("store", "store", "tickets"),
             ("education", "education", "registrations"),
@@ -120,9 +127,11 @@ impl Books {
             }
         }
         let (mut order_views, mut enrollment_views) = (HashMap::new(), HashMap::new());
+        let mut customer_views = HashMap::new();
         if has("dashboard") {
             order_views = read_views(&places.database("dashboard", "dashboard")?).await?;
             enrollment_views = read_views(&places.database("dashboard", dashboard::ENROLLMENT_SCHEMA)?).await?;
+            customer_views = read_views(&places.database("dashboard", dashboard::CUSTOMER_SCHEMA)?).await?;
         }
         let (mut payments, mut charges, mut payables) = (HashMap::new(), HashMap::new(), HashMap::new());
         for kind in KINDS.iter().filter(|kind| has(kind.context)) {
@@ -132,8 +141,20 @@ impl Books {
             payments = read_payments(&places.database("payment", "payment")?).await?;
             charges = read_charges(&places.database("payment", payment::PROVIDER_SCHEMA)?).await?;
         }
+        let people = People::read(places).await?;
         let contexts = places.databases.keys().cloned().collect();
-        Ok(Self { settled_before, payables, payments, charges, order_views, enrollment_views, logs, contexts })
+        Ok(Self {
+            settled_before,
+            payables,
+            payments,
+            charges,
+            order_views,
+            enrollment_views,
+            customer_views,
+            people,
+            logs,
+            contexts,
+        })
     }
 
     /// The kinds of what is paid for that were read.
@@ -147,7 +168,7 @@ impl Books {
     }
 }
 
-async fn rows<T: Send + 'static>(
+pub(super) async fn rows<T: Send + 'static>(
     database: &Database,
     sql: String,
     read: impl Fn(&mut Row) -> Result<T, StorageError> + Send + 'static,

@@ -7,7 +7,7 @@ use std::{
 
 use dashboard::View;
 
-use super::{Finding, books::Books};
+use super::{Finding, books::Books, registrations};
 
 /// Holds the books against every rule that can be seen in them.
 pub(super) fn check(books: &Books) -> Vec<Finding> {
@@ -33,6 +33,7 @@ pub(super) fn check(books: &Books) -> Vec<Finding> {
     if is_anything_paid_for {
         findings.push(l1_nothing_waits_for_ever(books));
     }
+    findings.extend(registrations::check(books));
     findings
 }
 
@@ -237,6 +238,7 @@ fn s9_views_equal_their_events(books: &Books) -> Finding {
     let mut finding = Finding::new("S9", "a view equals the fold of the events");
     fold(books, &books.order_views, &mut finding);
     fold(books, &books.enrollment_views, &mut finding);
+    fold(books, &books.customer_views, &mut finding);
     finding
 }
 
@@ -289,11 +291,11 @@ fn l1_nothing_waits_for_ever(books: &Books) -> Finding {
 }
 
 impl Finding {
-    fn new(rule: &'static str, says: &'static str) -> Self {
+    pub(super) fn new(rule: &'static str, says: &'static str) -> Self {
         Self { rule, says, checked: 0, violations: Vec::new() }
     }
 
-    fn violation(&mut self, violation: String) {
+    pub(super) fn violation(&mut self, violation: String) {
         self.violations.push(violation);
     }
 }

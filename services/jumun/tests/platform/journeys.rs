@@ -1,17 +1,21 @@
 //! Journeys through every context, in one process with a clock that tests move.
 
+mod cleaning;
 mod course;
 mod deadlines;
 mod enrolling;
 mod food;
 mod learning;
 mod lists;
+mod order_notices;
 mod outages;
 mod overload;
 mod paying;
+mod registering;
 mod repeating;
 mod requests;
 mod school;
+mod unregistering;
 mod watching;
 mod withdrawing;
 

@@ -90,9 +90,16 @@ fn what_is_announced_says_what_others_need_to_know() {
         ),
         (
             order(State::Placed).cancel(NOW),
-            Kind::Cancelled(pb::OrderCancelled { order: name(), reason: "CANCELLED_BY_CUSTOMER".to_owned() }),
+            Kind::Cancelled(pb::OrderCancelled {
+                order: name(),
+                reason: "CANCELLED_BY_CUSTOMER".to_owned(),
+                customer: "customers/mina".to_owned(),
+            }),
         ),
-        (order(State::PickedUp).progress(State::Completed, NOW), Kind::Completed(pb::OrderCompleted { order: name() })),
+        (
+            order(State::PickedUp).progress(State::Completed, NOW),
+            Kind::Completed(pb::OrderCompleted { order: name(), customer: "customers/mina".to_owned() }),
+        ),
     ];
     for (decided, kind) in expected {
         let Ok(Decision::Save(_, events)) = decided else { panic!("{kind:?} is announced") };

@@ -33,7 +33,7 @@ async fn a_cancelled_order_takes_its_ticket_along_where_there_is_one() {
     let Ok(Decision::Save(ticket, _)) = opening(None) else { panic!("no ticket was opened") };
     let cooking = Ticket { state: State::Cooking, ..ticket };
 
-    let cancelled = OrderCancelled { order: "orders/7".to_owned(), reason: "CANCELLED_BY_CUSTOMER".to_owned() };
+    let cancelled = OrderCancelled { order: "orders/7".to_owned(), ..OrderCancelled::default() };
     let mut decide = decision(react(&clock, Kind::Cancelled(cancelled)).await);
     assert!(matches!(decide(None), Ok(Decision::Leave)), "a COUNTER order has no ticket");
     let Ok(Decision::Save(ticket, _)) = decide(Some(&cooking)) else { panic!("it was not cancelled") };
@@ -47,7 +47,7 @@ async fn everything_else_is_no_affair_of_the_store() {
         placed("orders/7", "COUNTER"),
         placed("orders/7", ""),
         Kind::Rejected(OrderRejected { order: order(), ..Default::default() }),
-        Kind::Completed(OrderCompleted { order: order() }),
+        Kind::Completed(OrderCompleted { order: order(), ..OrderCompleted::default() }),
     ];
     for kind in elsewhere {
         let reaction = react(&Clock::manual(), kind.clone()).await;

@@ -56,11 +56,11 @@ pub(super) fn rejected() -> Event {
 
 pub(super) fn cancelled() -> Event {
     let reason = "CANCELLED_BY_CUSTOMER".to_owned();
-    ordered(Ordered::Cancelled(order::OrderCancelled { order: ORDER.to_owned(), reason }))
+    ordered(Ordered::Cancelled(order::OrderCancelled { order: ORDER.to_owned(), reason, ..Default::default() }))
 }
 
 pub(super) fn completed() -> Event {
-    ordered(Ordered::Completed(order::OrderCompleted { order: ORDER.to_owned() }))
+    ordered(Ordered::Completed(order::OrderCompleted { order: ORDER.to_owned(), ..Default::default() }))
 }
 
 pub(super) fn ticketed(kind: Ticketed) -> Event {

@@ -19,7 +19,8 @@ use tower::Layer;
 use super::client::{Http, order, until};
 
 /// The method, its request as proto3 JSON, and the same as an HTTP request: what is called, and its body.
-/// `$1` to `$4` stand for the uuids of four orders, `$5` to `$7` for those of three enrollments. They are called in this order.
+/// `$1` to `$4` stand for the uuids of four orders, `$5` to `$7` for those of three enrollments, `$8` for
+/// that of a customer. They are called in this order.
 type Case = (&'static str, &'static str, &'static str, &'static str);
 
 const CASES: &[Case] = &[
@@ -173,6 +174,59 @@ const CASES: &[Case] = &[
         "",
     ),
     ("dashboard.v1.DashboardService/ListEnrollmentViews", "{}", "GET /v1/enrollmentViews", ""),
+    (
+        "customer.v1.CustomerService/CreateCustomer",
+        r#"{"requestId": "new", "customer": $customer}"#,
+        "POST /v1/customers?requestId=new",
+        "$customer",
+    ),
+    ("customer.v1.CustomerService/GetCustomer", r#"{"name": "customers/$8"}"#, "GET /v1/customers/$8", ""),
+    (
+        "customer.v1.CustomerService/ListCustomers",
+        r#"{"filter": "state = REGISTERED"}"#,
+        "GET /v1/customers?filter=state%20=%20REGISTERED",
+        "",
+    ),
+    (
+        "customer.v1.CustomerService/CancelCustomer",
+        r#"{"name": "customers/$8", "requestId": "c"}"#,
+        "POST /v1/customers/$8:cancel",
+        r#"{"requestId": "c"}"#,
+    ),
+    (
+        "notification.v1.NotificationService/SendNotification",
+        concat!(
+            r#"{"requestId": "s", "notificationId": "n", "#,
+            r#""notification": {"recipient": "customers/mina", "channel": "KAKAO", "text": "안녕"}}"#
+        ),
+        "POST /v1/notifications?request_id=s&notification_id=n",
+        r#"{"recipient": "customers/mina", "channel": "KAKAO", "text": "안녕"}"#,
+    ),
+    (
+        "notification.v1.NotificationService/WithdrawNotification",
+        r#"{"name": "notifications/w", "requestId": "w"}"#,
+        "POST /v1/notifications/w:withdraw",
+        r#"{"requestId": "w"}"#,
+    ),
+    (
+        "notification.v1.NotificationService/GetNotification",
+        r#"{"name": "notifications/n"}"#,
+        "GET /v1/notifications/n",
+        "",
+    ),
+    (
+        "notification.v1.NotificationService/ListNotifications",
+        r#"{"filter": "recipient = customers/mina"}"#,
+        "GET /v1/notifications?filter=recipient%3Dcustomers/mina",
+        "",
+    ),
+    (
+        "notification.v1.NotificationService/ListInboxMessages",
+        r#"{"filter": "state = DELIVERED"}"#,
+        "GET /v1/inboxMessages?filter=state=DELIVERED",
+        "",
+    ),
+    ("dashboard.v1.DashboardService/ListCustomerViews", "{}", "GET /v1/customerViews", ""),
     ("dashboard.v1.DashboardService/WatchViews", "{}", "GET /v1/views:watch", ""),
     ("admin.v1.AdminService/ListDeadLetters", "{}", "GET /v1/deadLetters", ""),
     (
@@ -190,6 +244,9 @@ const CASES: &[Case] = &[
     ("admin.v1.AdminService/GetOutboxStatus", "{}", "GET /v1/outboxStatus", ""),
     ("bench.v1.BenchService/Echo", "{}", "POST /jumun.bench.v1.BenchService/Echo", "{}"),
 ];
+
+/// Somebody who registers.
+const CUSTOMER: &str = r#"{"displayName": "미나", "address": "Gangnam-daero 1", "age": 29, "phone": "010-1234-5678"}"#;
 
 /// Methods that answer nothing, or nothing here.
 const SILENT: [&str; 4] = ["Echo", "ListDeadLetters", "RedriveDeadLetters", "DiscardDeadLetters"];
@@ -218,7 +275,7 @@ async fn every_method_answers_the_same_over_grpc_grpc_web_and_json() {
 }
 
 /// Orders that stand: $1 is delivered, $2 withdrawn, $3 refunded, $4 turned down; and enrollments: $5 is completed, $6
-/// and $7 are cancelled, by the learner and by the school.
+/// and $7 are cancelled, by the learner and by the school; and $8 is registered.
 async fn place_orders(http: &Http) -> Vec<String> {
     let mut uuids = Vec::new();
     for request in ["1", "2", "3", "4"] {
@@ -229,12 +286,19 @@ async fn place_orders(http: &Http) -> Vec<String> {
         let enrollment = http.succeed(&call, &application()).await;
         uuids.push(enrollment["uid"].as_str().expect("a uuid").to_owned());
     }
+    uuids.push(register(http).await);
     http.food.world.settle().await;
     uuids
 }
 
+async fn register(http: &Http) -> String {
+    let name = &http.succeed("POST /v1/customers?requestId=first", CUSTOMER).await["name"];
+    name.as_str().and_then(|name| name.strip_prefix("customers/")).expect("a name").to_owned()
+}
+
 fn fill(text: &str, uuids: &[String]) -> String {
     let text = text.replace("$order", &order("tok_visa")).replace("$enrollment", &application());
+    let text = text.replace("$customer", CUSTOMER);
     uuids.iter().enumerate().fold(text, |text, (index, uuid)| text.replace(&format!("${}", index + 1), uuid))
 }
 

@@ -120,8 +120,10 @@ async fn the_operator_sees_what_is_limited() {
     let status = status(&food).await;
     assert!(status.protected);
     let circuits: Vec<_> = status.circuits.iter().map(|circuit| (circuit.circuit.as_str(), circuit.state())).collect();
-    assert_eq!(circuits, [("order-to-payment", Circuit::Closed), ("enrollment-to-payment", Circuit::Closed)]);
-    assert_eq!(status.bulkheads.iter().map(|each| each.bulkhead.as_str()).collect::<Vec<_>>(), ["payment-provider"]);
+    let expected = ["order-to-payment", "enrollment-to-payment", "customer-to-notification"];
+    assert_eq!(circuits, expected.map(|circuit| (circuit, Circuit::Closed)));
+    let bulkheads: Vec<_> = status.bulkheads.iter().map(|each| each.bulkhead.as_str()).collect();
+    assert_eq!(bulkheads, ["payment-provider", "notification-channel"]);
     assert_eq!((status.bulkheads[0].active_count, status.bulkheads[0].waiting_count), (0, 0));
     food.close().await;
 }

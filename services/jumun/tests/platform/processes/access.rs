@@ -72,6 +72,20 @@ const TABLE: &[Row] = &[
     ("education.v1.EducationService/ListRegistrations", "learner educator operator", Many("registrations", "learner")),
     ("education.v1.EducationService/CompleteRegistration", "learner educator operator", One(Things::registration)),
     ("education.v1.EducationService/CancelRegistration", "educator operator", One(Things::registration)),
+    ("customer.v1.CustomerService/CreateCustomer", "customer operator", New(Things::person)),
+    ("customer.v1.CustomerService/GetCustomer", "customer operator", One(Things::customer)),
+    ("customer.v1.CustomerService/ListCustomers", "customer operator", Many("customers", "account")),
+    ("customer.v1.CustomerService/CancelCustomer", "customer operator", One(Things::customer)),
+    ("notification.v1.NotificationService/SendNotification", "operator service", Nothing(Things::notice)),
+    (
+        "notification.v1.NotificationService/WithdrawNotification",
+        "operator service",
+        Nothing(|_| json!({"name": "notifications/never-sent"})),
+    ),
+    ("notification.v1.NotificationService/GetNotification", "customer operator service", One(Things::welcome)),
+    ("notification.v1.NotificationService/ListNotifications", "customer operator", Many("notifications", "recipient")),
+    ("notification.v1.NotificationService/ListInboxMessages", "customer operator", Many("inboxMessages", "recipient")),
+    ("dashboard.v1.DashboardService/ListCustomerViews", "customer operator", Many("customerViews", "account")),
     ("dashboard.v1.DashboardService/GetOrderView", "customer operator", One(|things| named("orderViews", things))),
     ("dashboard.v1.DashboardService/ListOrderViews", "customer operator", Many("orderViews", "customer")),
     ("dashboard.v1.DashboardService/ListEnrollmentViews", "learner operator", Many("enrollmentViews", "learner")),
@@ -93,11 +107,24 @@ struct Things {
     course: &'static str,
     order: String,
     enrollment: String,
+    /// The customer's registration, and its welcome.
+    registered: String,
+    welcome: String,
 }
 
 impl Things {
     fn new(customer: &'static str, store: &'static str, rider: &'static str) -> Self {
-        Self { customer, store, rider, learner: "", course: "", order: String::new(), enrollment: String::new() }
+        Self {
+            customer,
+            store,
+            rider,
+            learner: "",
+            course: "",
+            order: String::new(),
+            enrollment: String::new(),
+            registered: String::new(),
+            welcome: String::new(),
+        }
     }
 
     fn learning(self, learner: &'static str, course: &'static str) -> Self {
@@ -132,6 +159,26 @@ impl Things {
     fn payment(&self) -> Json {
         let amount = json!({"currencyCode": "KRW", "units": "9500"});
         json!({"payable": self.order, "amount": amount, "paymentMethod": "tok_visa", "requestId": new_id()})
+    }
+
+    fn person(&self) -> Json {
+        let person = json!({
+            "displayName": "Mina", "address": "Gangnam-daero 1", "age": 29, "phone": "010-1234-5678",
+            "account": self.customer,
+        });
+        json!({"requestId": new_id(), "customer": person})
+    }
+
+    fn customer(&self) -> Json {
+        json!({"name": self.registered})
+    }
+
+    fn notice(&self) -> Json {
+        json!({"requestId": new_id(), "notification": {"recipient": self.customer, "text": "A notice"}})
+    }
+
+    fn welcome(&self) -> Json {
+        json!({"name": self.welcome})
     }
 
     fn paid_by(&self) -> String {
@@ -194,6 +241,10 @@ async fn bring_about(things: &mut Things, operator: &Caller) {
         let method = method(name);
         eventually(name, RECOVERY, || async { told(operator.call(&method, &request).await) }).await;
     }
+    let create = method("customer.v1.CustomerService/CreateCustomer");
+    let registered = operator.call(&create, &things.person()).await.expect("a customer");
+    let text = |field: &str| registered[field].as_str().expect(field).to_owned();
+    (things.registered, things.welcome) = (text("name"), text("notification"));
     let enroll = method("enrollment.v1.EnrollmentService/CreateEnrollment");
     let enrolled = operator.call(&enroll, &things.application()).await.expect("an enrollment");
     things.enrollment = enrolled["name"].as_str().expect("a name").to_owned();
@@ -282,13 +333,21 @@ async fn only_what_the_table_allows_gets_through() {
                 assert_eq!(denied(&other), expected, "{door:?} {name} {role:?}, other's: {other:?}");
                 if let (Many(field, owner), Ok(page)) = (about, &own) {
                     let owners = owners(page, field, owner);
-                    let role_shown: Role = owner.parse().expect("a role");
+                    let role_shown = role_shown(owner);
                     let mut expected = vec![mine.owner(role_shown)];
                     expected.extend((!is_owner).then(|| theirs.owner(role_shown)));
                     assert_eq!(owners, expected.into_iter().collect(), "{door:?} {name} {role:?}: {page}");
                 }
             }
         }
+    }
+}
+
+/// Whose name the field has.
+fn role_shown(field: &str) -> Role {
+    match field {
+        "account" | "recipient" => Role::Customer,
+        role => role.parse().expect("a role"),
     }
 }
 

@@ -4,7 +4,7 @@ use super::fleet::{EACH_ALONE, Fleet, RECOVERY, text};
 
 async fn demos_pass(fleet: &mut Fleet) {
     fleet.start().await;
-    for demo in ["food-delivery", "education"] {
+    for demo in ["food-delivery", "education", "cleaning-service"] {
         let played = fleet.run(&["demo", demo, "--addr", &fleet.url("order")]).await;
         assert!(played.status.success(), "{}", text(&played));
     }

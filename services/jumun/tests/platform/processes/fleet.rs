@@ -8,11 +8,22 @@ use super::{
     program::{JUMUN, Program, bare},
 };
 
-pub(crate) const CONTEXTS: [&str; 7] =
-    ["order", "payment", "store", "delivery", "enrollment", "education", "dashboard"];
+pub(crate) const CONTEXTS: [&str; 9] =
+    ["order", "payment", "store", "delivery", "enrollment", "education", "customer", "notification", "dashboard"];
 /// Each context in a process of its own.
-pub(crate) const EACH_ALONE: &[&[&str]] =
-    &[&["order"], &["payment"], &["store"], &["delivery"], &["enrollment"], &["education"], &["dashboard"]];
+pub(crate) const EACH_ALONE: &[&[&str]] = &[
+    &["order"],
+    &["payment"],
+    &["store"],
+    &["delivery"],
+    &["enrollment"],
+    &["education"],
+    &["customer"],
+    &["notification"],
+    &["dashboard"],
+];
+/// The contexts that others call.
+const CALLED: [&str; 2] = ["payment", "notification"];
 /// Within this everything that was interrupted has come to its end (rules S2 and L1).
 pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
 /// How long a command may run.
@@ -74,9 +85,11 @@ impl Fleet {
             program.set("JUMUN_NATS_PREFIX", &self.place.word);
         }
         self.programs.push((contexts.to_vec(), program));
-        let payment = self.find("payment").map(Program::url);
-        for (_, program) in &mut self.programs {
-            program.set("JUMUN_PAYMENT_ADDR", payment.as_deref().unwrap_or("http://127.0.0.1:9"));
+        for callee in CALLED {
+            let url = self.find(callee).map(Program::url);
+            for (_, program) in &mut self.programs {
+                program.set(&address_variable(callee), url.as_deref().unwrap_or("http://127.0.0.1:9"));
+            }
         }
         self.programs.len() - 1
     }
@@ -157,6 +170,10 @@ impl Fleet {
     pub(crate) async fn becomes_clean(&self, bound: Duration) {
         eventually("jumun check to be clean", bound, || self.check()).await;
     }
+}
+
+fn address_variable(context: &str) -> String {
+    format!("JUMUN_{}_ADDR", context.to_uppercase())
 }
 
 fn database_variable(context: &str) -> String {

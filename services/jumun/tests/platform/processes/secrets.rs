@@ -14,11 +14,20 @@ use super::{
 };
 
 /// What tokens, payment methods and people look like: a JSON object in base64 begins so.
-const SECRETS: [&str; 6] = ["eyJ", "Bearer", "tok_", "customers/", "riders/", "learners/"];
-/// The announcements that somebody needs it in: the dashboard shows who ordered or enrolled, and who brings it.
-const NEEDED: [(&str, &str); 5] = [
+const SECRETS: [&str; 8] = ["eyJ", "Bearer", "tok_", "customers/", "riders/", "learners/", "010-1234", "Gangnam-daero"];
+/// The announcements that somebody needs it in: the dashboard shows who ordered, enrolled or registered, and who
+/// brings it; notification tells them.
+const NEEDED: [(&str, &str); 13] = [
     ("OrderPlaced", "customers/"),
     ("OrderRejected", "customers/"),
+    ("OrderCancelled", "customers/"),
+    ("OrderCompleted", "customers/"),
+    ("CustomerRegistered", "customers/"),
+    ("CustomerRejected", "customers/"),
+    ("CustomerCancelled", "customers/"),
+    ("NotificationDelivered", "customers/"),
+    ("NotificationFailed", "customers/"),
+    ("NotificationWithdrawn", "customers/"),
     ("DeliveryStarted", "riders/"),
     ("LearnerEnrolled", "learners/"),
     ("EnrollmentRejected", "learners/"),

@@ -1,0 +1,161 @@
+//! The rules of a registration. Pure: no database, no network, no clock.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use contracts::customer::v1::{self as pb, customer_event::Kind};
+use kit::{Aggregate, Decision, Error, StateName, Time, name::id_of};
+
+use crate::reasons;
+
+/// Notification never confirmed that the welcome arrived; it is withdrawn.
+pub(crate) const NOTIFICATION_UNCONFIRMED: &str = "NOTIFICATION_UNCONFIRMED";
+
+/// Where a registration stands; the diagram is at the top of the crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum State {
+    Pending,
+    Rejected,
+    Registered,
+    Cancelled,
+}
+
+impl StateName for State {
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Pending, "PENDING"),
+        (Self::Rejected, "REJECTED"),
+        (Self::Registered, "REGISTERED"),
+        (Self::Cancelled, "CANCELLED"),
+    ];
+}
+
+/// Somebody who is registered, or wanted to be.
+#[derive(Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Customer {
+    pub id: String,
+    /// The name that the customer orders by, shows in its token and is notified by.
+    pub account: String,
+    pub display_name: String,
+    pub address: String,
+    pub age: i32,
+    pub phone: String,
+    pub notifies_order_changes: bool,
+    pub state: State,
+    pub state_reason: String,
+    pub create_time: Time,
+    /// When it became REGISTERED; it may be further by now.
+    pub registered_time: Option<Time>,
+    pub update_time: Time,
+}
+
+/// Says nothing about the person: what is printed ends up in logs (rule S11).
+impl fmt::Debug for Customer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {} ({:?})", self.name(), self.state.name(), self.state_reason)
+    }
+}
+
+impl Customer {
+    /// `customers/{id}`.
+    pub fn name(&self) -> String {
+        format!("customers/{}", self.id)
+    }
+
+    /// The id of its welcome.
+    pub(crate) fn welcome_id(&self) -> String {
+        id_of(self.create_time, &format!("{}/welcome", self.name()))
+    }
+
+    /// The welcome arrived: the registration stands.
+    pub(crate) fn register(&self, now: Time) -> Result<Decision<Customer>, Error> {
+        match self.state {
+            State::Pending => {
+                let registered =
+                    Customer { state: State::Registered, registered_time: Some(now), update_time: now, ..self.clone() };
+                let notifies_order_changes = self.notifies_order_changes;
+                registered.announce(Kind::Registered(pb::CustomerRegistered { notifies_order_changes }))
+            }
+            State::Rejected | State::Registered | State::Cancelled => Ok(Decision::Leave),
+        }
+    }
+
+    /// The welcome did not arrive, and never will: it never stands.
+    pub(crate) fn reject(&self, reason: &str, now: Time) -> Result<Decision<Customer>, Error> {
+        match self.state {
+            State::Pending => {
+                let state_reason = reason.to_owned();
+                let rejected = Customer { state: State::Rejected, state_reason, update_time: now, ..self.clone() };
+                rejected.announce(Kind::Rejected(pb::CustomerRejected { reason: reason.to_owned() }))
+            }
+            State::Rejected | State::Registered | State::Cancelled => Ok(Decision::Leave),
+        }
+    }
+
+    /// The customer withdraws: allowed whenever it is registered, and again when it is withdrawn already.
+    pub(crate) fn cancel(&self, now: Time) -> Result<Decision<Customer>, Error> {
+        match self.state {
+            State::Registered => {
+                let cancelled = Customer { state: State::Cancelled, update_time: now, ..self.clone() };
+                cancelled.announce(Kind::Cancelled(pb::CustomerCancelled {}))
+            }
+            State::Cancelled => Ok(Decision::Leave),
+            State::Pending => {
+                Err(Error::new(&reasons::CUSTOMER_PENDING, format!("{} is not registered yet", self.name())))
+            }
+            State::Rejected => {
+                Err(Error::new(&reasons::CUSTOMER_NOT_CANCELLABLE, format!("{} was never registered", self.name()))
+                    .with("state", self.state.name()))
+            }
+        }
+    }
+
+    /// What CreateCustomer answered, or answers: the customer as it was when it was registered.
+    pub(crate) fn as_registered(&self) -> Option<Customer> {
+        let registered_time = self.registered_time?;
+        Some(Customer { state: State::Registered, update_time: registered_time, ..self.clone() })
+    }
+
+    fn announce(self, kind: Kind) -> Result<Decision<Customer>, Error> {
+        let event = pb::CustomerEvent { customer: self.name(), account: self.account.clone(), kind: Some(kind) };
+        Decision::announce(self, event)
+    }
+}
+
+impl Aggregate for Customer {
+    type Event = pb::CustomerEvent;
+    type Resource = pb::Customer;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn resource(&self) -> pb::Customer {
+        pb::Customer {
+            name: self.name(),
+            display_name: self.display_name.clone(),
+            address: self.address.clone(),
+            age: self.age,
+            phone: self.phone.clone(),
+            state: pb::customer::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            state_reason: self.state_reason.clone(),
+            account: self.account.clone(),
+            notifies_order_changes: self.notifies_order_changes,
+            notification: format!("notifications/{}", self.welcome_id()),
+            create_time: Some(self.create_time.to_timestamp()),
+            update_time: Some(self.update_time.to_timestamp()),
+        }
+    }
+
+    fn kind(event: &pb::CustomerEvent) -> &'static str {
+        match event.kind {
+            Some(Kind::Registered(_)) => "CustomerRegistered",
+            Some(Kind::Rejected(_)) => "CustomerRejected",
+            Some(Kind::Cancelled(_)) => "CustomerCancelled",
+            None => "",
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Who may ask the customer context for what.
+
+use contracts::customer::v1::{
+    CancelCustomerRequest, CreateCustomerRequest, Customer as CustomerResource, GetCustomerRequest,
+    ListCustomersRequest, ListCustomersResponse, customer_service_server::CustomerService,
+};
+use kit::{
+    Aggregate, Error, FilterField, PageRequest, RequestKey, Role, Time,
+    ambient::{caller, finish},
+    declared,
+    name::new_id,
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    domain::{Customer, NOTIFICATION_UNCONFIRMED, State},
+    reasons,
+    registering::{Registering, unconfirmed},
+};
+
+const FILTER: &[FilterField] = &[FilterField::name("account"), FilterField::state::<State>()];
+
+/// Serves `jumun.customer.v1.CustomerService`.
+pub(crate) struct CustomerApi {
+    pub(crate) registering: Registering,
+}
+
+#[tonic::async_trait]
+impl CustomerService for CustomerApi {
+    async fn create_customer(
+        &self,
+        request: Request<CreateCustomerRequest>,
+    ) -> Result<Response<CustomerResource>, Status> {
+        let request = request.into_inner();
+        let requested = requested_customer(&request, self.registering.customers.now())?;
+        let key = declared(RequestKey::new("CreateCustomer", &request.request_id, &request))?;
+        let registering = self.registering.clone();
+        // A caller that goes away does not stop a registration half way.
+        let customer = finish(async move { registering.register(key, requested).await }).await?;
+        Ok(Response::new(answer(&customer)?.resource()))
+    }
+
+    async fn get_customer(&self, request: Request<GetCustomerRequest>) -> Result<Response<CustomerResource>, Status> {
+        let name = request.into_inner().name;
+        Ok(Response::new(self.registering.customers.get_named(&name).await?.resource()))
+    }
+
+    async fn list_customers(
+        &self,
+        request: Request<ListCustomersRequest>,
+    ) -> Result<Response<ListCustomersResponse>, Status> {
+        let request = request.into_inner();
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: &request.page_token,
+            filter: &request.filter,
+            order_by: &request.order_by,
+        };
+        let (customers, next_page_token) = self.registering.customers.list(page, FILTER).await?;
+        let customers = customers.iter().map(Aggregate::resource).collect();
+        Ok(Response::new(ListCustomersResponse { customers, next_page_token }))
+    }
+
+    async fn cancel_customer(
+        &self,
+        request: Request<CancelCustomerRequest>,
+    ) -> Result<Response<CustomerResource>, Status> {
+        let request = request.into_inner();
+        let key = RequestKey::new("CancelCustomer", &request.request_id, &request);
+        let customers = &self.registering.customers;
+        let now = customers.now();
+        customers.command(&request.name, key, move |customer| customer.cancel(now)).await?.into_response()
+    }
+}
+
+/// What CreateCustomer answers about a customer, the first time and each time it is repeated.
+fn answer(customer: &Customer) -> Result<Customer, Error> {
+    if let Some(registered) = customer.as_registered() {
+        return Ok(registered);
+    }
+    let name = customer.name();
+    Err(match (customer.state, customer.state_reason.as_str()) {
+        (State::Rejected, NOTIFICATION_UNCONFIRMED) => Error::new(
+            &reasons::CUSTOMER_NOT_REGISTERED,
+            "the welcome could not be confirmed, so the customer is not registered; register again",
+        )
+        .with("customer", name),
+        (State::Rejected, refusal) => {
+            Error::new(&reasons::CUSTOMER_NOT_REACHED, "the welcome was refused, so the customer is not registered")
+                .with("refusal", refusal)
+                .with("customer", name)
+        }
+        _ => unconfirmed(customer, &Status::unavailable("it is being withdrawn")),
+    })
+}
+
+/// Reads a request, and writes the customer that it asks for.
+fn requested_customer(request: &CreateCustomerRequest, now: Time) -> Result<Customer, Error> {
+    let customer = declared(request.customer.as_ref())?;
+    let id = new_id();
+    Ok(Customer {
+        account: if customer.account.is_empty() { own_account(&id) } else { customer.account.clone() },
+        id,
+        display_name: customer.display_name.clone(),
+        address: customer.address.clone(),
+        age: customer.age,
+        phone: customer.phone.clone(),
+        notifies_order_changes: customer.notifies_order_changes,
+        state: State::Pending,
+        state_reason: String::new(),
+        create_time: now,
+        registered_time: None,
+        update_time: now,
+    })
+}
+
+/// The caller's own, where that is a customer, and else the registration's name.
+fn own_account(id: &str) -> String {
+    match caller().principal() {
+        Some(principal) if principal.roles.contains(Role::Customer) => principal.subject.clone(),
+        _ => format!("customers/{id}"),
+    }
+}

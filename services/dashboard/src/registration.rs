@@ -1,0 +1,146 @@
+//! The rules of a registration's view. Pure: no database, no network, no clock.
+
+#[cfg(test)]
+mod tests;
+
+use contracts::{
+    customer::v1::{CustomerEvent, customer_event},
+    dashboard::v1 as pb,
+    notification::v1::{NotificationEvent, notification_event},
+};
+use kit::{Aggregate, Error, Message, StateName, Time, consumer::decode, event_id};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    history::{self, Entry, Source},
+    view::{Happening, View},
+};
+
+/// Where a registration stands, by the names of `jumun.customer.v1.Customer.State`. A later one outweighs those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs)]
+pub enum CustomerState {
+    Rejected,
+    Registered,
+    Cancelled,
+}
+
+impl StateName for CustomerState {
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Rejected, "REJECTED"), (Self::Registered, "REGISTERED"), (Self::Cancelled, "CANCELLED")];
+}
+
+/// The whole course of one registration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct CustomerView {
+    /// The customer's.
+    pub id: String,
+    /// Empty, and the state None, until the registration itself is heard of.
+    pub account: String,
+    pub state: Option<CustomerState>,
+    /// At most [`crate::MAX_HISTORY`] entries, sorted.
+    pub history: Vec<Entry<CustomerState>>,
+    /// When the customer was registered or rejected; until that is heard of, when the first thing happened.
+    pub create_time: Time,
+    pub update_time: Time,
+}
+
+impl View for CustomerView {
+    const SOURCES: &'static [&'static str] = &["customer", "notification"];
+    type State = CustomerState;
+    /// The account.
+    type Summary = String;
+
+    fn read(message: &Message) -> Result<Option<Happening<Self>>, Error> {
+        match message.context.as_str() {
+            "customer" => of_customer(message),
+            "notification" => of_notification(message),
+            _ => Ok(None),
+        }
+    }
+
+    fn unheard_of(id: &str) -> Self {
+        Self { id: id.to_owned(), ..Self::default() }
+    }
+
+    fn name(&self) -> String {
+        format!("customerViews/{}", self.id)
+    }
+
+    fn history(&mut self) -> &mut Vec<Entry<CustomerState>> {
+        &mut self.history
+    }
+
+    fn take(&mut self, account: &String) {
+        self.account.clone_from(account);
+    }
+
+    fn follow_history(&mut self) {
+        self.state = history::furthest(&self.history);
+        (self.create_time, self.update_time) = history::times(&self.history, Source::Customer);
+    }
+}
+
+fn of_customer(message: &Message) -> Result<Option<Happening<CustomerView>>, Error> {
+    use customer_event::Kind;
+    let event: CustomerEvent = decode(message)?;
+    let (kind, state) = match event.kind {
+        Some(Kind::Registered(_)) => ("CUSTOMER_REGISTERED", CustomerState::Registered),
+        Some(Kind::Rejected(_)) => ("CUSTOMER_REJECTED", CustomerState::Rejected),
+        Some(Kind::Cancelled(_)) => ("CUSTOMER_CANCELLED", CustomerState::Cancelled),
+        None => return Ok(None),
+    };
+    let id = event_id("customers", &event.customer)?;
+    let happening = Happening::new(message, Source::Customer, id, kind, Some(state));
+    Ok(Some(Happening { summary: Some(event.account), ..happening }))
+}
+
+fn of_notification(message: &Message) -> Result<Option<Happening<CustomerView>>, Error> {
+    use notification_event::Kind;
+    let event: NotificationEvent = decode(message)?;
+    let became = match event.kind {
+        Some(Kind::Delivered(_)) => "NOTICE_DELIVERED",
+        Some(Kind::Failed(_)) => "NOTICE_FAILED",
+        Some(Kind::Withdrawn(_)) => "NOTICE_WITHDRAWN",
+        None => return Ok(None),
+    };
+    // People are told of other things, too.
+    if !event.about.starts_with("customers/") {
+        return Ok(None);
+    }
+    let kind = if event.occasion.is_empty() { became.to_owned() } else { format!("{}_{became}", event.occasion) };
+    let id = event_id("customers", &event.about)?;
+    Ok(Some(Happening::new(message, Source::Notification, id, &kind, None)))
+}
+
+impl Aggregate for CustomerView {
+    /// The dashboard announces nothing.
+    type Event = ();
+    type Resource = pb::CustomerView;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn resource(&self) -> pb::CustomerView {
+        let entry = |entry: &Entry<CustomerState>| pb::customer_view::Entry {
+            state: entry.kind.clone(),
+            time: Some(entry.time.to_timestamp()),
+        };
+        pb::CustomerView {
+            name: self.name(),
+            customer: format!("customers/{}", self.id),
+            account: self.account.clone(),
+            state: self.state.map(StateName::name).unwrap_or_default().to_owned(),
+            history: self.history.iter().map(entry).collect(),
+            create_time: Some(self.create_time.to_timestamp()),
+            update_time: Some(self.update_time.to_timestamp()),
+        }
+    }
+
+    fn kind((): &()) -> &'static str {
+        ""
+    }
+}

@@ -1,0 +1,78 @@
+//! What the books say about people: who is registered, and what they were told.
+
+use std::collections::HashMap;
+
+use kit::{Places, Time, storage::Database};
+
+use super::books::rows;
+
+#[derive(Default)]
+pub(super) struct People {
+    pub(super) customers: HashMap<String, Customer>,
+    pub(super) notifications: HashMap<String, Notification>,
+    /// The state of each message, by the simulated Kakao's own ledger and the notification's id.
+    pub(super) messages: HashMap<String, String>,
+}
+
+pub(super) struct Customer {
+    pub(super) state: String,
+    pub(super) update_time: Time,
+}
+
+pub(super) struct Notification {
+    pub(super) recipient: String,
+    pub(super) channel: String,
+    pub(super) about: String,
+    pub(super) occasion: String,
+    pub(super) is_awaited: bool,
+    pub(super) state: String,
+    pub(super) update_time: Time,
+}
+
+impl People {
+    /// Reads what there is, downstream first.
+    pub(super) async fn read(places: &Places) -> anyhow::Result<Self> {
+        let has = |context: &str| places.databases.contains_key(context);
+        let mut people = Self::default();
+        if has("notification") {
+            people.messages = read_messages(&places.database("notification", notification::KAKAO_SCHEMA)?).await?;
+            people.notifications = read_notifications(&places.database("notification", "notification")?).await?;
+        }
+        if has("customer") {
+            people.customers = read_customers(&places.database("customer", "customer")?).await?;
+        }
+        Ok(people)
+    }
+}
+
+async fn read_customers(database: &Database) -> anyhow::Result<HashMap<String, Customer>> {
+    let customers = rows(database, "SELECT id, state, update_time FROM customers".to_owned(), |row| {
+        Ok((row.text()?, Customer { state: row.text()?, update_time: row.time()? }))
+    });
+    Ok(customers.await?.into_iter().collect())
+}
+
+async fn read_notifications(database: &Database) -> anyhow::Result<HashMap<String, Notification>> {
+    let sql = "SELECT id, recipient, channel, about, occasion, is_awaited, state, update_time FROM notifications";
+    let notifications = rows(database, sql.to_owned(), |row| {
+        let id = row.text()?;
+        Ok((
+            id,
+            Notification {
+                recipient: row.text()?,
+                channel: row.text()?,
+                about: row.text()?,
+                occasion: row.text()?,
+                is_awaited: row.int()? != 0,
+                state: row.text()?,
+                update_time: row.time()?,
+            },
+        ))
+    });
+    Ok(notifications.await?.into_iter().collect())
+}
+
+async fn read_messages(database: &Database) -> anyhow::Result<HashMap<String, String>> {
+    let messages = rows(database, "SELECT id, state FROM messages".to_owned(), |row| Ok((row.text()?, row.text()?)));
+    Ok(messages.await?.into_iter().collect())
+}

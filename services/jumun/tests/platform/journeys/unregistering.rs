@@ -1,0 +1,130 @@
+//! Requirements §1.4, sentences 2 and 3: cancelling works while notification is down, and a view lists the registrations.
+
+use std::time::Duration;
+
+use contracts::customer::v1::customer::State;
+use kit::{
+    outbox::{SELECT_EVENTS, read_event},
+    reason_of,
+};
+use tonic::Code;
+
+use super::{
+    cleaning::{customer_named_by, person},
+    food::{ABANDONED, Food},
+};
+
+const NOTICES: [&str; 2] = ["Welcome to Jumun: you are being registered.", "Your registration is cancelled."];
+/// Longer than the first attempt of a notice waits.
+const SOON: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_customer_cancels_while_notification_is_down_and_the_notice_follows_once() {
+    let mut food = Food::open().await;
+    let customer = food.register("first", &person("mina")).await.expect("reached").name;
+    food.world.advance(SOON).await;
+    food.world.restart_without(&["notification"]).await;
+    let cancelled = food.unregister(&customer, "cancel").await.expect("whoever is down");
+    assert_eq!(cancelled.state(), State::Cancelled);
+    food.world.restart().await;
+    for _ in 0..3 {
+        food.world.advance(SOON).await;
+    }
+    assert_eq!(food.phone("mina").await, NOTICES);
+    // Heard again, attempted again: told once.
+    food.world.lose_streams().await;
+    food.world.restart().await;
+    food.world.advance(ABANDONED).await;
+    assert_eq!(food.unregister(&customer, "cancel").await.expect("the same answer"), cancelled);
+    food.world.advance(ABANDONED).await;
+    assert_eq!(food.phone("mina").await, NOTICES);
+    food.close().await;
+}
+
+#[tokio::test]
+async fn a_notice_that_fails_is_tried_again_less_and_less_often_and_given_up_in_the_end() {
+    let food = Food::open().await;
+    let customer = food.register("first", &person("lost-mina")).await.expect_err("the answer is lost");
+    let customer = customer_named_by(&customer);
+    food.world.advance(ABANDONED).await;
+    food.world.advance(ABANDONED).await;
+    food.unregister(&customer, "").await.expect("registered");
+    food.world.advance(SOON).await;
+    let attempted = food.states("notification", "notification", "notifications").await;
+    assert_eq!(attempted.values().filter(|state| *state == "PENDING").count(), 1, "{attempted:?}");
+    assert_eq!(food.phone("lost-mina").await, NOTICES, "it arrived, though nobody knows it yet");
+    food.world.advance(Duration::from_secs(25 * 3600)).await;
+    let given_up = food.states("notification", "notification", "notifications").await;
+    assert_eq!(given_up.values().filter(|state| *state == "FAILED").count(), 1, "{given_up:?}");
+    assert_eq!(food.phone("lost-mina").await, NOTICES, "once");
+    food.close().await;
+}
+
+#[tokio::test]
+async fn what_never_stood_cannot_be_cancelled() {
+    let food = Food::open().await;
+    let rejected = food.register("first", &person("blocked-mina")).await.expect_err("blocked");
+    let error = food.unregister(&customer_named_by(&rejected), "").await.expect_err("never registered");
+    assert_eq!((error.code(), reason_of(&error).as_str()), (Code::FailedPrecondition, "CUSTOMER_NOT_CANCELLABLE"));
+    let pending = food.register("second", &person("failing-mina")).await.expect_err("failing");
+    let error = food.unregister(&customer_named_by(&pending), "").await.expect_err("not yet");
+    assert_eq!(reason_of(&error), "CUSTOMER_PENDING");
+    food.world.advance(ABANDONED).await;
+    food.world.advance(ABANDONED).await;
+    food.close().await;
+}
+
+#[tokio::test]
+async fn a_view_lists_the_registrations_with_their_state_and_history() {
+    let food = Food::open().await;
+    let mina = food.register("first", &person("mina")).await.expect("reached").name;
+    food.register("second", &person("blocked-joon")).await.expect_err("blocked");
+    food.world.advance(SOON).await;
+    food.unregister(&mina, "").await.expect("registered");
+    food.world.settle().await;
+    food.world.advance(SOON).await;
+
+    let views = food.customer_views("").await;
+    let states: Vec<_> = views.iter().map(|view| (view.account.as_str(), view.state.as_str())).collect();
+    assert_eq!(states, [("customers/blocked-joon", "REJECTED"), ("customers/mina", "CANCELLED")]);
+    let view = food.customer_views("state = CANCELLED").await.remove(0);
+    let mut history: Vec<_> = view.history.iter().map(|entry| entry.state.as_str()).collect();
+    // What happened at the same time is in no order.
+    history[..2].sort_unstable();
+    let expected = [
+        "CUSTOMER_REGISTERED",
+        "CUSTOMER_REGISTERED_NOTICE_DELIVERED",
+        "CUSTOMER_CANCELLED",
+        "CUSTOMER_CANCELLED_NOTICE_DELIVERED",
+    ];
+    assert_eq!((history.as_slice(), view.customer), (expected.as_slice(), mina));
+    food.close().await;
+}
+
+#[tokio::test]
+async fn no_phone_address_age_or_name_is_in_any_event() {
+    let food = Food::open().await;
+    let customer = food.register("first", &person("mina")).await.expect("reached").name;
+    food.unregister(&customer, "").await.expect("registered");
+    food.world.advance(SOON).await;
+    let mut events = 0;
+    for context in ["customer", "notification", "dashboard"] {
+        let database = food.world.database(context, context);
+        let read = database.read(move |connection| {
+            connection
+                .query(SELECT_EVENTS, &[])?
+                .iter_mut()
+                .map(|row| read_event(context, row))
+                .collect::<Result<Vec<_>, _>>()
+        });
+        for event in read.await.expect("readable events") {
+            events += 1;
+            let text = String::from_utf8_lossy(&event.payload).into_owned();
+            for secret in ["010-1234-5678", "Gangnam-daero", "Kim Mina"] {
+                assert!(!text.contains(secret), "{}: {text:?}", event.id());
+            }
+        }
+    }
+    assert_eq!(events, 4, "registered, welcomed, cancelled, told");
+    food.close().await;
+}

@@ -1,0 +1,87 @@
+//! The notification context: what people are told, and whether it reached them.
+//!
+//! A notification is written down as PENDING before the channel is asked, and stays so until the channel has given its
+//! word; every question to it is idempotent by the notification's id. What somebody waits for is withdrawn when its
+//! outcome was not learnt in time; what follows an event is tried again, within bounds.
+//!
+//! ```text
+//!            arrived
+//! PENDING ───────────▶ DELIVERED
+//!  │  │ refused, or given up
+//!  │  └──────────────▶ FAILED
+//!  │ withdrawn
+//!  └─────────────────▶ WITHDRAWN   (the tombstone: a late delivery is refused)
+//! ```
+
+mod channels;
+mod delivering;
+mod domain;
+mod grpc;
+mod policy;
+pub mod reasons;
+pub mod settings;
+mod subscriber;
+mod tables;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use contracts::notification::v1::notification_service_server::NotificationServiceServer;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use kit::{Context, MAX_REQUEST_BYTES, Unit};
+
+use channels::{Courier, Couriers, Kakao, Webhook};
+pub use channels::{KAKAO_SCHEMA, Message, MessageState};
+pub use domain::{Channel, Notification, State};
+
+/// How often notifications are looked for that are to be tried.
+const ROUND: Duration = Duration::from_millis(500);
+/// The schema of those who want to hear when an order changes.
+const SUBSCRIBER_SCHEMA: &str = "notification_subscribers";
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+const KAKAO_MIGRATIONS: EmbeddedMigrations = embed_migrations!("kakao_migrations");
+const SUBSCRIBER_MIGRATIONS: EmbeddedMigrations = embed_migrations!("subscriber_migrations");
+
+/// The context, for the list.
+pub fn context() -> Context {
+    let databases = vec![
+        ("notification", MIGRATIONS),
+        (KAKAO_SCHEMA, KAKAO_MIGRATIONS),
+        (SUBSCRIBER_SCHEMA, SUBSCRIBER_MIGRATIONS),
+    ];
+    Context { name: "notification", calls: &[], databases, reasons: reasons::ALL, build }
+}
+
+fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+    let notifications = unit.engine()?;
+    let messages = unit.silent_engine(KAKAO_SCHEMA)?;
+    let subscribers = unit.silent_engine(SUBSCRIBER_SCHEMA)?;
+    let kakao = Arc::new(Kakao::new(messages.clone(), unit.clock().clone()));
+    let couriers = Couriers { kakao, webhook: webhook(unit)? };
+    let default_channel = settings::read_channel(unit.setting(&settings::CHANNEL)).map_err(anyhow::Error::msg)?;
+    anyhow::ensure!(
+        couriers.of(default_channel).is_some(),
+        "JUMUN_NOTIFICATION_CHANNEL is webhook: set JUMUN_NOTIFICATION_WEBHOOK_URL"
+    );
+    let places = unit.bulkhead("notification-channel");
+    let delivering = delivering::Delivering { notifications: notifications.clone(), couriers, places };
+    let api = grpc::NotificationApi { delivering: delivering.clone(), messages, default_channel };
+    unit.serve(NotificationServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+    unit.hear("customer", &notifications, &policy::on_customer_event(subscribers.clone(), default_channel));
+    unit.hear("order", &notifications, &policy::on_order_event(subscribers, default_channel));
+    unit.every(ROUND, "notification-delivery", move || {
+        let delivering = delivering.clone();
+        async move { delivering.take_up().await }
+    });
+    Ok(())
+}
+
+/// The webhook, where a target is set.
+fn webhook(unit: &Unit<'_>) -> anyhow::Result<Option<Arc<dyn Courier>>> {
+    let url = settings::read_url(unit.setting(&settings::WEBHOOK_URL)).map_err(anyhow::Error::msg)?;
+    let Some(url) = url else { return Ok(None) };
+    let secret = settings::read_secret(unit.setting(&settings::WEBHOOK_SECRET));
+    let secret = secret.map_err(anyhow::Error::msg).context("JUMUN_NOTIFICATION_WEBHOOK_SECRET")?;
+    Ok(Some(Arc::new(Webhook::new(url, &secret, unit.trust().clone(), unit.clock().clone()))))
+}
