@@ -17,7 +17,7 @@ macro_rules! package {
     };
 }
 
-package!(admin, bench, dashboard, delivery, education, enrollment, order, payment, store);
+package!(admin, bench, dashboard, delivery, education, enrollment, kitchen, order, payment, store, warehouse);
 
 pub mod google {
     pub mod r#type {
