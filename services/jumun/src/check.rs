@@ -5,6 +5,7 @@
 
 mod books;
 mod rules;
+mod stock;
 
 use std::{collections::BTreeMap, io::Write, process::ExitCode};
 

@@ -14,6 +14,8 @@ pub(crate) fn all() -> Vec<Context> {
         delivery::context(),
         enrollment::context(),
         education::context(),
+        kitchen::context(),
+        warehouse::context(),
         dashboard::context(),
     ]
 }

@@ -15,7 +15,7 @@ use super::*;
 use crate::MAX_HISTORY;
 use courses::*;
 
-const SOURCES: [&str; 4] = ["payment", "order", "store", "delivery"];
+const SOURCES: [&str; 5] = ["payment", "order", "store", "kitchen", "delivery"];
 
 fn fold(view: Option<&OrderView>, message: &Message) -> OrderView {
     OrderView::fold(view, message).expect("a readable event").expect("an event about an order")

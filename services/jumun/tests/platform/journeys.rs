@@ -1,5 +1,7 @@
 //! Journeys through every context, in one process with a clock that tests move.
 
+mod coffee;
+mod counter;
 mod course;
 mod deadlines;
 mod enrolling;
@@ -12,6 +14,7 @@ mod paying;
 mod repeating;
 mod requests;
 mod school;
+mod stock;
 mod watching;
 mod withdrawing;
 
