@@ -4,6 +4,9 @@
 //! ends its scene, the other scenes are still played, and the demo fails.
 
 mod clients;
+mod coffee_course;
+mod coffee_shop;
+mod coffee_stock;
 mod education;
 mod education_course;
 mod education_fees;
@@ -35,6 +38,11 @@ const DEMOS: &[Demo] = &[
         name: "education",
         about: "Enroll, pay, learn or withdraw; and what happens when one of them fails",
         play: |stage, addresses| Box::pin(education::play(stage, addresses)),
+    },
+    Demo {
+        name: "coffee-shop",
+        about: "Order, pay, take from the stock, make; and what happens when there is not enough of it",
+        play: |stage, addresses| Box::pin(coffee_shop::play(stage, addresses)),
     },
 ];
 

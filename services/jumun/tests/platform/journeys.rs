@@ -18,4 +18,5 @@ mod stock;
 mod watching;
 mod withdrawing;
 
+pub(crate) use coffee::Coffee;
 pub(crate) use food::{Food, wish, wrong_fields};

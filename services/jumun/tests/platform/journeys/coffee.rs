@@ -22,13 +22,13 @@ use tonic::Status;
 use super::food::{Food, inner, item, won};
 
 /// A food journey's people, and those at the counter.
-pub(super) struct Coffee {
-    pub(super) food: Food,
+pub(crate) struct Coffee {
+    pub(crate) food: Food,
 }
 
 impl Coffee {
     /// Opens the shop, with this much of each product.
-    pub(super) async fn open(stock: &[(&str, i64)]) -> Self {
+    pub(crate) async fn open(stock: &[(&str, i64)]) -> Self {
         let contexts = vec![
             order::context(),
             payment::context(),
@@ -53,7 +53,7 @@ impl Coffee {
     }
 
     /// Mina orders at the counter, and pays.
-    pub(super) async fn order(&self, lines: &[(&str, i32)]) -> Order {
+    pub(crate) async fn order(&self, lines: &[(&str, i32)]) -> Order {
         let items = lines.iter().map(|(product, quantity)| item(product, *quantity, won(4_500))).collect();
         let wish = Order { items, fulfillment: Fulfillment::Counter.into(), ..super::food::wish("tok_visa") };
         let order = self.food.order(&new_id(), &wish).await.expect("a good card");

@@ -8,11 +8,15 @@ use super::{
     program::{JUMUN, Program, bare},
 };
 
-pub(crate) const CONTEXTS: [&str; 7] =
-    ["order", "payment", "store", "delivery", "enrollment", "education", "dashboard"];
-/// Each context in a process of its own.
+pub(crate) const CONTEXTS: [&str; 9] =
+    ["order", "payment", "store", "delivery", "enrollment", "education", "kitchen", "warehouse", "dashboard"];
+/// Each context of the systems that deliver, and of those that teach, in a process of its own.
 pub(crate) const EACH_ALONE: &[&[&str]] =
     &[&["order"], &["payment"], &["store"], &["delivery"], &["enrollment"], &["education"], &["dashboard"]];
+/// Each context of the coffee shop in a process of its own.
+pub(crate) const COFFEE_ALONE: &[&[&str]] = &[&["order"], &["payment"], &["kitchen"], &["warehouse"], &["dashboard"]];
+/// Those that others call.
+const CALLED: [&str; 3] = ["payment", "kitchen", "warehouse"];
 /// Within this everything that was interrupted has come to its end (rules S2 and L1).
 pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
 /// How long a command may run.
@@ -74,9 +78,12 @@ impl Fleet {
             program.set("JUMUN_NATS_PREFIX", &self.place.word);
         }
         self.programs.push((contexts.to_vec(), program));
-        let payment = self.find("payment").map(Program::url);
-        for (_, program) in &mut self.programs {
-            program.set("JUMUN_PAYMENT_ADDR", payment.as_deref().unwrap_or("http://127.0.0.1:9"));
+        for context in CALLED {
+            let url = self.find(context).map(Program::url);
+            for (_, program) in &mut self.programs {
+                let variable = format!("JUMUN_{}_ADDR", context.to_uppercase());
+                program.set(&variable, url.as_deref().unwrap_or("http://127.0.0.1:9"));
+            }
         }
         self.programs.len() - 1
     }
