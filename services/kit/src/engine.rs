@@ -204,9 +204,9 @@ impl<A: Stored> Engine<A> {
         Ok(state)
     }
 
-    /// Whether a request was answered before; refuses another one under the same `request_id`. It is for those who do
-    /// something elsewhere before they decide here.
-    pub async fn was_answered(&self, request: &RequestKey) -> Result<bool, Error> {
+    /// Whether a request came before; refuses another one under the same `request_id`. It is for those who do something
+    /// elsewhere before they decide here.
+    pub async fn remembers(&self, request: &RequestKey) -> Result<bool, Error> {
         let id = request.id.clone();
         let found = self.0.database.read(move |connection| {
             let rows = connection.query("SELECT fingerprint FROM requests WHERE id = ?", &[id.as_str().into()])?;
@@ -273,15 +273,6 @@ impl<A: Stored> Engine<A> {
         }
         let watch = Watch { engine: self.clone(), id: id.to_owned(), changes: self.changes(), seen: None, is_last };
         Ok(stream::unfold(Some(watch), |watch| async { watch?.next().await }))
-    }
-
-    /// Whether a request came before.
-    pub async fn remembers(&self, request: &RequestKey) -> Result<bool, Error> {
-        let id = request.id.clone();
-        let found = self.0.database.read(move |connection| {
-            Ok(!connection.query("SELECT id FROM requests WHERE id = ?", &[id.as_str().into()])?.is_empty())
-        });
-        found.await
     }
 
     /// The clock that the engine goes by.

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use contracts::warehouse::v1::{
     ReduceStockRequest, ReleaseStockRequest, warehouse_service_client::WarehouseServiceClient,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use kit::{Channel, Engine, Error, MAX_OUTGOING_CALL, Time, name::id_in, reason_of};
 use tonic::{Code, Status};
 
@@ -152,14 +152,14 @@ impl Starting {
         self.productions.command(&production.name(), None, Production::repay).await.map(drop)
     }
 
-    /// Brings every production on that waits for the warehouse's word longer than a call takes, oldest first, and has
-    /// those give back that owe. The first failure ends the round: the warehouse is away.
+    /// Has those give back that owe, then brings every production on that waits for the warehouse's word longer than a
+    /// call takes, oldest first. A failure ends the round: the warehouse is away.
     pub(crate) async fn recover(&self) -> Result<(), Error> {
         let owing = self.productions.find("owes = 1 ORDER BY id", Vec::new(), MAX_PAGE).await?;
-        let giving_back = stream::iter(owing).map(Ok);
-        giving_back
-            .try_for_each_concurrent(REPAID_AT_ONCE, |production| async move { self.give_back(&production).await })
-            .await?;
+        // What has begun is finished: a circuit that lets a few calls through, to see, waits for their answers.
+        let giving_back = stream::iter(owing).map(async |production| self.give_back(&production).await);
+        let failure = giving_back.buffer_unordered(REPAID_AT_ONCE).fold(Ok(()), async |first, next| first.and(next));
+        failure.await?;
         let before = self.now() - ABANDONED_AFTER;
         let condition = "state = 'TAKING' AND update_time < ? ORDER BY id";
         for production in self.productions.find(condition, vec![before.0.into()], MAX_PAGE).await? {

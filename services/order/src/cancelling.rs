@@ -5,6 +5,7 @@
 
 use contracts::kitchen::v1::{CancelProductionRequest, kitchen_service_client::KitchenServiceClient};
 use kit::{Channel, Done, Engine, Error, RequestKey};
+use paying::Payable;
 use tonic::{Code, Status};
 
 use crate::{domain::Order, reasons};
@@ -21,7 +22,7 @@ impl Cancelling {
     /// Cancels an order; a repetition gets the first answer, and asks nobody.
     pub(crate) async fn cancel(&self, name: &str, key: Option<RequestKey>) -> Result<Done<Order>, Error> {
         let is_repeated = match &key {
-            Some(key) => self.orders.was_answered(key).await?,
+            Some(key) => self.orders.remembers(key).await?,
             None => false,
         };
         let order = self.orders.get_named(name).await?;

@@ -184,7 +184,7 @@ fn named(collection: &str, things: &Things) -> Json {
 }
 
 fn stock_item() -> Json {
-    json!({"stockItem": {"item": "items/americano", "quantity": "1000"}, "requestId": new_id()})
+    json!({"stock_item": {"item": "items/americano", "quantity": "1000"}, "requestId": new_id()})
 }
 
 /// A request about the stock: to look, to add, or to take and give back.
