@@ -48,7 +48,7 @@ async fn live(clients: &Clients, index: usize) -> Order {
         placed = insist("the order", || clients.order(&order, &request_id)).await;
     }
     let placed = placed.expect("a good card");
-    if index % 3 == 0 {
+    if index.is_multiple_of(3) {
         let request_id = new_id();
         match insist("the cancellation", || clients.cancel(&placed.name, &request_id)).await {
             Ok(cancelled) => assert_eq!(cancelled.state(), State::Cancelled),
