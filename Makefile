@@ -22,8 +22,9 @@ build: ## Build the release binary
 	cargo build --release --locked -p jumun
 
 .PHONY: demo
-demo: ## Play food-delivery against the instance that `make run` started
+demo: ## Play food-delivery and coffee-shop against the instance that `make run` started
 	@$(JUMUN) demo food-delivery
+	@$(JUMUN) demo coffee-shop
 
 .PHONY: tools
 tools: ## Install what the tests need: PostgreSQL, NATS, Jaeger, grpcurl, buf, schemathesis

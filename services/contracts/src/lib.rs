@@ -17,7 +17,21 @@ macro_rules! package {
     };
 }
 
-package!(admin, bench, customer, dashboard, delivery, education, enrollment, notification, order, payment, store);
+package!(
+    admin,
+    bench,
+    customer,
+    dashboard,
+    delivery,
+    education,
+    enrollment,
+    kitchen,
+    notification,
+    order,
+    payment,
+    store,
+    warehouse
+);
 
 pub mod google {
     pub mod r#type {

@@ -16,8 +16,10 @@ use crate::{
 #[allow(missing_docs)]
 pub enum State {
     Placed,
+    OutOfStock,
     Accepted,
     Cooking,
+    Producing,
     Ready,
     PickedUp,
     Completed,
@@ -29,8 +31,10 @@ pub enum State {
 impl StateName for State {
     const NAMES: &'static [(Self, &'static str)] = &[
         (Self::Placed, "PLACED"),
+        (Self::OutOfStock, "OUT_OF_STOCK"),
         (Self::Accepted, "ACCEPTED"),
         (Self::Cooking, "COOKING"),
+        (Self::Producing, "PRODUCING"),
         (Self::Ready, "READY"),
         (Self::PickedUp, "PICKED_UP"),
         (Self::Completed, "COMPLETED"),
@@ -75,7 +79,7 @@ pub struct OrderView {
 }
 
 impl View for OrderView {
-    const SOURCES: &'static [&'static str] = &["payment", "order", "store", "delivery"];
+    const SOURCES: &'static [&'static str] = &["payment", "order", "store", "kitchen", "delivery"];
     type State = State;
     type Summary = Summary;
 

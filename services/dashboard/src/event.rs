@@ -2,6 +2,7 @@
 
 use contracts::{
     delivery::v1::{DeliveryEvent, delivery_event},
+    kitchen::v1::{ProductionEvent, production_event},
     order::v1::{OrderEvent, OrderSummary, order_event, order_summary},
     payment::v1::{PaymentEvent, payment_event},
     store::v1::{TicketEvent, ticket_event},
@@ -28,6 +29,7 @@ pub(crate) fn read(message: &Message) -> Result<Option<Happening<OrderView>>, Er
         "payment" => payment(message, "orders"),
         "order" => of_order(message),
         "store" => of_ticket(message),
+        "kitchen" => of_production(message),
         "delivery" => of_delivery(message),
         _ => Ok(None),
     }
@@ -86,6 +88,22 @@ fn of_ticket(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {
         None => return Ok(None),
     };
     Ok(Some(Happening::new(message, Source::Store, event_id("orders", &event.order)?, kind, state)))
+}
+
+fn of_production(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {
+    use production_event::Kind;
+    let event: ProductionEvent = decode(message)?;
+    let (kind, state) = match event.kind {
+        Some(Kind::Opened(_)) => ("PRODUCTION_OPENED", None),
+        Some(Kind::OutOfStock(_)) => ("OUT_OF_STOCK", Some(State::OutOfStock)),
+        Some(Kind::Started(_)) => ("PRODUCTION_STARTED", Some(State::Producing)),
+        Some(Kind::Completed(_)) => ("PRODUCTION_COMPLETED", Some(State::Completed)),
+        // The order says itself that it is cancelled, when it hears of these.
+        Some(Kind::Cancelled(_)) => ("PRODUCTION_CANCELLED", None),
+        Some(Kind::Failed(_)) => ("PRODUCTION_FAILED", None),
+        None => return Ok(None),
+    };
+    Ok(Some(Happening::new(message, Source::Kitchen, event_id("orders", &event.order)?, kind, state)))
 }
 
 fn of_delivery(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {

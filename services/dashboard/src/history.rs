@@ -16,6 +16,7 @@ pub enum Source {
     Payment,
     Order,
     Store,
+    Kitchen,
     Delivery,
     Enrollment,
     Education,

@@ -8,6 +8,7 @@
 //! payment ──▶ PAYMENT_AUTHORIZED …  ┐                             ┌▶ state: the furthest, unless it was withdrawn
 //! order ────▶ ORDER_PLACED …        ├▶ history, sorted by time ───┼▶ payment_state, rider: the latest
 //! store ────▶ COOKING_STARTED …     │                             └▶ create_time, update_time
+//! kitchen ──▶ PRODUCTION_STARTED …  │
 //! delivery ─▶ DELIVERY_PICKED_UP …  ┘
 //! ```
 //!

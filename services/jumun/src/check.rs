@@ -7,6 +7,7 @@ mod books;
 mod people;
 mod registrations;
 mod rules;
+mod stock;
 
 use std::{collections::BTreeMap, io::Write, process::ExitCode};
 

@@ -16,6 +16,8 @@ pub(crate) fn all() -> Vec<Context> {
         education::context(),
         customer::context(),
         notification::context(),
+        kitchen::context(),
+        warehouse::context(),
         dashboard::context(),
     ]
 }

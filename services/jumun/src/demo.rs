@@ -6,6 +6,9 @@
 mod cleaning_orders;
 mod cleaning_service;
 mod clients;
+mod coffee_course;
+mod coffee_shop;
+mod coffee_stock;
 mod education;
 mod education_course;
 mod education_fees;
@@ -21,7 +24,6 @@ mod watching;
 
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
-use anyhow::Context;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::config::Credentials;
@@ -43,6 +45,11 @@ const DEMOS: &[Demo] = &[
         about: "Register and be welcomed at once, or not be registered; leave, and hear of it",
         play: |stage, addresses| Box::pin(cleaning_service::play(stage, addresses)),
     },
+    Demo {
+        name: "coffee-shop",
+        about: "Order, pay, take from the stock, make; and what happens when there is not enough of it",
+        play: |stage, addresses| Box::pin(coffee_shop::play(stage, addresses)),
+    },
 ];
 
 /// A scenario, as the list knows it.
@@ -54,15 +61,19 @@ struct Demo {
 
 type Play<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
+/// The name that means every demo, one after another.
+const ALL: &str = "all";
+
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DemoArgs {
-    /// The scenario to play
+    /// The scenario to play, or all of them
     #[arg(value_parser = names())]
     name: String,
 }
 
 fn names() -> PossibleValuesParser {
-    DEMOS.iter().map(|demo| PossibleValue::new(demo.name).help(demo.about)).collect::<Vec<_>>().into()
+    let all = PossibleValue::new(ALL).help("Every one of them, one after another");
+    DEMOS.iter().map(|demo| PossibleValue::new(demo.name).help(demo.about)).chain([all]).collect::<Vec<_>>().into()
 }
 
 /// Where each context answers.
@@ -79,7 +90,7 @@ impl Addresses<'_> {
     }
 }
 
-/// Plays the demo against the contexts at `address`, or where `addresses` has another for one; fails when a step did
+/// Plays what was asked for against the contexts at `address`, or where `addresses` has another for one; fails when a step did
 /// not hold.
 pub(crate) async fn run(
     args: &DemoArgs,
@@ -87,9 +98,11 @@ pub(crate) async fn run(
     addresses: &BTreeMap<String, String>,
     credentials: &Credentials,
 ) -> anyhow::Result<()> {
-    let demo = DEMOS.iter().find(|demo| demo.name == args.name).context("there is no such demo")?;
     let addresses = Addresses { default: address, overrides: addresses, credentials };
     let stage = Stage::new();
-    (demo.play)(&stage, &addresses).await?;
+    for demo in DEMOS.iter().filter(|demo| [demo.name, ALL].contains(&args.name.as_str())) {
+        stage.open(demo.name, demo.about);
+        (demo.play)(&stage, &addresses).await?;
+    }
     stage.close()
 }

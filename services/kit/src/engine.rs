@@ -6,6 +6,7 @@
 //! transaction fails, its jobs run again one by one, so that the guilty one fails alone.
 
 mod batch;
+mod once;
 mod queue;
 mod writer;
 
@@ -26,6 +27,7 @@ use crate::{
     telemetry,
 };
 use batch::columns;
+use once::Pairing;
 use queue::Queue;
 
 /// Changed states that a slow watcher may be behind before it is told that it missed some.
@@ -44,6 +46,8 @@ pub struct RequestKey {
     pub(crate) fingerprint: String,
     /// What is remembered is the id of what the request created, not the answer.
     pub(crate) creates: bool,
+    /// What it has to do with another request.
+    pub(crate) pairing: Pairing,
 }
 
 impl RequestKey {
@@ -56,6 +60,7 @@ impl RequestKey {
             },
             fingerprint: crate::name::fingerprint(request),
             creates: false,
+            pairing: Pairing::Alone,
         })
     }
 }
@@ -199,6 +204,20 @@ impl<A: Stored> Engine<A> {
         Ok(state)
     }
 
+    /// Whether a request came before; refuses another one under the same `request_id`. It is for those who do something
+    /// elsewhere before they decide here.
+    pub async fn remembers(&self, request: &RequestKey) -> Result<bool, Error> {
+        let id = request.id.clone();
+        let found = self.0.database.read(move |connection| {
+            let rows = connection.query("SELECT fingerprint FROM requests WHERE id = ?", &[id.as_str().into()])?;
+            rows.into_iter().next().map(|mut row| row.text()).transpose()
+        });
+        match found.await? {
+            Some(fingerprint) if fingerprint != request.fingerprint => Err(request.done_otherwise()),
+            found => Ok(found.is_some()),
+        }
+    }
+
     pub(crate) async fn submit(&self, mut job: Job<A>) -> Result<Done<A>, Error> {
         let (answer, answered) = oneshot::channel();
         job.answer = Some(answer);
@@ -254,15 +273,6 @@ impl<A: Stored> Engine<A> {
         }
         let watch = Watch { engine: self.clone(), id: id.to_owned(), changes: self.changes(), seen: None, is_last };
         Ok(stream::unfold(Some(watch), |watch| async { watch?.next().await }))
-    }
-
-    /// Whether a request came before.
-    pub async fn remembers(&self, request: &RequestKey) -> Result<bool, Error> {
-        let id = request.id.clone();
-        let found = self.0.database.read(move |connection| {
-            Ok(!connection.query("SELECT id FROM requests WHERE id = ?", &[id.as_str().into()])?.is_empty())
-        });
-        found.await
     }
 
     /// The clock that the engine goes by.

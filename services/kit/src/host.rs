@@ -258,6 +258,12 @@ impl Unit<'_> {
         bulkhead
     }
 
+    /// The way to a context that this one can do without; None: it does not run here, and nobody said where it does.
+    pub fn channel_if_known(&mut self, context: &str) -> anyhow::Result<Option<Channel>> {
+        let known = self.wiring.here.contains(&context) || self.wiring.places.addresses.contains_key(context);
+        if known { self.channel(context).map(Some) } else { Ok(None) }
+    }
+
     /// Serves a gRPC service.
     pub fn serve<S>(&mut self, service: S)
     where

@@ -55,6 +55,12 @@ crate::reasons! {
     REQUEST_ID_REUSED: FailedPrecondition,
         "The `request_id` came before with another body.",
         "Use a new `request_id` for another request.";
+    DONE_OTHERWISE: FailedPrecondition,
+        "What happens once happened before, with another body, e.g. another quantity; nothing was done now.",
+        "Ask for what was done, or for something else.";
+    TAKEN_BACK: FailedPrecondition,
+        "What is asked for was taken back before; it never happens any more.",
+        "Begin anew, under another name.";
     UNREADABLE_EVENT: FailedPrecondition,
         "An event does not say what it must. It becomes a dead letter; no caller sees this.",
         "Mend the consumer or the producer, then redrive the dead letter.";

@@ -8,6 +8,7 @@ mod kit {
     mod errors;
     mod inbox;
     mod lists;
+    mod once;
     mod outbox;
     mod replicas;
     mod validation;

@@ -16,6 +16,8 @@ pub(crate) mod reason {
     pub(crate) const CANCELLED_BY_CUSTOMER: &str = "CANCELLED_BY_CUSTOMER";
     /// The store turned it down.
     pub(crate) const STORE_REJECTED: &str = "STORE_REJECTED";
+    /// The kitchen gave it up.
+    pub(crate) const PRODUCTION_FAILED: &str = "PRODUCTION_FAILED";
 }
 
 /// Where an order stands; the diagram is at the top of the crate.
@@ -26,8 +28,10 @@ pub enum State {
     Voiding,
     Rejected,
     Placed,
+    OutOfStock,
     Accepted,
     Cooking,
+    Producing,
     Ready,
     PickedUp,
     Completed,
@@ -40,8 +44,10 @@ impl StateName for State {
         (Self::Voiding, "VOIDING"),
         (Self::Rejected, "REJECTED"),
         (Self::Placed, "PLACED"),
+        (Self::OutOfStock, "OUT_OF_STOCK"),
         (Self::Accepted, "ACCEPTED"),
         (Self::Cooking, "COOKING"),
+        (Self::Producing, "PRODUCING"),
         (Self::Ready, "READY"),
         (Self::PickedUp, "PICKED_UP"),
         (Self::Completed, "COMPLETED"),
@@ -84,7 +90,7 @@ impl Order {
     /// The customer withdraws it: allowed until cooking starts, and again when it is withdrawn already.
     pub(crate) fn cancel(&self, now: Time) -> Result<Decision<Order>, Error> {
         match self.state {
-            State::Placed | State::Accepted => self.withdraw(reason::CANCELLED_BY_CUSTOMER, now),
+            State::Placed | State::OutOfStock | State::Accepted => self.withdraw(reason::CANCELLED_BY_CUSTOMER, now),
             State::Cancelled => Ok(Decision::Leave),
             State::Pending | State::Voiding => {
                 Err(Error::new(&reasons::ORDER_PENDING, format!("{} is not placed yet", self.name())))
@@ -113,6 +119,21 @@ impl Order {
             return Decision::announce(order, event(Kind::Completed(happened)));
         }
         Decision::save(order)
+    }
+
+    /// The kitchen says that it will not be made, for this reason.
+    pub(crate) fn reject_by_kitchen(&self, reason: &str, now: Time) -> Result<Decision<Order>, Error> {
+        if self.is_underway() { self.withdraw(reason, now) } else { Ok(Decision::Leave) }
+    }
+
+    /// Whether it is fetched at the counter, so that the kitchen makes it.
+    pub(crate) fn is_for_the_counter(&self) -> bool {
+        self.fulfillment == pb::order::Fulfillment::Counter.as_str_name()
+    }
+
+    /// Whether only the kitchen knows if it can still be cancelled.
+    pub(crate) fn is_up_to_the_kitchen(&self) -> bool {
+        self.is_for_the_counter() && matches!(self.state, State::Placed | State::OutOfStock)
     }
 
     /// Whether nothing more happens to it.

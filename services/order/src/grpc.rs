@@ -12,7 +12,10 @@ use kit::{
 use paying::Paying;
 use tonic::{Request, Response, Status};
 
-use crate::domain::{Item, Order, State};
+use crate::{
+    cancelling::Cancelling,
+    domain::{Item, Order, State},
+};
 
 const FILTER: &[FilterField] = &[FilterField::name("customer"), FilterField::state::<State>()];
 
@@ -20,6 +23,7 @@ const FILTER: &[FilterField] = &[FilterField::name("customer"), FilterField::sta
 pub(crate) struct OrderApi {
     pub(crate) orders: Engine<Order>,
     pub(crate) paying: Paying<Order>,
+    pub(crate) cancelling: Cancelling,
 }
 
 #[tonic::async_trait]
@@ -55,8 +59,9 @@ impl OrderService for OrderApi {
     async fn cancel_order(&self, request: Request<CancelOrderRequest>) -> Result<Response<OrderResource>, Status> {
         let request = request.into_inner();
         let key = RequestKey::new("CancelOrder", &request.request_id, &request);
-        let now = self.orders.now();
-        self.orders.command(&request.name, key, move |order| order.cancel(now)).await?.into_response()
+        let cancelling = self.cancelling.clone();
+        // A caller that goes away does not leave the kitchen and the order of different minds.
+        finish(async move { cancelling.cancel(&request.name, key).await }).await?.into_response()
     }
 
     type WatchOrderStream = std::pin::Pin<Box<dyn Stream<Item = Result<OrderResource, Status>> + Send>>;

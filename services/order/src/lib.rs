@@ -13,14 +13,28 @@
 //!  │                 │
 //!  └──▶ VOIDING ─────┘  payment's answer was never learnt
 //! ```
+//!
+//! What is fetched at the counter is made by the kitchen instead, which also says whether it can still be cancelled:
+//!
+//! ```text
+//!           stock is taken           made
+//! PLACED ──────────────────▶ PRODUCING ──▶ COMPLETED
+//!  │  │ not enough    ▲          │
+//!  │  ▼               │          ▼ given up by the kitchen
+//!  │ OUT_OF_STOCK ────┘      CANCELLED
+//!  └──┴──▶ CANCELLED, when the kitchen agrees
+//! ```
 
+mod cancelling;
 mod domain;
 mod grpc;
 mod policy;
 pub mod reasons;
 mod tables;
 
-use contracts::order::v1::order_service_server::OrderServiceServer;
+use contracts::{
+    kitchen::v1::kitchen_service_client::KitchenServiceClient, order::v1::order_service_server::OrderServiceServer,
+};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use kit::{Context, MAX_REQUEST_BYTES, Unit};
 use paying::Paying;
@@ -43,9 +57,13 @@ pub fn context() -> Context {
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let orders = unit.engine()?;
     let paying = Paying::new(unit, &orders)?;
-    let api = grpc::OrderApi { orders: orders.clone(), paying };
+    // Where nobody said where the kitchen is, no order for the counter can be cancelled, and everything else can.
+    let kitchen = unit.channel_if_known("kitchen")?.map(KitchenServiceClient::new);
+    let cancelling = cancelling::Cancelling { orders: orders.clone(), kitchen };
+    let api = grpc::OrderApi { orders: orders.clone(), paying, cancelling };
     unit.serve(OrderServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
     unit.hear("store", &orders, &policy::on_ticket_event(unit.clock()));
     unit.hear("delivery", &orders, &policy::on_delivery_event(unit.clock()));
+    unit.hear("kitchen", &orders, &policy::on_production_event(unit.clock()));
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! Whenever a store or a rider reports something, the order follows.
+//! Whenever a store, a rider or a kitchen reports something, the order follows.
 
-use contracts::{delivery::v1 as delivery, store::v1 as store};
-use kit::{Clock, Error, Policy, Reaction, Time, policy};
+use contracts::{delivery::v1 as delivery, kitchen::v1 as kitchen, store::v1 as store};
+use kit::{Clock, Decision, Error, Policy, Reaction, Time, event_id, policy};
 
-use crate::domain::{Order, State};
+use crate::domain::{Order, State, reason};
 
 /// What the store says about the ticket.
 pub(crate) fn on_ticket_event(clock: &Clock) -> Policy<Order> {
@@ -34,6 +34,29 @@ pub(crate) fn on_delivery_event(clock: &Clock) -> Policy<Order> {
             Some(Kind::Completed(_)) => progress(&event.order, State::Completed, now),
             Some(Kind::Scheduled(_) | Kind::Started(_) | Kind::Cancelled(_)) | None => Ok(Reaction::Ignore),
         }
+    })
+}
+
+/// What the kitchen says about the production. It may speak of what it makes nothing of: a production can be cancelled
+/// before it is heard of, by whatever name.
+pub(crate) fn on_production_event(clock: &Clock) -> Policy<Order> {
+    use kitchen::production_event::Kind;
+    let clock = clock.clone();
+    policy(move |event: kitchen::ProductionEvent, _| {
+        let now = clock.now();
+        let rule: fn(&Order, Time) -> Result<Decision<Order>, Error> = match event.kind {
+            Some(Kind::OutOfStock(_)) => |order, now| order.progress(State::OutOfStock, now),
+            Some(Kind::Started(_)) => |order, now| order.progress(State::Producing, now),
+            Some(Kind::Completed(_)) => |order, now| order.progress(State::Completed, now),
+            // Only the customer's wish cancels a production.
+            Some(Kind::Cancelled(_)) => |order, now| order.reject_by_kitchen(reason::CANCELLED_BY_CUSTOMER, now),
+            Some(Kind::Failed(_)) => |order, now| order.reject_by_kitchen(reason::PRODUCTION_FAILED, now),
+            Some(Kind::Opened(_)) | None => return Ok(Reaction::Ignore),
+        };
+        Ok(Reaction::decide(event_id("orders", &event.order)?, move |order: Option<&Order>| match order {
+            Some(order) if order.is_for_the_counter() => rule(order, now),
+            Some(_) | None => Ok(Decision::Leave),
+        }))
     })
 }
 

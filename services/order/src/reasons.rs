@@ -8,6 +8,9 @@ kit::reasons! {
         "An order is to be cancelled whose payment has not answered.",
         "Watch the order until it is PLACED or REJECTED.";
     ORDER_NOT_CANCELLABLE: FailedPrecondition,
-        "An order is to be cancelled that is being cooked, or further; `state` says how far.",
+        "An order is to be cancelled that is being made, or further; `state` says how far.",
         "Tell the customer.";
+    KITCHEN_UNAVAILABLE: Unavailable retry 2000 ms,
+        "The kitchen cannot be asked whether an order can still be cancelled; nothing changed that we know of.",
+        "Repeat the same request.";
 }

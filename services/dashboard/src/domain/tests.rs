@@ -15,7 +15,7 @@ use super::*;
 use crate::MAX_HISTORY;
 use courses::*;
 
-const SOURCES: [&str; 4] = ["payment", "order", "store", "delivery"];
+const SOURCES: [&str; 5] = ["payment", "order", "store", "kitchen", "delivery"];
 
 fn fold(view: Option<&OrderView>, message: &Message) -> OrderView {
     OrderView::fold(view, message).expect("a readable event").expect("an event about an order")
@@ -124,6 +124,32 @@ fn a_cancelled_order_has_one_view_in_every_order_of_its_events() {
     assert_eq!(view, expected);
     // 10! / (3! 2! 3! 2!)
     assert_eq!(ways, 25_200);
+}
+
+#[test]
+fn an_order_for_the_counter_has_one_view_in_every_order_of_its_events() {
+    use Source::{Kitchen, Order, Payment};
+    let (view, ways) = fold_every_way(&messages(counter_course(), |index| 100 + index));
+    let expected = OrderView {
+        state: Some(State::Completed),
+        payment_state: "CAPTURED".to_owned(),
+        history: vec![
+            entry(100, Payment, 1, "PAYMENT_AUTHORIZED", None),
+            entry(101, Order, 1, "ORDER_PLACED", Some(State::Placed)),
+            entry(102, Payment, 2, "PAYMENT_CAPTURED", None),
+            entry(103, Kitchen, 1, "PRODUCTION_OPENED", None),
+            entry(104, Kitchen, 2, "OUT_OF_STOCK", Some(State::OutOfStock)),
+            entry(105, Kitchen, 3, "PRODUCTION_STARTED", Some(State::Producing)),
+            entry(106, Kitchen, 4, "PRODUCTION_COMPLETED", Some(State::Completed)),
+            entry(107, Order, 2, "ORDER_COMPLETED", Some(State::Completed)),
+        ],
+        create_time: Time(101),
+        update_time: Time(107),
+        ..ordered_view()
+    };
+    assert_eq!(view, expected);
+    // 8! / (2! 2! 4!)
+    assert_eq!(ways, 420);
 }
 
 #[test]

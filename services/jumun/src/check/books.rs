@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use dashboard::View;
 use kit::{
-    Clock, Message, Money, Places, Time,
+    Clock, Message, Money, Places, Stored, Time,
     outbox::{SELECT_EVENTS, read_event},
     storage::{Database, Row, StorageError},
 };
@@ -19,6 +18,8 @@ pub(super) struct Books {
     pub(super) payables: HashMap<String, Payable>,
     pub(super) payments: HashMap<String, Payment>,
     pub(super) charges: HashMap<String, Charge>,
+    pub(super) productions: HashMap<String, kitchen::Production>,
+    pub(super) stock: HashMap<String, warehouse::StockItem>,
     pub(super) order_views: HashMap<String, dashboard::OrderView>,
     pub(super) enrollment_views: HashMap<String, dashboard::EnrollmentView>,
     pub(super) customer_views: HashMap<String, dashboard::CustomerView>,
@@ -48,7 +49,7 @@ pub(super) const KINDS: [Kind; 2] = [
         context: "order",
         table: "orders",
         amount: "total",
-        standing: &["PLACED", "ACCEPTED", "COOKING", "READY", "PICKED_UP", "COMPLETED"],
+        standing: &["PLACED", "OUT_OF_STOCK", "ACCEPTED", "COOKING", "PRODUCING", "READY", "PICKED_UP", "COMPLETED"],
         announcements: ["OrderPlaced", "OrderRejected", "OrderCancelled", "OrderCompleted"],
     },
     Kind {
@@ -116,23 +117,23 @@ impl Books {
             ("customer", "customer", "customers"),
             ("delivery", "delivery", "deliveries"),
             ("store", "store", "tickets"),
+            ("kitchen", "kitchen", "productions"),
             ("education", "education", "registrations"),
             ("payment", "payment", "payments"),
             ("enrollment", "enrollment", "enrollments"),
             ("order", "order", "orders"),
+            ("warehouse", "warehouse", "stock_items"),
         ] {
             if has(context) {
                 let log = read_log(&places.database(context, schema)?, table, settled_before).await?;
                 logs.insert(schema.to_owned(), log);
             }
         }
-        let (mut order_views, mut enrollment_views) = (HashMap::new(), HashMap::new());
-        let mut customer_views = HashMap::new();
-        if has("dashboard") {
-            order_views = read_views(&places.database("dashboard", "dashboard")?).await?;
-            enrollment_views = read_views(&places.database("dashboard", dashboard::ENROLLMENT_SCHEMA)?).await?;
-            customer_views = read_views(&places.database("dashboard", dashboard::CUSTOMER_SCHEMA)?).await?;
-        }
+        let order_views = read_stored(places, "dashboard", "dashboard").await?;
+        let enrollment_views = read_stored(places, "dashboard", dashboard::ENROLLMENT_SCHEMA).await?;
+        let customer_views = read_stored(places, "dashboard", dashboard::CUSTOMER_SCHEMA).await?;
+        let productions = read_stored(places, "kitchen", "kitchen").await?;
+        let stock = read_stored(places, "warehouse", "warehouse").await?;
         let (mut payments, mut charges, mut payables) = (HashMap::new(), HashMap::new(), HashMap::new());
         for kind in KINDS.iter().filter(|kind| has(kind.context)) {
             payables.extend(read_payables(&places.database(kind.context, kind.context)?, kind).await?);
@@ -148,6 +149,8 @@ impl Books {
             payables,
             payments,
             charges,
+            productions,
+            stock,
             order_views,
             enrollment_views,
             customer_views,
@@ -155,6 +158,12 @@ impl Books {
             logs,
             contexts,
         })
+    }
+
+    /// Whether the dashboard's views in this schema heard a context.
+    pub(super) fn has_heard(&self, schema: &str, source: &str) -> bool {
+        let gate = format!("-on-{source}/");
+        self.logs.get(schema).is_some_and(|log| log.heard.iter().any(|(inbox, _)| inbox.contains(&gate)))
     }
 
     /// The kinds of what is paid for that were read.
@@ -241,11 +250,17 @@ async fn read_charges(database: &Database) -> anyhow::Result<HashMap<String, Cha
     Ok(charges.await?.into_iter().collect())
 }
 
-async fn read_views<V: View>(database: &Database) -> anyhow::Result<HashMap<String, V>> {
-    let columns = V::TABLE.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
-    let views = rows(database, format!("SELECT id, {columns} FROM {}", V::TABLE.name), |row| {
+/// The aggregates in one of a context's databases, by id; none when the context is not there.
+async fn read_stored<A: Stored>(places: &Places, context: &str, schema: &str) -> anyhow::Result<HashMap<String, A>> {
+    if !places.databases.contains_key(context) {
+        return Ok(HashMap::new());
+    }
+    let columns = A::TABLE.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
+    let sql = format!("SELECT id, {columns} FROM {}", A::TABLE.name);
+    let database = places.database(context, schema)?;
+    let stored = rows(&database, sql, |row| {
         let id = row.text()?;
-        Ok((id.clone(), V::from_row(id, row)?))
+        Ok((id.clone(), A::from_row(id, row)?))
     });
-    Ok(views.await?.into_iter().collect())
+    Ok(stored.await?.into_iter().collect())
 }

@@ -7,7 +7,7 @@ use std::{
 
 use dashboard::View;
 
-use super::{Finding, books::Books, registrations};
+use super::{Finding, books::Books, registrations, stock};
 
 /// Holds the books against every rule that can be seen in them.
 pub(super) fn check(books: &Books) -> Vec<Finding> {
@@ -26,11 +26,14 @@ pub(super) fn check(books: &Books) -> Vec<Finding> {
     if books.have(&["payment"]) {
         findings.push(s5_the_books_of_payment_and_provider_agree(books));
     }
+    if books.have(&["warehouse"]) {
+        findings.push(stock::s6_stock_is_taken_once(books));
+    }
     findings.extend([s7_events_are_gapless_and_applied_once(books), s8_events_reach_the_bus(books)]);
     if books.have(&["dashboard"]) {
         findings.push(s9_views_equal_their_events(books));
     }
-    if is_anything_paid_for {
+    if is_anything_paid_for || books.have(&["kitchen"]) {
         findings.push(l1_nothing_waits_for_ever(books));
     }
     findings.extend(registrations::check(books));
@@ -236,15 +239,15 @@ fn s8_events_reach_the_bus(books: &Books) -> Finding {
 
 fn s9_views_equal_their_events(books: &Books) -> Finding {
     let mut finding = Finding::new("S9", "a view equals the fold of the events");
-    fold(books, &books.order_views, &mut finding);
-    fold(books, &books.enrollment_views, &mut finding);
-    fold(books, &books.customer_views, &mut finding);
+    fold(books, "dashboard", &books.order_views, &mut finding);
+    fold(books, dashboard::ENROLLMENT_SCHEMA, &books.enrollment_views, &mut finding);
+    fold(books, dashboard::CUSTOMER_SCHEMA, &books.customer_views, &mut finding);
     finding
 }
 
-/// Compares the views of one kind, when all of what makes them was read.
-fn fold<V: View + Debug>(books: &Books, views: &HashMap<String, V>, finding: &mut Finding) {
-    if !books.have(V::SOURCES) {
+/// Compares the views of one kind, when all of what they heard can be read.
+fn fold<V: View + Debug>(books: &Books, schema: &str, views: &HashMap<String, V>, finding: &mut Finding) {
+    if !V::SOURCES.iter().all(|source| books.have(&[source]) || !books.has_heard(schema, source)) {
         return;
     }
     let mut folded: HashMap<String, V> = HashMap::new();
@@ -279,12 +282,19 @@ fn fold<V: View + Debug>(books: &Books, views: &HashMap<String, V>, finding: &mu
 }
 
 fn l1_nothing_waits_for_ever(books: &Books) -> Finding {
-    let mut finding = Finding::new("L1", "no order or enrollment waits for payment's word after the grace time");
+    let mut finding = Finding::new("L1", "nothing waits for another context's word after the grace time");
     for (name, payable) in &books.payables {
         finding.checked += 1;
         let waits = ["PENDING", "VOIDING"].contains(&payable.state.as_str());
         if waits && payable.update_time < books.settled_before {
             finding.violation(format!("{name} is {}", payable.state));
+        }
+    }
+    for production in books.productions.values() {
+        finding.checked += 1;
+        let waits = production.owes || production.state == kitchen::State::Taking;
+        if waits && production.update_time < books.settled_before {
+            finding.violation(format!("{} is {:?}, owes: {}", production.name(), production.state, production.owes));
         }
     }
     finding

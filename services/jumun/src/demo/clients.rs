@@ -9,6 +9,10 @@ use contracts::{
         CompleteDeliveryRequest, Delivery, GetDeliveryRequest, PickUpDeliveryRequest, StartDeliveryRequest,
         delivery_service_client::DeliveryServiceClient,
     },
+    kitchen::v1::{
+        CompleteProductionRequest, FailProductionRequest, GetProductionRequest, Production,
+        kitchen_service_client::KitchenServiceClient,
+    },
     order::v1::{
         CancelOrderRequest, CreateOrderRequest, GetOrderRequest, Order, WatchOrderRequest,
         order_service_client::OrderServiceClient,
@@ -18,8 +22,12 @@ use contracts::{
         AcceptTicketRequest, FinishCookingRequest, GetTicketRequest, ListTicketsRequest, ListTicketsResponse,
         RejectTicketRequest, StartCookingRequest, Ticket, store_service_client::StoreServiceClient,
     },
+    warehouse::v1::{
+        CreateStockItemRequest, GetStockItemRequest, RestockRequest, StockItem,
+        warehouse_service_client::WarehouseServiceClient,
+    },
 };
-use tonic::{Response, Status, Streaming};
+use tonic::{Response, Status, Streaming, transport::Endpoint};
 
 use super::{Addresses, refusal::Answer};
 use crate::config::Door;
@@ -34,6 +42,8 @@ pub(crate) struct Clients {
     payments: PaymentServiceClient<Door>,
     stores: StoreServiceClient<Door>,
     deliveries: DeliveryServiceClient<Door>,
+    kitchens: KitchenServiceClient<Door>,
+    warehouse: WarehouseServiceClient<Door>,
     dashboard: DashboardServiceClient<Door>,
 }
 
@@ -49,14 +59,20 @@ macro_rules! calls {
 pub(super) use calls;
 
 impl Clients {
-    /// Connects to every context; fails on the first that cannot be reached.
-    pub(crate) async fn connect(addresses: &Addresses<'_>) -> anyhow::Result<Self> {
+    /// Connects to these contexts, and fails on the first that cannot be reached; to others when they are called.
+    pub(crate) async fn connect(addresses: &Addresses<'_>, contexts: &[&str]) -> anyhow::Result<Self> {
+        let connect = async |context: &str| match contexts.contains(&context) {
+            true => connect(context, addresses).await,
+            false => Ok(Door::new(endpoint(context, addresses)?.connect_lazy(), addresses.credentials.bearer()?)),
+        };
         Ok(Self {
-            orders: OrderServiceClient::new(connect("order", addresses).await?),
-            payments: PaymentServiceClient::new(connect("payment", addresses).await?),
-            stores: StoreServiceClient::new(connect("store", addresses).await?),
-            deliveries: DeliveryServiceClient::new(connect("delivery", addresses).await?),
-            dashboard: DashboardServiceClient::new(connect("dashboard", addresses).await?),
+            orders: OrderServiceClient::new(connect("order").await?),
+            payments: PaymentServiceClient::new(connect("payment").await?),
+            stores: StoreServiceClient::new(connect("store").await?),
+            deliveries: DeliveryServiceClient::new(connect("delivery").await?),
+            kitchens: KitchenServiceClient::new(connect("kitchen").await?),
+            warehouse: WarehouseServiceClient::new(connect("warehouse").await?),
+            dashboard: DashboardServiceClient::new(connect("dashboard").await?),
         })
     }
 
@@ -76,6 +92,12 @@ impl Clients {
         deliveries.start_delivery(StartDeliveryRequest) -> Delivery;
         deliveries.pick_up_delivery(PickUpDeliveryRequest) -> Delivery;
         deliveries.complete_delivery(CompleteDeliveryRequest) -> Delivery;
+        kitchens.get_production(GetProductionRequest) -> Production;
+        kitchens.complete_production(CompleteProductionRequest) -> Production;
+        kitchens.fail_production(FailProductionRequest) -> Production;
+        warehouse.create_stock_item(CreateStockItemRequest) -> StockItem;
+        warehouse.get_stock_item(GetStockItemRequest) -> StockItem;
+        warehouse.restock(RestockRequest) -> StockItem;
         dashboard.get_order_view(GetOrderViewRequest) -> OrderView;
     }
 }
@@ -83,11 +105,14 @@ impl Clients {
 /// Connects to a context.
 pub(super) async fn connect(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Door> {
     let address = addresses.for_context(context);
-    let endpoint = addresses.credentials.endpoint(address)?.connect_timeout(CONNECT_TIMEOUT);
-    let connected = endpoint.connect().await;
+    let connected = endpoint(context, addresses)?.connect().await;
     let channel = connected
         .with_context(|| format!("cannot connect to the {context} context at {address}; is it running there?"))?;
     Ok(Door::new(channel, addresses.credentials.bearer()?))
+}
+
+fn endpoint(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Endpoint> {
+    Ok(addresses.credentials.endpoint(addresses.for_context(context))?.connect_timeout(CONNECT_TIMEOUT))
 }
 
 /// What came back, within patience.

@@ -20,6 +20,7 @@ use super::{
 };
 
 const CURRENCY: &str = "KRW";
+const CONTEXTS: [&str; 5] = ["order", "payment", "store", "delivery", "dashboard"];
 
 /// Who takes part in one run. Their ids are new, so that one run does not meet another's orders.
 #[derive(Clone)]
@@ -33,7 +34,7 @@ pub(crate) struct Cast {
 }
 
 pub(crate) async fn play(stage: &Stage, addresses: &Addresses<'_>) -> anyhow::Result<()> {
-    let cast = Cast::new(Clients::connect(addresses).await?);
+    let cast = Cast::new(Clients::connect(addresses, &CONTEXTS).await?);
     stage.scene("Mina orders, and pays at once", food_cards::paying(stage, &cast)).await;
     stage.scene("Cards that are slow, fail, or answer too late", food_cards::odd_cards(stage, &cast)).await;
     stage.scene("The store cooks, Joon delivers, Mina watches", food_course::play(stage, &cast)).await;
@@ -105,7 +106,7 @@ impl Cast {
     }
 }
 
-fn item(item: &str, quantity: i32, price: i64) -> Item {
+pub(crate) fn item(item: &str, quantity: i32, price: i64) -> Item {
     let unit_price = Money { currency_code: CURRENCY.to_owned(), units: price, nanos: 0 };
     Item { item: item.to_owned(), quantity, unit_price: Some(unit_price) }
 }

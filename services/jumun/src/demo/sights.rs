@@ -12,9 +12,11 @@ use contracts::{
     delivery::v1::{Delivery, GetDeliveryRequest, delivery::State as DeliveryState},
     education::v1::Registration,
     enrollment::v1::Enrollment,
+    kitchen::v1::{GetProductionRequest, Production, production::State as ProductionState},
     order::v1::{GetOrderRequest, Order, order::State as OrderState},
     payment::v1::{GetPaymentRequest, Payment, payment::State as PaymentState},
     store::v1::{GetTicketRequest, Ticket, ticket::State as TicketState},
+    warehouse::v1::StockItem,
 };
 use tonic::Code;
 use uuid::Uuid;
@@ -72,6 +74,19 @@ impl Sight for Delivery {
         let ready = if self.ready { "ready" } else { "not ready" };
         let rider = if self.rider.is_empty() { "nobody" } else { &self.rider };
         format!("{} is {}, {ready}, {rider} rides", self.name, self.state().as_str_name())
+    }
+}
+
+impl Sight for Production {
+    fn sight(&self) -> String {
+        let missing = if self.missing.is_empty() { String::new() } else { format!(", for want of {}", self.missing) };
+        format!("{} is {}{missing}", self.name, self.state().as_str_name())
+    }
+}
+
+impl Sight for StockItem {
+    fn sight(&self) -> String {
+        format!("there are {} of {}", self.quantity, self.name)
     }
 }
 
@@ -170,6 +185,14 @@ impl Clients {
         self.delivery_becomes(order, state.as_str_name(), |delivery| delivery.state() == state).await
     }
 
+    /// Waits until an order's production is in a state.
+    pub(crate) async fn production_becomes(&self, order: &str, state: ProductionState) -> anyhow::Result<Production> {
+        let name = production_of(order);
+        let expected = format!("{name} to be {}", state.as_str_name());
+        let ask = || self.get_production(GetProductionRequest { name: name.clone() });
+        eventually(&expected, ask, |production| production.state() == state).await
+    }
+
     /// Waits until the dashboard shows an order as expected.
     pub(crate) async fn view_becomes(
         &self,
@@ -199,6 +222,10 @@ pub(crate) fn payment_of(order: &str) -> String {
 
 pub(crate) fn ticket_of(order: &str) -> String {
     format!("tickets/{}", id(order))
+}
+
+pub(crate) fn production_of(order: &str) -> String {
+    format!("productions/{}", id(order))
 }
 
 pub(crate) fn delivery_of(order: &str) -> String {

@@ -30,6 +30,11 @@ impl Stage {
         Self { opened: Instant::now(), steps: AtomicUsize::new(0), broken: AtomicUsize::new(0) }
     }
 
+    /// Says which demo is played.
+    pub(crate) fn open(&self, name: &str, about: &str) {
+        tell(&format!("\n{name}: {about}"));
+    }
+
     /// Plays a scene under its title.
     pub(crate) async fn scene(&self, title: &str, play: impl Future<Output = Scene>) {
         tell(&format!("\n{title}"));

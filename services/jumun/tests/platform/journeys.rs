@@ -1,6 +1,8 @@
 //! Journeys through every context, in one process with a clock that tests move.
 
 mod cleaning;
+mod coffee;
+mod counter;
 mod course;
 mod deadlines;
 mod enrolling;
@@ -15,8 +17,10 @@ mod registering;
 mod repeating;
 mod requests;
 mod school;
+mod stock;
 mod unregistering;
 mod watching;
 mod withdrawing;
 
+pub(crate) use coffee::Coffee;
 pub(crate) use food::{Food, wish, wrong_fields};

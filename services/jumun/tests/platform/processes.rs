@@ -16,6 +16,7 @@ mod trace;
 
 mod access;
 mod broker_loss;
+mod coffee_kills;
 mod command_line;
 mod dead_collector;
 mod demos;

@@ -8,7 +8,7 @@ use crate::{Error, Stored, storage::Value};
 /// Callers of a role see the aggregates that a column gives to them.
 pub struct Owner<A> {
     role: Role,
-    /// The column that has the owner's name.
+    /// The column that has the owner's name; empty: they are owned together.
     column: &'static str,
     of: fn(&A) -> &str,
     /// Whether those that nobody has yet are everybody's of that role.
@@ -24,6 +24,15 @@ impl<A> Owner<A> {
     /// The same, and what has nobody's name there yet is free to all of them.
     pub const fn by_or_nobody(role: Role, column: &'static str, of: fn(&A) -> &str) -> Self {
         Self { role, column, of, or_nobody: true }
+    }
+
+    /// Callers of this role own all of them together.
+    pub const fn all(role: Role) -> Self {
+        Self { role, column: "", of: |_| "", or_nobody: true }
+    }
+
+    fn is_of_all(&self) -> bool {
+        self.column.is_empty()
     }
 
     fn owns(&self, principal: &Principal, state: &A) -> bool {
@@ -69,6 +78,9 @@ impl Caller {
     pub(crate) fn narrowing<A: Stored>(&self) -> Option<(String, Vec<Value<'static>>)> {
         let principal = self.restricted()?;
         let owners = || A::OWNERS.iter().filter(|owner| principal.roles.contains(owner.role));
+        if owners().any(Owner::is_of_all) {
+            return None;
+        }
         let one = |owner: &Owner<A>| match owner.or_nobody {
             true => format!("{} IN (?, '')", owner.column),
             false => format!("{} = ?", owner.column),
@@ -93,5 +105,5 @@ impl Caller {
 
 /// Whether each owner's column is one of the table's.
 pub(crate) fn has_owner_columns<A: Stored>() -> bool {
-    A::OWNERS.iter().all(|owner| A::TABLE.columns.iter().any(|column| column.name == owner.column))
+    A::OWNERS.iter().all(|owner| owner.is_of_all() || A::TABLE.columns.iter().any(|column| column.name == owner.column))
 }

@@ -171,16 +171,24 @@ impl<A: Stored> Batch<A> {
     }
 
     fn decide_command(&mut self, job: &mut Job<A>) -> Result<Done<A>, Error> {
+        if let Some(key) = &job.request {
+            self.refuse_what_was_taken_back(key)?;
+        }
         if let Some(key) = &job.request
             && let Some((fingerprint, reply)) = self.replies.get(&key.id)
         {
             if *fingerprint != key.fingerprint {
-                return Err(Error::request_id_reused());
+                return Err(key.done_otherwise());
             }
             if !key.creates {
                 return Ok(Done { state: None, replay: Some(reply.clone()) });
             }
             return Ok(Done { state: self.apply(job, None)?, replay: None });
+        }
+        if let Some(key) = &job.request
+            && !self.is_there_to_take_back(key)?
+        {
+            return Ok(self.forbid(key, job.target.as_deref()));
         }
         let state = self.apply(job, None)?;
         if let (Some(key), Some(state)) = (&job.request, &state) {
@@ -279,7 +287,17 @@ impl<A: Stored> Batch<A> {
         Ok(slot.state.clone())
     }
 
-    fn remember(&mut self, key: &RequestKey, reply: Vec<u8>) {
+    /// The first answer to a request, and what tells the request from others.
+    pub(super) fn reply(&self, id: &str) -> Option<&(String, Vec<u8>)> {
+        self.replies.get(id)
+    }
+
+    /// An aggregate as the batch has it.
+    pub(super) fn state(&self, id: &str) -> Option<Arc<A>> {
+        self.slots.get(id)?.state.clone()
+    }
+
+    pub(super) fn remember(&mut self, key: &RequestKey, reply: Vec<u8>) {
         self.new_requests.push(vec![
             key.id.clone().into(),
             key.fingerprint.clone().into(),
@@ -482,7 +500,7 @@ fn load_replies<A: Stored>(
     connection: &mut Connection,
     jobs: &[Job<A>],
 ) -> Result<HashMap<String, (String, Vec<u8>)>, StorageError> {
-    let ids = distinct(jobs.iter().filter_map(|job| job.request.as_ref()).map(|key| key.id.as_str()));
+    let ids = distinct(jobs.iter().filter_map(|job| job.request.as_ref()).flat_map(RequestKey::ids));
     let mut replies = HashMap::with_capacity(ids.len());
     if !ids.is_empty() {
         for mut row in connection.query_any("SELECT id, fingerprint, reply FROM requests", "id", &ids)? {

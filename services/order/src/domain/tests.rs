@@ -33,24 +33,30 @@ fn every_state_answers_everything_that_can_happen() {
     let completed = || Announced(State::Completed, "", "OrderCompleted");
     let accepted = || Saved(State::Accepted, "");
     let cooking = || Saved(State::Cooking, "");
+    let given_up = || Announced(State::Cancelled, "WHY", "OrderCancelled");
+    let out_of_stock = || Saved(State::OutOfStock, "");
+    let producing = || Saved(State::Producing, "");
     let ready = || Saved(State::Ready, "");
     let picked_up = || Saved(State::PickedUp, "");
     let not_placed = || Refused("ORDER_PENDING");
     let too_late = || Refused("ORDER_NOT_CANCELLABLE");
 
     #[rustfmt::skip]
-    let table: [(&str, Act, [Outcome; 10]); 10] = [
-        //                                                          PENDING       VOIDING       REJECTED    PLACED         ACCEPTED     COOKING      READY        PICKED_UP    COMPLETED   CANCELLED
-        ("place", |order| order.stand("payments/order-7", NOW),     [placed(),    Left,         Left,       Left,          Left,        Left,        Left,        Left,        Left,       Left]),
-        ("give up", |order| order.give_up(NOW),                     [voiding(),   Left,         Left,       Left,          Left,        Left,        Left,        Left,        Left,       Left]),
-        ("reject", |order| order.reject("WHY", NOW),                [rejected(),  rejected(),   Left,       Left,          Left,        Left,        Left,        Left,        Left,       Left]),
-        ("cancel", |order| order.cancel(NOW),                       [not_placed(), not_placed(), too_late(), withdrawn(),  withdrawn(), too_late(),  too_late(),  too_late(),  too_late(), Left]),
-        ("store rejects", |order| order.reject_by_store(NOW),       [Left,        Left,         Left,       turned_down(), Left,        Left,        Left,        Left,        Left,       Left]),
-        ("accepted", |order| order.progress(State::Accepted, NOW),  [Left,        Left,         Left,       accepted(),    Left,        Left,        Left,        Left,        Left,       Left]),
-        ("cooking", |order| order.progress(State::Cooking, NOW),    [Left,        Left,         Left,       cooking(),     cooking(),   Left,        Left,        Left,        Left,       Left]),
-        ("cooked", |order| order.progress(State::Ready, NOW),       [Left,        Left,         Left,       ready(),       ready(),     ready(),     Left,        Left,        Left,       Left]),
-        ("picked up", |order| order.progress(State::PickedUp, NOW), [Left,        Left,         Left,       picked_up(),   picked_up(), picked_up(), picked_up(), Left,        Left,       Left]),
-        ("handed over", |order| order.progress(State::Completed, NOW), [Left,     Left,         Left,       completed(),   completed(), completed(), completed(), completed(), Left,       Left]),
+    let table: [(&str, Act, [Outcome; 12]); 13] = [
+        //                                                                 PENDING       VOIDING       REJECTED    PLACED          OUT_OF_STOCK  ACCEPTED     COOKING      PRODUCING    READY        PICKED_UP    COMPLETED   CANCELLED
+        ("place", |order| order.stand("payments/order-7", NOW),           [placed(),     Left,         Left,       Left,           Left,         Left,        Left,        Left,        Left,        Left,        Left,       Left]),
+        ("give up", |order| order.give_up(NOW),                           [voiding(),    Left,         Left,       Left,           Left,         Left,        Left,        Left,        Left,        Left,        Left,       Left]),
+        ("reject", |order| order.reject("WHY", NOW),                      [rejected(),   rejected(),   Left,       Left,           Left,         Left,        Left,        Left,        Left,        Left,        Left,       Left]),
+        ("cancel", |order| order.cancel(NOW),                             [not_placed(), not_placed(), too_late(), withdrawn(),    withdrawn(),  withdrawn(), too_late(),  too_late(),  too_late(),  too_late(),  too_late(), Left]),
+        ("store rejects", |order| order.reject_by_store(NOW),             [Left,         Left,         Left,       turned_down(),  Left,         Left,        Left,        Left,        Left,        Left,        Left,       Left]),
+        ("kitchen gives up", |order| order.reject_by_kitchen("WHY", NOW), [Left,         Left,         Left,       given_up(),     given_up(),   given_up(),  given_up(),  given_up(),  given_up(),  given_up(),  Left,       Left]),
+        ("out of stock", |order| order.progress(State::OutOfStock, NOW),  [Left,         Left,         Left,       out_of_stock(), Left,         Left,        Left,        Left,        Left,        Left,        Left,       Left]),
+        ("accepted", |order| order.progress(State::Accepted, NOW),        [Left,         Left,         Left,       accepted(),     accepted(),   Left,        Left,        Left,        Left,        Left,        Left,       Left]),
+        ("cooking", |order| order.progress(State::Cooking, NOW),          [Left,         Left,         Left,       cooking(),      cooking(),    cooking(),   Left,        Left,        Left,        Left,        Left,       Left]),
+        ("producing", |order| order.progress(State::Producing, NOW),      [Left,         Left,         Left,       producing(),    producing(),  producing(), producing(), Left,        Left,        Left,        Left,       Left]),
+        ("cooked", |order| order.progress(State::Ready, NOW),             [Left,         Left,         Left,       ready(),        ready(),      ready(),     ready(),     ready(),     Left,        Left,        Left,       Left]),
+        ("picked up", |order| order.progress(State::PickedUp, NOW),       [Left,         Left,         Left,       picked_up(),    picked_up(),  picked_up(), picked_up(), picked_up(), picked_up(), Left,        Left,       Left]),
+        ("handed over", |order| order.progress(State::Completed, NOW),    [Left,         Left,         Left,       completed(),    completed(),  completed(), completed(), completed(), completed(), completed(), Left,       Left]),
     ];
 
     for (what, act, outcomes) in table {
@@ -156,6 +162,16 @@ fn nothing_happens_to_a_final_order_and_only_to_it() {
         let order = order(*state);
         let is_left = acts.iter().all(|act| matches!(act(&order), Ok(Decision::Leave)));
         assert_eq!(order.is_final(), is_left, "{name}");
+    }
+}
+
+#[test]
+fn the_kitchen_is_asked_about_what_is_for_the_counter_and_may_not_have_started() {
+    for (state, name) in State::NAMES {
+        let counter = Order { fulfillment: "COUNTER".to_owned(), ..order(*state) };
+        let may_not_have_started = matches!(state, State::Placed | State::OutOfStock);
+        assert_eq!(counter.is_up_to_the_kitchen(), may_not_have_started, "{name}");
+        assert!(!order(*state).is_up_to_the_kitchen(), "{name}, with a rider");
     }
 }
 

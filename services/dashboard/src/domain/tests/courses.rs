@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use contracts::{
     delivery::v1::{self as delivery, delivery_event::Kind as Delivered},
+    kitchen::v1::{self as kitchen, production_event::Kind as Produced},
     order::v1::{self as order, order_event::Kind as Ordered},
     payment::v1::{self as payment, payment_event::Kind as Paid},
     store::v1::{self as store, ticket_event::Kind as Ticketed},
@@ -72,6 +73,10 @@ pub(super) fn delivered(kind: Delivered) -> Event {
     ("delivery", delivery::DeliveryEvent { order: ORDER.to_owned(), kind: Some(kind) }.encode_to_vec())
 }
 
+pub(super) fn produced(kind: Produced) -> Event {
+    ("kitchen", kitchen::ProductionEvent { order: ORDER.to_owned(), kind: Some(kind) }.encode_to_vec())
+}
+
 pub(super) fn started(rider: &str) -> Event {
     delivered(Delivered::Started(delivery::DeliveryStarted { rider: rider.to_owned() }))
 }
@@ -135,6 +140,20 @@ pub(super) fn cancelled_course() -> Vec<Event> {
         refunded(),
         ticketed(Ticketed::Cancelled(store::TicketCancelled {})),
         delivered(Delivered::Cancelled(delivery::DeliveryCancelled {})),
+    ]
+}
+
+/// The way of an order for the counter that had to wait for its stock.
+pub(super) fn counter_course() -> Vec<Event> {
+    vec![
+        authorized(),
+        placed(),
+        captured(),
+        produced(Produced::Opened(kitchen::ProductionOpened {})),
+        produced(Produced::OutOfStock(kitchen::ProductionOutOfStock { item: "items/americano".to_owned() })),
+        produced(Produced::Started(kitchen::ProductionStarted {})),
+        produced(Produced::Completed(kitchen::ProductionCompleted {})),
+        completed(),
     ]
 }
 

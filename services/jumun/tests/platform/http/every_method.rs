@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use contracts::order::v1::{Order, order::Fulfillment};
 use http::uri::PathAndQuery;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use kit::{descriptors, http::DynamicCodec};
@@ -16,11 +17,14 @@ use tonic::{
 use tonic_web::GrpcWebClientLayer;
 use tower::Layer;
 
-use super::client::{Http, order, until};
+use super::{
+    super::journeys::wish,
+    client::{Http, order, until},
+};
 
 /// The method, its request as proto3 JSON, and the same as an HTTP request: what is called, and its body.
-/// `$1` to `$4` stand for the uuids of four orders, `$5` to `$7` for those of three enrollments, `$8` for
-/// that of a customer. They are called in this order.
+/// `$1` to `$4` stand for the uuids of four orders, `$5` to `$7` for those of three enrollments, `$8` to `$10` for those
+/// of three orders for the counter, and `$11` for that of a customer. They are called in this order.
 type Case = (&'static str, &'static str, &'static str, &'static str);
 
 const CASES: &[Case] = &[
@@ -128,6 +132,67 @@ const CASES: &[Case] = &[
     ),
     ("delivery.v1.DeliveryService/GetDelivery", r#"{"name": "deliveries/$1"}"#, "GET /v1/deliveries/$1", ""),
     ("delivery.v1.DeliveryService/ListDeliveries", "{}", "GET /v1/deliveries", ""),
+    (
+        "warehouse.v1.WarehouseService/CreateStockItem",
+        r#"{"requestId": "n", "stockItem": {"item": "items/americano", "quantity": 5}}"#,
+        "POST /v1/stockItems?requestId=n",
+        r#"{"item": "items/americano", "quantity": "5"}"#,
+    ),
+    (
+        "warehouse.v1.WarehouseService/Restock",
+        r#"{"name": "stockItems/americano", "quantity": 2, "requestId": "r"}"#,
+        "POST /v1/stockItems/americano:restock",
+        r#"{"quantity": "2", "requestId": "r"}"#,
+    ),
+    (
+        "warehouse.v1.WarehouseService/ReduceStock",
+        r#"{"name": "stockItems/americano", "production": "productions/x", "quantity": 2}"#,
+        "POST /v1/stockItems/americano:reduce",
+        r#"{"production": "productions/x", "quantity": 2}"#,
+    ),
+    (
+        "warehouse.v1.WarehouseService/ReleaseStock",
+        r#"{"name": "stockItems/americano", "production": "productions/x", "quantity": 2}"#,
+        "POST /v1/stockItems/americano:release",
+        r#"{"production": "productions/x", "quantity": 2}"#,
+    ),
+    (
+        "warehouse.v1.WarehouseService/GetStockItem",
+        r#"{"name": "stockItems/americano"}"#,
+        "GET /v1/stockItems/americano",
+        "",
+    ),
+    (
+        "warehouse.v1.WarehouseService/ListStockItems",
+        r#"{"filter": "item = items/americano"}"#,
+        "GET /v1/stockItems?filter=item%3Ditems/americano",
+        "",
+    ),
+    (
+        "kitchen.v1.KitchenService/CompleteProduction",
+        r#"{"name": "productions/$8", "requestId": "c"}"#,
+        "POST /v1/productions/$8:complete",
+        r#"{"requestId": "c"}"#,
+    ),
+    (
+        "kitchen.v1.KitchenService/FailProduction",
+        r#"{"name": "productions/$9", "requestId": "f"}"#,
+        "POST /v1/productions/$9:fail",
+        r#"{"requestId": "f"}"#,
+    ),
+    (
+        "kitchen.v1.KitchenService/CancelProduction",
+        r#"{"name": "productions/$10", "requestId": "c"}"#,
+        "POST /v1/productions/$10:cancel",
+        r#"{"requestId": "c"}"#,
+    ),
+    ("kitchen.v1.KitchenService/GetProduction", r#"{"name": "productions/$8"}"#, "GET /v1/productions/$8", ""),
+    (
+        "kitchen.v1.KitchenService/ListProductions",
+        r#"{"filter": "state = COMPLETED"}"#,
+        "GET /v1/productions?filter=state%3DCOMPLETED",
+        "",
+    ),
     ("dashboard.v1.DashboardService/GetOrderView", r#"{"name": "orderViews/$1"}"#, "GET /v1/orderViews/$1", ""),
     ("dashboard.v1.DashboardService/ListOrderViews", r#"{"pageSize": 100}"#, "GET /v1/orderViews?page_size=100", ""),
     (
@@ -180,7 +245,7 @@ const CASES: &[Case] = &[
         "POST /v1/customers?requestId=new",
         "$customer",
     ),
-    ("customer.v1.CustomerService/GetCustomer", r#"{"name": "customers/$8"}"#, "GET /v1/customers/$8", ""),
+    ("customer.v1.CustomerService/GetCustomer", r#"{"name": "customers/$11"}"#, "GET /v1/customers/$11", ""),
     (
         "customer.v1.CustomerService/ListCustomers",
         r#"{"filter": "state = REGISTERED"}"#,
@@ -189,8 +254,8 @@ const CASES: &[Case] = &[
     ),
     (
         "customer.v1.CustomerService/CancelCustomer",
-        r#"{"name": "customers/$8", "requestId": "c"}"#,
-        "POST /v1/customers/$8:cancel",
+        r#"{"name": "customers/$11", "requestId": "c"}"#,
+        "POST /v1/customers/$11:cancel",
         r#"{"requestId": "c"}"#,
     ),
     (
@@ -274,8 +339,9 @@ async fn every_method_answers_the_same_over_grpc_grpc_web_and_json() {
     http.food.world.finish().await;
 }
 
-/// Orders that stand: $1 is delivered, $2 withdrawn, $3 refunded, $4 turned down; and enrollments: $5 is completed, $6
-/// and $7 are cancelled, by the learner and by the school; and $8 is registered.
+/// Orders that stand: $1 is delivered, $2 withdrawn, $3 refunded, $4 turned down; enrollments: $5 is completed, $6 and $7
+/// are cancelled, by the learner and by the school; and orders for the counter, while there is no coffee: $8 is made, $9
+/// given up, $10 withdrawn; and $11 is registered.
 async fn place_orders(http: &Http) -> Vec<String> {
     let mut uuids = Vec::new();
     for request in ["1", "2", "3", "4"] {
@@ -285,6 +351,11 @@ async fn place_orders(http: &Http) -> Vec<String> {
         let call = format!("POST /v1/enrollments?requestId={request}");
         let enrollment = http.succeed(&call, &application()).await;
         uuids.push(enrollment["uid"].as_str().expect("a uuid").to_owned());
+    }
+    for (request, quantity) in [("8", 1), ("9", 1), ("10", 1_000)] {
+        let order = http.food.order(request, &coffee(quantity)).await.expect("a good card");
+        http.food.world.settle().await;
+        uuids.push(order.uid);
     }
     uuids.push(register(http).await);
     http.food.world.settle().await;
@@ -296,10 +367,18 @@ async fn register(http: &Http) -> String {
     name.as_str().and_then(|name| name.strip_prefix("customers/")).expect("a name").to_owned()
 }
 
+fn coffee(quantity: i32) -> Order {
+    let mut order = Order { fulfillment: Fulfillment::Counter.into(), ..wish("tok_visa") };
+    order.items.truncate(1);
+    order.items[0].item = "items/americano".to_owned();
+    order.items[0].quantity = quantity;
+    order
+}
+
 fn fill(text: &str, uuids: &[String]) -> String {
     let text = text.replace("$order", &order("tok_visa")).replace("$enrollment", &application());
     let text = text.replace("$customer", CUSTOMER);
-    uuids.iter().enumerate().fold(text, |text, (index, uuid)| text.replace(&format!("${}", index + 1), uuid))
+    uuids.iter().enumerate().rev().fold(text, |text, (index, uuid)| text.replace(&format!("${}", index + 1), uuid))
 }
 
 /// What a learner applies for, as JSON.
@@ -328,7 +407,7 @@ async fn answers(http: &Http, method: &MethodDescriptor, message: DynamicMessage
     let (parts, mut events) = http.begin(call, &[], body.to_owned()).await.into_parts();
     assert_eq!(parts.headers["content-type"], "text/event-stream");
     // Those who follow everything see what happens from now on.
-    http.food.order(method.name(), &super::super::journeys::wish("tok_visa")).await.expect("an order");
+    http.food.order(method.name(), &wish("tok_visa")).await.expect("an order");
     let event = until(&mut events, "\n\n").await;
     let data = event
         .split("\n\n")

@@ -86,6 +86,17 @@ const TABLE: &[Row] = &[
     ("notification.v1.NotificationService/ListNotifications", "customer operator", Many("notifications", "recipient")),
     ("notification.v1.NotificationService/ListInboxMessages", "customer operator", Many("inboxMessages", "recipient")),
     ("dashboard.v1.DashboardService/ListCustomerViews", "customer operator", Many("customerViews", "account")),
+    ("warehouse.v1.WarehouseService/CreateStockItem", "warehouse operator", Nothing(|_| stock_item())),
+    ("warehouse.v1.WarehouseService/GetStockItem", "warehouse operator service", Nothing(|_| stock(0))),
+    ("warehouse.v1.WarehouseService/ListStockItems", "warehouse operator", Nothing(|_| json!({}))),
+    ("warehouse.v1.WarehouseService/Restock", "warehouse operator", Nothing(|_| stock(1))),
+    ("warehouse.v1.WarehouseService/ReduceStock", "warehouse operator service", Nothing(|_| stock(2))),
+    ("warehouse.v1.WarehouseService/ReleaseStock", "warehouse operator service", Nothing(|_| stock(2))),
+    ("kitchen.v1.KitchenService/GetProduction", "kitchen operator", One(Things::production)),
+    ("kitchen.v1.KitchenService/ListProductions", "kitchen operator", Many("productions", "store")),
+    ("kitchen.v1.KitchenService/CompleteProduction", "kitchen operator", One(Things::production)),
+    ("kitchen.v1.KitchenService/CancelProduction", "kitchen operator service", One(Things::production)),
+    ("kitchen.v1.KitchenService/FailProduction", "kitchen operator", One(Things::production)),
     ("dashboard.v1.DashboardService/GetOrderView", "customer operator", One(|things| named("orderViews", things))),
     ("dashboard.v1.DashboardService/ListOrderViews", "customer operator", Many("orderViews", "customer")),
     ("dashboard.v1.DashboardService/ListEnrollmentViews", "learner operator", Many("enrollmentViews", "learner")),
@@ -99,6 +110,7 @@ const TABLE: &[Row] = &[
 ];
 
 /// What belongs together, and to whom.
+#[derive(Default)]
 struct Things {
     customer: &'static str,
     store: &'static str,
@@ -110,21 +122,13 @@ struct Things {
     /// The customer's registration, and its welcome.
     registered: String,
     welcome: String,
+    /// An order for the counter, of what nobody has.
+    coffee: String,
 }
 
 impl Things {
     fn new(customer: &'static str, store: &'static str, rider: &'static str) -> Self {
-        Self {
-            customer,
-            store,
-            rider,
-            learner: "",
-            course: "",
-            order: String::new(),
-            enrollment: String::new(),
-            registered: String::new(),
-            welcome: String::new(),
-        }
+        Self { customer, store, rider, ..Self::default() }
     }
 
     fn learning(self, learner: &'static str, course: &'static str) -> Self {
@@ -154,6 +158,16 @@ impl Things {
         let order =
             json!({"customer": self.customer, "store": self.store, "items": items, "paymentMethod": "tok_visa"});
         json!({"requestId": new_id(), "order": order})
+    }
+
+    fn coffee(&self) -> Json {
+        let mut wish = self.wish();
+        wish["order"]["fulfillment"] = json!("COUNTER");
+        wish
+    }
+
+    fn production(&self) -> Json {
+        json!({"name": format!("productions/{}", id(&self.coffee))})
     }
 
     fn payment(&self) -> Json {
@@ -193,7 +207,7 @@ impl Things {
     fn owner(&self, role: Role) -> &'static str {
         match role {
             Role::Customer => self.customer,
-            Role::Store => self.store,
+            Role::Store | Role::Kitchen => self.store,
             Role::Rider => self.rider,
             Role::Learner => self.learner,
             Role::Educator => self.course,
@@ -204,6 +218,23 @@ impl Things {
 
 fn named(collection: &str, things: &Things) -> Json {
     json!({"name": format!("{collection}/{}", id(&things.order))})
+}
+
+fn stock_item() -> Json {
+    json!({"stock_item": {"item": "items/americano", "quantity": "1000"}, "requestId": new_id()})
+}
+
+/// A request about the stock: to look, to add, or to take and give back.
+fn stock(fields: usize) -> Json {
+    let mut request = json!({"name": "stockItems/americano"});
+    if fields > 0 {
+        request["quantity"] = json!("1");
+        request["requestId"] = json!(new_id());
+    }
+    if fields > 1 {
+        request["production"] = json!("productions/somebody");
+    }
+    request
 }
 
 pub(crate) fn method(name: &str) -> MethodDescriptor {
@@ -234,7 +265,11 @@ fn guard(fleet: &mut Fleet, keys: &str) {
 async fn bring_about(things: &mut Things, operator: &Caller) {
     let ordered = operator.call(&method("order.v1.OrderService/CreateOrder"), &things.wish()).await.expect("an order");
     things.order = ordered["name"].as_str().expect("a name").to_owned();
+    let ordered =
+        operator.call(&method("order.v1.OrderService/CreateOrder"), &things.coffee()).await.expect("an order");
+    things.coffee = ordered["name"].as_str().expect("a name").to_owned();
     for (name, request) in [
+        ("kitchen.v1.KitchenService/GetProduction", things.production()),
         ("store.v1.StoreService/AcceptTicket", named("tickets", things)),
         ("delivery.v1.DeliveryService/StartDelivery", things.ride()),
     ] {
@@ -322,8 +357,10 @@ async fn only_what_the_table_allows_gets_through() {
                 let expected = if is_allowed { None } else { ROLE_MISSING };
                 assert_eq!(denied(&own), expected, "{door:?} {name} {role:?}, own: {own:?}");
                 let other = caller.call(&method, &about.request(&theirs)).await;
-                let is_owner =
-                    matches!(role, Role::Customer | Role::Store | Role::Rider | Role::Learner | Role::Educator);
+                let is_owner = matches!(
+                    role,
+                    Role::Customer | Role::Store | Role::Kitchen | Role::Rider | Role::Learner | Role::Educator
+                );
                 let expected = match about {
                     _ if !is_allowed => ROLE_MISSING,
                     One(_) if is_owner => NOT_FOUND,

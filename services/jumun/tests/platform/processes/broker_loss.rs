@@ -10,7 +10,7 @@ use contracts::{
 use super::{
     broker::Broker,
     clients::{Clients, answer, channel, new_id},
-    fleet::{EACH_ALONE, Fleet, RECOVERY},
+    fleet::{FOOD_ALONE, Fleet, RECOVERY},
     place::eventually,
 };
 
@@ -54,7 +54,7 @@ async fn accept(clients: &Clients, orders: &[Order]) {
 #[ignore = "needs servers: make test"]
 async fn a_broker_that_loses_everything_while_running_is_fed_again_and_every_view_is_whole() {
     let mut broker = Broker::start().await;
-    let mut fleet = Fleet::split_on(EACH_ALONE, broker.url()).await;
+    let mut fleet = Fleet::split_on(FOOD_ALONE, broker.url()).await;
     fleet.start().await;
     let clients = fleet.clients();
     let before = place_and_cancel(&clients).await;
@@ -82,7 +82,7 @@ async fn a_broker_that_loses_everything_while_running_is_fed_again_and_every_vie
 #[ignore = "needs servers: make test"]
 async fn a_broker_that_lost_everything_while_nobody_ran_is_fed_again() {
     let mut broker = Broker::start().await;
-    let mut fleet = Fleet::split_on(EACH_ALONE, broker.url()).await;
+    let mut fleet = Fleet::split_on(FOOD_ALONE, broker.url()).await;
     fleet.program("order").start().await;
     fleet.program("payment").start().await;
     let clients = fleet.clients();

@@ -4,10 +4,8 @@ use super::fleet::{EACH_ALONE, Fleet, RECOVERY, text};
 
 async fn demos_pass(fleet: &mut Fleet) {
     fleet.start().await;
-    for demo in ["food-delivery", "education", "cleaning-service"] {
-        let played = fleet.run(&["demo", demo, "--addr", &fleet.url("order")]).await;
-        assert!(played.status.success(), "{}", text(&played));
-    }
+    let played = fleet.run(&["demo", "all", "--addr", &fleet.url("order")]).await;
+    assert!(played.status.success(), "{}", text(&played));
     fleet.becomes_clean(RECOVERY).await;
 }
 
@@ -24,10 +22,14 @@ async fn demos_pass_split_on_postgres_and_jetstream() {
 
 #[tokio::test]
 #[ignore = "needs servers: make test"]
-async fn demos_pass_with_the_dashboard_on_sqlite() {
+async fn demos_pass_with_databases_of_both_kinds() {
     let mut fleet = Fleet::split(EACH_ALONE).await;
-    let file = fleet.place.path("dashboard.db");
-    fleet.set_database("dashboard", &format!("sqlite://{}", file.display()));
+    let files = ["dashboard", "warehouse"].map(|context| (context, fleet.place.path(&format!("{context}.db"))));
+    for (context, file) in &files {
+        fleet.set_database(context, &format!("sqlite://{}", file.display()));
+    }
     demos_pass(&mut fleet).await;
-    assert!(file.exists(), "the dashboard's file");
+    for (context, file) in files {
+        assert!(file.exists(), "the {context}'s file");
+    }
 }

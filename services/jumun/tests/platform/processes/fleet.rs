@@ -8,8 +8,19 @@ use super::{
     program::{JUMUN, Program, bare},
 };
 
-pub(crate) const CONTEXTS: [&str; 9] =
-    ["order", "payment", "store", "delivery", "enrollment", "education", "customer", "notification", "dashboard"];
+pub(crate) const CONTEXTS: [&str; 11] = [
+    "order",
+    "payment",
+    "store",
+    "delivery",
+    "enrollment",
+    "education",
+    "kitchen",
+    "warehouse",
+    "customer",
+    "notification",
+    "dashboard",
+];
 /// Each context in a process of its own.
 pub(crate) const EACH_ALONE: &[&[&str]] = &[
     &["order"],
@@ -18,12 +29,18 @@ pub(crate) const EACH_ALONE: &[&[&str]] = &[
     &["delivery"],
     &["enrollment"],
     &["education"],
+    &["kitchen"],
+    &["warehouse"],
     &["customer"],
     &["notification"],
     &["dashboard"],
 ];
+/// Each context of food-delivery in a process of its own.
+pub(crate) const FOOD_ALONE: &[&[&str]] = &[&["order"], &["payment"], &["store"], &["delivery"], &["dashboard"]];
+/// Each context of the coffee shop in a process of its own.
+pub(crate) const COFFEE_ALONE: &[&[&str]] = &[&["order"], &["payment"], &["kitchen"], &["warehouse"], &["dashboard"]];
 /// The contexts that others call.
-const CALLED: [&str; 2] = ["payment", "notification"];
+const CALLED: [&str; 4] = ["payment", "kitchen", "warehouse", "notification"];
 /// Within this everything that was interrupted has come to its end (rules S2 and L1).
 pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
 /// How long a command may run.

@@ -55,7 +55,7 @@ async fn up() -> (Fleet, Grpcurl) {
 async fn grpcurl_lists_and_describes_every_service() {
     let (_fleet, grpcurl) = up().await;
     let services = grpcurl.prints(&[], &["list"]).await;
-    for context in ["order", "payment", "store", "delivery", "dashboard", "admin"] {
+    for context in ["order", "payment", "store", "delivery", "kitchen", "warehouse", "dashboard", "admin"] {
         let capital = context[..1].to_uppercase() + &context[1..];
         let service = format!("jumun.{context}.v1.{capital}Service");
         assert!(services.lines().any(|line| line == service), "{service} is not in: {services}");

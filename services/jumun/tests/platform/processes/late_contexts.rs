@@ -9,7 +9,7 @@ use contracts::{
 
 use super::{
     clients::{Clients, id, new_id, ticket_of},
-    fleet::{EACH_ALONE, Fleet, RECOVERY},
+    fleet::{FOOD_ALONE, Fleet, RECOVERY},
     place::eventually,
     program::Program,
 };
@@ -57,7 +57,7 @@ async fn everything_arrives(fleet: &Fleet, orders: &[Order], cancelled: &BTreeSe
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn orders_are_taken_while_store_delivery_and_dashboard_are_down_and_arrive_when_they_return() {
-    let mut fleet = Fleet::split(EACH_ALONE).await;
+    let mut fleet = Fleet::split(FOOD_ALONE).await;
     fleet.program("order").start().await;
     fleet.program("payment").start().await;
     let (orders, cancelled) = order_unheard(&fleet.clients()).await;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    fleet::{EACH_ALONE, Fleet, RECOVERY},
+    fleet::{FOOD_ALONE, Fleet, RECOVERY},
     load::{Load, sum, verify},
 };
 
@@ -77,14 +77,14 @@ async fn random_kills_lose_nothing_in_one_process() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn random_kills_lose_nothing_on_postgres_and_jetstream() {
-    nothing_is_lost(&mut Fleet::split(EACH_ALONE).await, Dice::new(42)).await;
+    nothing_is_lost(&mut Fleet::split(FOOD_ALONE).await, Dice::new(42)).await;
 }
 
 /// Clients know the first order only; the replicas hear the same events and recover the same orders.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn random_kills_lose_nothing_among_replicas() {
-    let mut fleet = Fleet::split(EACH_ALONE).await;
+    let mut fleet = Fleet::split(FOOD_ALONE).await;
     for context in ["order", "payment", "dashboard"] {
         fleet.add(&[context]);
     }

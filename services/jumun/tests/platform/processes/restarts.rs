@@ -6,7 +6,7 @@ use contracts::order::v1::{Order, order::State as OrderState};
 
 use super::{
     clients::{Clients, new_id, wish},
-    fleet::{EACH_ALONE, Fleet, RECOVERY},
+    fleet::{FOOD_ALONE, Fleet, RECOVERY},
     load::{Load, sum, verify},
     place::eventually,
 };
@@ -88,5 +88,5 @@ async fn sigterm_during_load_loses_no_acknowledged_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn sigterm_during_load_of_payment_alone_loses_no_acknowledged_order() {
-    ends_under_load(Fleet::split(EACH_ALONE).await, "payment").await;
+    ends_under_load(Fleet::split(FOOD_ALONE).await, "payment").await;
 }

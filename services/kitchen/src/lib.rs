@@ -1,0 +1,67 @@
+//! The kitchen context: what is produced for the orders that customers fetch at the counter.
+//!
+//! A production is opened by a placed order, and has that order's id. It is written down before the warehouse is asked for
+//! what it needs, so whatever happens to the question, the answer or the process, the recovery asks again; each product is
+//! taken once. What an order asks for is one production, however many products it is: it starts when all of it is there,
+//! and until then the order can be cancelled as a whole. What it has got it keeps while it waits for the rest.
+//!
+//! ```text
+//!          all of it is taken              complete
+//! TAKING ─────────────────────▶ STARTED ───────────▶ COMPLETED
+//!  │  │ not enough     ▲           │
+//!  │  ▼                │           │ fail
+//!  │ OUT_OF_STOCK ─────┘           ▼
+//!  │     │       restocked      FAILED      both give back what was taken, and nothing more is
+//!  └──┬──┘                                  taken afterwards (the warehouse's tombstone)
+//!     ▼ cancel
+//!  CANCELLED   (also before it is opened: then it never is)
+//! ```
+
+mod domain;
+mod grpc;
+mod policy;
+pub mod reasons;
+mod starting;
+mod tables;
+
+use std::time::Duration;
+
+use contracts::{
+    kitchen::v1::kitchen_service_server::KitchenServiceServer,
+    warehouse::v1::warehouse_service_client::WarehouseServiceClient,
+};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use kit::{Context, MAX_REQUEST_BYTES, Unit};
+
+pub use domain::{Line, Production, State};
+
+/// How often productions without the warehouse's word are looked for.
+const RECOVERY_INTERVAL: Duration = Duration::from_secs(1);
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// The context, for the list.
+pub fn context() -> Context {
+    Context {
+        name: "kitchen",
+        calls: &["warehouse"],
+        databases: vec![("kitchen", MIGRATIONS)],
+        reasons: reasons::ALL,
+        build,
+    }
+}
+
+fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+    let productions = unit.engine()?;
+    let stock = WarehouseServiceClient::new(unit.channel("warehouse")?);
+    let starting = starting::Starting { productions: productions.clone(), stock };
+    let api = grpc::KitchenApi { productions: productions.clone() };
+    unit.serve(KitchenServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+    unit.hear("order", &productions, &policy::on_order_event(starting.clone()));
+    unit.hear("warehouse", &productions, &policy::on_stock_event(starting.clone()));
+    unit.every(RECOVERY_INTERVAL, "kitchen-recovery", move || {
+        let starting = starting.clone();
+        async move { starting.recover().await }
+    });
+    Ok(())
+}

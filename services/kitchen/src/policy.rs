@@ -1,0 +1,65 @@
+//! Whenever an order is placed, the kitchen opens a production; whenever stock comes in, those that wait for it start.
+
+use contracts::{
+    order::v1::{OrderEvent, OrderPlaced, order::Fulfillment, order_event::Kind},
+    warehouse::v1::{StockItemEvent, stock_item_event},
+};
+use kit::{Error, Policy, Reaction, Time, consumer::decode, event_id};
+
+use crate::{
+    domain::{Line, Production, State},
+    starting::Starting,
+};
+
+/// What the order says about itself. What a rider is to bring is another context's affair.
+pub(crate) fn on_order_event(starting: Starting) -> Policy<Production> {
+    std::sync::Arc::new(move |message| {
+        let starting = starting.clone();
+        Box::pin(async move {
+            // A cancelled order asked the kitchen first, or was given up by it.
+            if let Some(Kind::Placed(placed)) = decode::<OrderEvent>(&message)?.kind
+                && let Some(production) = opened(placed, starting.now())?
+            {
+                starting.open(production).await?;
+            }
+            Ok(Reaction::Ignore)
+        })
+    })
+}
+
+/// What the warehouse says about its stock.
+pub(crate) fn on_stock_event(starting: Starting) -> Policy<Production> {
+    use stock_item_event::Kind;
+    std::sync::Arc::new(move |message| {
+        let starting = starting.clone();
+        Box::pin(async move {
+            let event: StockItemEvent = decode(&message)?;
+            match event.kind {
+                Some(Kind::Created(_) | Kind::Restocked(_) | Kind::Released(_)) => {
+                    starting.start_all_that_wait(&event.item).await?;
+                }
+                Some(Kind::Reduced(_)) | None => {}
+            }
+            Ok(Reaction::Ignore)
+        })
+    })
+}
+
+fn opened(placed: OrderPlaced, now: Time) -> Result<Option<Production>, Error> {
+    let id = event_id("orders", &placed.order)?.to_owned();
+    let summary = placed.summary.ok_or_else(|| Error::unreadable_event(format!("{} has no summary", placed.order)))?;
+    if summary.fulfillment != Fulfillment::Counter.as_str_name() {
+        return Ok(None);
+    }
+    let mut lines: Vec<Line> = Vec::with_capacity(summary.items.len());
+    for ordered in summary.items {
+        // The warehouse gives of each product once.
+        match lines.iter_mut().find(|line| line.item == ordered.item) {
+            Some(line) => line.quantity += i64::from(ordered.quantity),
+            None => lines.push(Line { item: ordered.item, quantity: ordered.quantity.into() }),
+        }
+    }
+    let production =
+        Production { store: summary.store, lines, state: State::Taking, ..Production::tombstone(&id, now) };
+    Ok(Some(production))
+}
