@@ -8,7 +8,7 @@ use super::names;
 const NO_CONTEXTS: [&str; 3] = ["admin", "bench", "options"];
 
 /// Contexts that hear no other: they need no policy.
-const HEARS_NOBODY: [&str; 1] = ["customer"];
+const HEARS_NOBODY: [&str; 2] = ["customer", "warehouse"];
 
 /// The steps of README.md, "A new context": a file, and what has to be in it. NAME stands for the context.
 const RECIPE: [(&str, &str); 20] = [

@@ -22,5 +22,4 @@ mod unregistering;
 mod watching;
 mod withdrawing;
 
-pub(crate) use coffee::Coffee;
 pub(crate) use food::{Food, wish, wrong_fields};

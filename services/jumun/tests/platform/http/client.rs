@@ -12,7 +12,7 @@ use hyper_util::{
 use kit::http::Origins;
 use serde_json::Value as Json;
 
-use super::super::journeys::{Coffee, Food};
+use super::super::journeys::Food;
 
 /// Longer than any answer takes.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -51,7 +51,7 @@ impl Http {
 
     /// Pages of these origins may call.
     pub(super) async fn open_to(origins: &str) -> Self {
-        let food = Coffee::open(&[]).await.food;
+        let food = Food::open().await;
         let address = food.world.listen(&origins.parse::<Origins>().expect("origins")).await;
         Self { food, address, client: Client::builder(TokioExecutor::new()).build_http() }
     }

@@ -16,7 +16,7 @@ use contracts::{
         StockItem, warehouse_service_client::WarehouseServiceClient,
     },
 };
-use kit::{Edge, name::new_id, world::World};
+use kit::{Edge, name::new_id};
 use tonic::Status;
 
 use super::food::{Food, inner, item, won};
@@ -29,16 +29,7 @@ pub(crate) struct Coffee {
 impl Coffee {
     /// Opens the shop, with this much of each product.
     pub(crate) async fn open(stock: &[(&str, i64)]) -> Self {
-        let contexts = vec![
-            order::context(),
-            payment::context(),
-            store::context(),
-            delivery::context(),
-            kitchen::context(),
-            warehouse::context(),
-            dashboard::context(),
-        ];
-        let coffee = Self { food: Food { world: World::new(contexts).await } };
+        let coffee = Self { food: Food::open().await };
         for (item, quantity) in stock {
             coffee.stock_up(item, *quantity).await.expect("a new product");
         }

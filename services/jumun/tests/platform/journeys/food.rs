@@ -209,6 +209,8 @@ pub(crate) fn everybody() -> Vec<Context> {
         delivery::context(),
         enrollment::context(),
         education::context(),
+        kitchen::context(),
+        warehouse::context(),
         customer::context(),
         notification::context(),
         dashboard::context(),

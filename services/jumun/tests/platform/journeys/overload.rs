@@ -120,7 +120,13 @@ async fn the_operator_sees_what_is_limited() {
     let status = status(&food).await;
     assert!(status.protected);
     let circuits: Vec<_> = status.circuits.iter().map(|circuit| (circuit.circuit.as_str(), circuit.state())).collect();
-    let expected = ["order-to-payment", "enrollment-to-payment", "customer-to-notification"];
+    let expected = [
+        "order-to-payment",
+        "order-to-kitchen",
+        "enrollment-to-payment",
+        "kitchen-to-warehouse",
+        "customer-to-notification",
+    ];
     assert_eq!(circuits, expected.map(|circuit| (circuit, Circuit::Closed)));
     let bulkheads: Vec<_> = status.bulkheads.iter().map(|each| each.bulkhead.as_str()).collect();
     assert_eq!(bulkheads, ["payment-provider", "notification-channel"]);
