@@ -16,6 +16,9 @@ use super::{
 };
 use crate::{Error, reason_of, reasons};
 
+/// Nobody is asked to come again sooner: an open circuit's last microseconds are no hint.
+const MIN_RETRY_AFTER: Duration = Duration::from_millis(100);
+
 /// The circuit of all calls from one context to another.
 #[derive(Debug)]
 pub(crate) struct Circuit {
@@ -103,7 +106,9 @@ impl Circuit {
     fn withhold(&self, wait: Duration) -> Error {
         self.withheld.fetch_add(1, Relaxed);
         let message = format!("{} does not answer at present, so it was not asked", self.callee);
-        Error::new(&reasons::CIRCUIT_OPEN, message).retry_after(wait).with("callee", self.callee.as_str())
+        Error::new(&reasons::CIRCUIT_OPEN, message)
+            .retry_after(wait.max(MIN_RETRY_AFTER))
+            .with("callee", self.callee.as_str())
     }
 
     fn record(&self, sent: Sent, outcome: Outcome, now: Duration) {
@@ -199,6 +204,13 @@ mod tests {
         assert!(circuit.send(LONG).is_err());
         assert_eq!(circuit.standing().withheld, 2);
         assert!(!circuit.may_retry(&error.into()), "what was not sent is not sent again");
+    }
+
+    #[test]
+    fn nobody_is_asked_to_come_again_at_once() {
+        let hints =
+            [Duration::from_nanos(1), Duration::from_secs(2)].map(|wait| circuit(true).withhold(wait).retry_after);
+        assert_eq!(hints, [Some(MIN_RETRY_AFTER), Some(Duration::from_secs(2))]);
     }
 
     #[test]
