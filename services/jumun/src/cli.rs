@@ -11,7 +11,7 @@ use crate::{
     config::{self, Credentials, ServeSettings, StorageSettings, TokenArgs},
     contexts,
     demo::{self, DemoArgs},
-    errors, serve,
+    errors, methods, serve,
 };
 
 /// Exit code of a configuration that cannot be served (sysexits.h: EX_USAGE).
@@ -67,6 +67,8 @@ enum Action {
     },
     /// Print every reason that an error can have, and what to do about it (Markdown)
     Errors,
+    /// Print what the protos declare about each context's methods (JSON), which the chart routes by
+    Methods,
     /// Issue a token for development, signed with a key in the data folder
     Token(TokenArgs),
     /// Print the public part of a signing key as a JSON Web Key Set
@@ -129,6 +131,10 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
         }
         Action::Errors => {
             std::io::stdout().write_all(errors::page().as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Methods => {
+            std::io::stdout().write_all(methods::page()?.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Action::Token(args) => {

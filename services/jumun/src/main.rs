@@ -7,6 +7,7 @@ mod config;
 mod contexts;
 mod demo;
 mod errors;
+mod methods;
 mod serve;
 
 use std::process::ExitCode;

@@ -1,0 +1,61 @@
+{{- /* Who adds and removes replicas of a context: {root, context}. */}}
+{{- define "jumun.autoscaler" -}}
+{{- $name := .context.name }}
+{{- $scaling := .context.settings.autoscaling }}
+{{- if eq $scaling.kind "keda" }}
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata:
+  name: {{ $name }}
+  labels:
+    {{- include "jumun.labels" (dict "root" .root "name" $name) | nindent 4 }}
+spec:
+  scaleTargetRef: {name: {{ $name }}}
+  minReplicaCount: {{ $scaling.min }}
+  maxReplicaCount: {{ $scaling.max }}
+  triggers:
+    - type: cpu
+      metricType: Utilization
+      metadata: {value: {{ $scaling.cpu | quote }}}
+    {{- if $scaling.lag.enabled }}
+    # Every replica tells the lag of the whole context: it counts once.
+    - type: prometheus
+      metadata:
+        serverAddress: {{ .root.Values.monitoring.prometheusAddress }}
+        query: sum(max by (consumer) (jumun_consumer_lag{namespace="{{ .root.Release.Namespace }}",consumer=~"{{ $name }}-on-.*"}))
+        threshold: {{ $scaling.lag.perReplica | quote }}
+    {{- end }}
+{{- else }}
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: {{ $name }}
+  labels:
+    {{- include "jumun.labels" (dict "root" .root "name" $name) | nindent 4 }}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: {{ $name }}}
+  minReplicas: {{ $scaling.min }}
+  maxReplicas: {{ $scaling.max }}
+  metrics:
+    - type: ContainerResource
+      containerResource:
+        name: cpu
+        container: jumun
+        target: {type: Utilization, averageUtilization: {{ $scaling.cpu }}}
+    {{- if $scaling.lag.enabled }}
+    - type: External
+      external:
+        metric:
+          name: jumun_consumer_lag
+          selector: {matchLabels: {context: {{ $name }}}}
+        target: {type: AverageValue, averageValue: {{ $scaling.lag.perReplica | quote }}}
+    {{- end }}
+  behavior:
+    # Up at once, down slowly: new replicas need their warm-up.
+    scaleUp:
+      policies: [{type: Percent, value: 100, periodSeconds: 30}]
+    scaleDown:
+      stabilizationWindowSeconds: 300
+      policies: [{type: Pods, value: 1, periodSeconds: 60}]
+{{- end }}
+{{- end }}

@@ -1,0 +1,59 @@
+{{- /*
+The contexts that are enabled, each with what is known of it: YAML, by name.
+
+  service   its gRPC service
+  methods   what methods.json says of them
+  calls     the enabled contexts that it calls; callers: those that call it
+  pages     paths that are no method's
+  settings  `defaults` of the values, overridden by those of `contexts.NAME`
+*/}}
+{{- define "jumun.contexts" -}}
+{{- $map := .Files.Get "contexts.yaml" | fromYaml }}
+{{- $methods := .Files.Get "methods.json" | fromJson }}
+{{- $enabled := dict }}
+{{- range $system, $names := $map.systems }}
+{{- if (index $.Values.systems $system).enabled }}
+{{- range $names }}{{ $_ := set $enabled . true }}{{ end }}
+{{- end }}
+{{- end }}
+{{- range $name, $_ := .Values.contexts }}
+{{- if not (hasKey $map.contexts $name) }}
+{{- fail (printf "contexts.%s: there is no such context; there are %s" $name (keys $map.contexts | sortAlpha | join ", ")) }}
+{{- end }}
+{{- end }}
+{{- $contexts := dict }}
+{{- range $name := keys $enabled | sortAlpha }}
+{{- $known := index $map.contexts $name }}
+{{- $settings := include "jumun.merge" (list $.Values.defaults (index $.Values.contexts $name | default dict)) | fromYaml }}
+{{- $calls := list }}
+{{- range $known.calls }}{{ if hasKey $enabled . }}{{ $calls = append $calls . }}{{ end }}{{ end }}
+{{- $callers := list }}
+{{- range $caller := keys $enabled | sortAlpha }}
+{{- if has $name ((index $map.contexts $caller).calls | default list) }}{{ $callers = append $callers $caller }}{{ end }}
+{{- end }}
+{{- $declared := index $methods $name }}
+{{- $context := dict "name" $name "service" $declared.service "methods" $declared.methods "calls" $calls "callers" $callers }}
+{{- $_ := set $context "pages" ($known.pages | default list) }}
+{{- $_ := set $context "settings" $settings }}
+{{- $_ := set $contexts $name $context }}
+{{- end }}
+{{- $contexts | toYaml }}
+{{- end }}
+
+{{- /* The second map over the first, deeply: what it says counts, also where it says false or 0. */}}
+{{- define "jumun.merge" -}}
+{{- $below := deepCopy (index . 0) }}
+{{- range $key, $value := index . 1 }}
+{{- if and (kindIs "map" $value) (kindIs "map" (index $below $key)) }}
+{{- $_ := set $below $key (include "jumun.merge" (list (index $below $key) $value) | fromYaml) }}
+{{- else }}
+{{- $_ := set $below $key $value }}
+{{- end }}
+{{- end }}
+{{- $below | toYaml }}
+{{- end }}
+
+{{- /* The versions of a context that run beside each other: a list of names. */}}
+{{- define "jumun.versions" -}}
+{{- ternary (list "stable" "canary") (list "stable") .settings.canary.enabled | toJson }}
+{{- end }}
