@@ -14,6 +14,12 @@ app: {{ .name }}
 {{ include "jumun.selector" . }}
 {{- end }}
 
+{{- /* Labels of a pod: none that another version of the chart would change. */}}
+{{- define "jumun.podLabels" -}}
+app: {{ .name }}
+{{ include "jumun.selector" . }}
+{{- end }}
+
 {{- /* The labels that a pod is found by. */}}
 {{- define "jumun.selector" -}}
 app.kubernetes.io/name: {{ .name }}

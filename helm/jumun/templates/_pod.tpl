@@ -5,7 +5,7 @@ Its volume is an emptyDir unless a claim named `data` stands in its StatefulSet.
 {{- define "jumun.pod" -}}
 metadata:
   labels:
-    {{- include "jumun.labels" . | nindent 4 }}
+    {{- include "jumun.podLabels" . | nindent 4 }}
     version: {{ .version }}
     service.istio.io/canonical-name: {{ .name }}
     service.istio.io/canonical-revision: {{ .version }}
@@ -88,6 +88,7 @@ spec:
         {{- if .serviceKey }}
         - {name: service-key, mountPath: /secrets/service-key, readOnly: true}
         {{- end }}
+  {{- if or .serviceKey (not .volume) }}
   volumes:
     {{- if not .volume }}
     - {name: data, emptyDir: {sizeLimit: 64Mi}}
@@ -96,12 +97,14 @@ spec:
     - name: service-key
       secret: {secretName: {{ .root.Values.auth.serviceKey.secret }}}
     {{- end }}
+  {{- end }}
 {{- end }}
 
 {{- /* The settings of every process: a map. */}}
 {{- define "jumun.config" -}}
 JUMUN_LISTEN: "0.0.0.0:{{ include "jumun.port" . }}"
 JUMUN_DATA_DIR: /data
+SQLITE_TMPDIR: /data
 JUMUN_LOG_FORMAT: {{ .Values.config.logFormat }}
 JUMUN_REFLECTION: {{ ternary "on" "off" .Values.config.reflection | quote }}
 RUST_LOG: {{ .Values.config.log | quote }}
