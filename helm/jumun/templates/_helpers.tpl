@@ -76,6 +76,8 @@ spec:
 {{- /* What cannot be, told before anything is made. */}}
 {{- define "jumun.check" -}}
 {{- $values := .Values }}
+{{- $contexts := include "jumun.contexts" . | fromYaml }}
+{{- if not $contexts }}{{ fail "systems: none is enabled" }}{{ end }}
 {{- if and (eq $values.auth.mode "required") (not (and $values.auth.issuer $values.auth.jwks)) }}
 {{- fail "auth.mode is required: set auth.issuer and auth.jwks (or auth.mode=off, where everybody who reaches a pod may do everything)" }}
 {{- end }}
@@ -94,7 +96,7 @@ spec:
 {{- if and $values.istio.jwt.enabled (ne $values.auth.mode "required") }}
 {{- fail "istio.jwt.enabled: only with auth.mode=required, which says whose tokens" }}
 {{- end }}
-{{- range $name, $context := include "jumun.contexts" . | fromYaml }}
+{{- range $name, $context := $contexts }}
 {{- $database := $context.settings.database }}
 {{- if and (eq $database.kind "postgres") (not $values.postgresql.enabled) (not $database.secret) }}
 {{- fail (printf "%s has no database: set contexts.%s.database.secret or defaults.database.secret, or postgresql.enabled=true for one to try out" $name $name) }}

@@ -11,14 +11,16 @@ use crate::{
     config::{self, Credentials, ServeSettings, StorageSettings, TokenArgs},
     contexts,
     demo::{self, DemoArgs},
-    errors, methods, serve,
+    errors,
+    health::{self, HealthArgs},
+    methods, serve,
 };
 
 /// Exit code of a configuration that cannot be served (sysexits.h: EX_USAGE).
 const EX_USAGE: u8 = 64;
 
 #[derive(Parser)]
-#[command(name = "jumun", version, about = "Order to payment: one binary, any set of contexts", max_term_width = 100)]
+#[command(name = "jumun", version = version(), about = "Order to payment: one binary, any set of contexts", max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Action,
@@ -65,6 +67,13 @@ enum Action {
         #[command(flatten)]
         args: CheckArgs,
     },
+    /// Ask a running instance whether it serves, and fail when it does not
+    Health {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        args: HealthArgs,
+    },
     /// Print every reason that an error can have, and what to do about it (Markdown)
     Errors,
     /// Print what the protos declare about each context's methods (JSON), which the chart routes by
@@ -94,6 +103,12 @@ struct Target {
     credentials: Credentials,
 }
 
+/// The version, and the commit where the build was told it.
+fn version() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    option_env!("JUMUN_COMMIT").map_or(version.to_owned(), |commit| format!("{version} ({commit})"))
+}
+
 fn command() -> clap::Command {
     Cli::command()
         .mut_subcommand("up", |up| config::with_context_settings(config::with_context_args(up, true, false)))
@@ -101,6 +116,7 @@ fn command() -> clap::Command {
         .mut_subcommand("migrate", |migrate| config::with_context_args(migrate, true, false))
         .mut_subcommand("check", |check| config::with_context_args(check, true, false))
         .mut_subcommand("demo", |demo| config::with_context_args(demo, false, true))
+        .mut_subcommand("health", |health| config::with_context_args(health, false, true))
 }
 
 /// Does what the command line says.
@@ -128,6 +144,9 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
         Action::Bench { target, args } => bench::run(&args, &target.addr, &target.credentials).await.map(success),
         Action::Check { storage, args } => {
             check::run(&args, &config::databases(&storage, matches, &contexts::names())?).await
+        }
+        Action::Health { target, args } => {
+            health::run(&args, &target.addr, &config::addresses(matches), &target.credentials).await.map(success)
         }
         Action::Errors => {
             std::io::stdout().write_all(errors::page().as_bytes())?;

@@ -7,6 +7,7 @@ mod config;
 mod contexts;
 mod demo;
 mod errors;
+mod health;
 mod methods;
 mod serve;
 

@@ -20,10 +20,15 @@ pub(crate) fn page() -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(&contexts)? + "\n")
 }
 
-fn service(context: &str) -> anyhow::Result<serde_json::Value> {
+/// The service of a context.
+pub(crate) fn service_of(context: &str) -> anyhow::Result<ServiceDescriptor> {
     let package = format!("jumun.{context}.v1");
     let service = POOL.services().find(|service| service.package_name() == package);
-    let service: ServiceDescriptor = service.with_context(|| format!("no contract has a service of {context}"))?;
+    service.with_context(|| format!("no contract has a service of {context}"))
+}
+
+fn service(context: &str) -> anyhow::Result<serde_json::Value> {
+    let service = service_of(context)?;
     let methods: Map<_, _> =
         service.methods().map(|method| Ok((method.name().to_owned(), declared(&method)?))).collect::<anyhow::Result<_>>()?;
     Ok(json!({"service": service.full_name(), "methods": methods}))

@@ -1,0 +1,45 @@
+//! `health`: whether a running instance serves, told by the exit code. For where there is no shell and no grpcurl.
+
+use std::{collections::BTreeMap, io::Write, time::Duration};
+
+use anyhow::Context as _;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+
+use crate::{config::Credentials, methods};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct HealthArgs {
+    /// Contexts to ask about, each where it runs; the whole process when none is named
+    #[arg(value_name = "CONTEXT")]
+    contexts: Vec<String>,
+}
+
+/// Asks each of them; an error names the first that does not serve.
+pub(crate) async fn run(
+    args: &HealthArgs,
+    address: &str,
+    addresses: &BTreeMap<String, String>,
+    credentials: &Credentials,
+) -> anyhow::Result<()> {
+    let whole = args.contexts.is_empty().then(|| ("the process", String::new(), address));
+    let contexts = args.contexts.iter().map(|context| {
+        let service = methods::service_of(context)?.full_name().to_owned();
+        Ok((context.as_str(), service, addresses.get(context).map_or(address, String::as_str)))
+    });
+    for asked in whole.map(anyhow::Ok).into_iter().chain(contexts) {
+        let (name, service, address) = asked?;
+        let status = status(service, address, credentials).await.with_context(|| format!("{name} at {address}"))?;
+        anyhow::ensure!(status == ServingStatus::Serving, "{name} at {address} is {}", status.as_str_name());
+        writeln!(std::io::stdout(), "{name} at {address} is {}", status.as_str_name())?;
+    }
+    Ok(())
+}
+
+async fn status(service: String, address: &str, credentials: &Credentials) -> anyhow::Result<ServingStatus> {
+    let endpoint = credentials.endpoint(address)?.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
+    let mut health = HealthClient::new(endpoint.connect().await?);
+    Ok(health.check(HealthCheckRequest { service }).await?.into_inner().status())
+}
