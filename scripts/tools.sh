@@ -3,13 +3,14 @@
 #
 # Installs the programs the tests start or call:
 #
-#   scripts/tools.sh [postgres|nats-server|grpcurl|buf|jaeger|schemathesis ...]     (no argument: all of them)
+#   scripts/tools.sh [postgres|nats-server|grpcurl|buf|jaeger|schemathesis ...]     (no argument: all of these)
+#   scripts/tools.sh [helm|kube-score|istioctl ...]                                 what the chart is tested with
 #
 # Executables, links or wrappers end up in $JUMUN_TOOLS_DIR/bin. Nothing is done for a tool that is
 # there already. Works on Debian 12+ and Ubuntu 22.04+, as root or as an ordinary user without sudo.
-# nats-server, grpcurl and jaeger are built with Go; without Go, nats-server is the distribution's older one
+# nats-server, grpcurl, jaeger and what the chart needs are built with Go; without Go, nats-server is the distribution's older one
 # (Ubuntu 22.04 has none). buf comes with npm, schemathesis with Python 3.10 or newer. Tools that cannot be had
-# are named at the end; the exit code is 1 only when postgres or nats-server is among them. Downloads are
+# are named at the end; the exit code is 1 only when postgres, nats-server or what the chart needs is among them. Downloads are
 # tried twice.
 #
 # Environment:
@@ -25,6 +26,10 @@ GRPCURL=1.9.3
 BUF=1.75.0
 JAEGER=1.76.0 # the last of the all-in-one program
 SCHEMATHESIS=4.32.5
+HELM=3.22.0
+HELM_KUBERNETES=34 # the minor version of Kubernetes 1 that charts are rendered for
+KUBE_SCORE=1.20.0
+ISTIO=0.0.0-20260827124520-eed52ebb66ad # 1.31, as the Go module proxy names it
 GO_MIN=26     # Go 1.26, or 1.21 and later where it may fetch a newer one itself
 
 tools=${JUMUN_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/jumun-tools}
@@ -57,6 +62,9 @@ ready() { # TOOL: is it there, and the one wanted?
     buf) wanted=$BUF ;;
     jaeger) wanted=$JAEGER ;;
     schemathesis) wanted=$SCHEMATHESIS ;;
+    helm) wanted=$HELM ;;
+    kube-score) wanted=$KUBE_SCORE ;;
+    istioctl) wanted=$ISTIO ;;
   esac
   [[ $stamp == "$wanted" && -x $bin/$1 ]]
 }
@@ -64,8 +72,8 @@ ready() { # TOOL: is it there, and the one wanted?
 # The install_ functions (PostgreSQL's: tools-postgres.sh) run in the folder $work and write the stamp to
 # fd 3, all else to the log.
 
-go_tool() { # NAME VERSION PACKAGE
-  twice env GOBIN="$work" GOFLAGS= GOWORK=off CGO_ENABLED=0 go install -trimpath -ldflags='-s -w' "$3@v$2"
+go_tool() { # NAME VERSION PACKAGE [LDFLAGS]
+  twice env GOBIN="$work" GOFLAGS= GOWORK=off CGO_ENABLED=0 go install -trimpath -ldflags="-s -w ${4:-}" "$3@v$2"
   mv "$1" "$bin/$1"
   echo "$2" >&3
 }
@@ -89,6 +97,29 @@ install_jaeger() { # `go install` refuses modules with a replace line: build ins
   mv jaeger "$bin/jaeger"
   echo "$JAEGER" >&3
 }
+install_helm() { # which learns from its own build what it and Kubernetes are
+  local set=helm.sh/helm/v3
+  go_tool helm "$HELM" "$set/cmd/helm" "-X $set/internal/version.version=v$HELM \
+    -X $set/pkg/chartutil.k8sVersionMajor=1 -X $set/pkg/chartutil.k8sVersionMinor=$HELM_KUBERNETES"
+}
+install_kube-score() { go_tool kube-score "$KUBE_SCORE" github.com/zegl/kube-score/cmd/kube-score; }
+install_istioctl() { # takes minutes; the commits that it requires of these modules are not on the proxy, their releases are
+  export GOFLAGS=-mod=mod GOWORK=off CGO_ENABLED=0
+  local command=istio.io/istio/istioctl/cmd/istioctl
+  {
+    printf '%s\n' 'module istioctl' 'go 1.26.0' "require istio.io/istio v$ISTIO" 'replace ('
+    printf '%s => %s\n' istio.io/api 'istio.io/api v1.31.1' istio.io/client-go 'istio.io/client-go v1.31.1' \
+      github.com/envoyproxy/go-control-plane/envoy 'github.com/envoyproxy/go-control-plane/envoy v1.40.0' \
+      github.com/envoyproxy/go-control-plane/contrib \
+      'github.com/envoyproxy/go-control-plane/contrib v1.36.1-0.20260729145720-a2d8c7492908'
+    echo ')'
+  } >go.mod
+  printf '//go:build tools\n\npackage tools\n\nimport _ "%s"\n' "$command" >tools.go
+  twice go mod tidy
+  twice go build -buildvcs=false -trimpath -ldflags='-s -w' -o "$bin/istioctl.new" "$command"
+  mv "$bin/istioctl.new" "$bin/istioctl"
+  echo "$ISTIO" >&3
+}
 install_buf() { # the package with the program alone, which needs no node to run
   local machine
   machine=$(uname -m)
@@ -106,8 +137,13 @@ install_schemathesis() { # in a place of its own, which it cannot be moved from
   echo "$SCHEMATHESIS" >&3
 }
 
-all=(postgres nats-server grpcurl buf jaeger schemathesis)
-(($# > 0)) || set -- "${all[@]}"
+usual=(postgres nats-server grpcurl buf jaeger schemathesis)
+chart=(helm kube-score istioctl)
+needed() { # TOOL: nothing makes do without it
+  [[ " postgres nats-server ${chart[*]} " != *" $1 "* ]] || status=1
+}
+all=("${usual[@]}" "${chart[@]}")
+(($# > 0)) || set -- "${usual[@]}"
 todo=() missing=() status=0
 for tool in "$@"; do
   [[ " ${all[*]} " == *" $tool "* ]] || { echo "tools.sh: no such tool: $tool (${all[*]})" >&2; exit 2; }
@@ -124,7 +160,7 @@ for tool in "${todo[@]}"; do
   ! ready "$tool" || continue # another one did it meanwhile
   log=$tools/logs/$tool.log
   case $tool in
-    grpcurl | jaeger) go_will_do || { missing+=("$tool ($no_go)"); continue; } ;;
+    grpcurl | jaeger | helm | kube-score | istioctl) go_will_do || { missing+=("$tool ($no_go)"); needed "$tool"; continue; } ;;
     schemathesis) python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
       { missing+=("schemathesis (needs Python 3.10 or newer with venv: apt-get install python3-venv)"); continue; } ;;
     buf) command -v npm >/dev/null || { missing+=("buf (needs npm, which comes with Node.js)"); continue; } ;;
@@ -144,7 +180,7 @@ for tool in "${todo[@]}"; do
     reason='see above'
     [[ $tool != nats-server ]] || go_will_do || reason=$no_go
     missing+=("$tool ($reason)")
-    [[ $tool != postgres && $tool != nats-server ]] || status=1
+    needed "$tool"
   fi
   chmod -R u+w "$work" && rm -rf "$work"
 done

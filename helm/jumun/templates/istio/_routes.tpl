@@ -49,7 +49,7 @@ What leads to a context's methods, by class: {streams, reads, writes}, each with
 {{- /* How long a call of a class may take, and which of them are tried again: {root, class, deadline}. */}}
 {{- define "jumun.patience" -}}
 {{- if eq .class "streams" }}
-timeout: 0s
+# No timeout: a stream goes on for as long as the application lets it.
 retries: {attempts: 2, retryOn: "connect-failure,refused-stream"}
 {{- else if eq .class "reads" }}
 timeout: {{ add .deadline .root.Values.istio.timeoutReserve }}s
