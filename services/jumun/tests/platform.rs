@@ -1,7 +1,9 @@
 //! The platform from outside: journeys through every context in one process, every method over HTTP, real processes that
-//! are killed, and drills in which they are overloaded and attacked.
+//! are killed, drills in which they are overloaded and attacked,
+//! and the chart that they are deployed with.
 
 mod platform {
+    mod chart;
     mod drills;
     mod http;
     mod journeys;

@@ -1,0 +1,216 @@
+//! Routes: each method of the protos reaches its context through the gateway and within the mesh, with time enough, and
+//! is tried again only where that is safe.
+
+use std::time::Duration;
+
+use kit::descriptors;
+use prost_reflect::{MethodDescriptor, Value};
+use regex::Regex;
+use serde_json::Value as Json;
+
+use super::render::{MESHES, NAMESPACE, Objects, list, render};
+
+/// What may be sent again though it may change something: what provably was not sent.
+const UNSENT: &str = "connect-failure,refused-stream";
+/// A method that declares no deadline has this one (kit's MAX_CALL).
+const MAX_CALL: Duration = Duration::from_secs(10);
+
+/// A method of a context, as the protos declare it.
+pub(super) struct Declared {
+    pub(super) context: String,
+    pub(super) grpc: String,
+    /// HTTP method, and a path of it.
+    pub(super) json: Vec<(&'static str, String)>,
+    pub(super) roles: Vec<i32>,
+    deadline: Duration,
+    is_stream: bool,
+    is_read: bool,
+}
+
+/// Every method of these contexts.
+pub(super) fn declared(contexts: &[&str]) -> Vec<Declared> {
+    let context = |method: &MethodDescriptor| method.parent_service().package_name().split('.').nth(1).map(str::to_owned);
+    let known = |method: &MethodDescriptor| contexts.contains(&context(method).unwrap_or_default().as_str());
+    descriptors::methods().filter(known).map(|method| read(&method, context(&method).unwrap_or_default())).collect()
+}
+
+fn read(method: &MethodDescriptor, context: String) -> Declared {
+    let option = |name: &str| match descriptors::option(method, name) {
+        Some(Value::Message(message)) => serde_json::to_value(message).expect("JSON"),
+        _ => Json::Null,
+    };
+    let (http, deadline) = (option("google.api.http"), option("jumun.options.v1.deadline"));
+    let bindings = [&http].into_iter().chain(list(&http["additionalBindings"]));
+    let json = bindings.flat_map(|rule| {
+        [("GET", "get"), ("POST", "post"), ("PUT", "put"), ("DELETE", "delete"), ("PATCH", "patch")]
+            .into_iter()
+            .filter_map(|(verb, field)| Some((verb, example(rule[field].as_str()?))))
+    });
+    let seconds = deadline.as_str().and_then(|text| text.trim_end_matches('s').parse().ok());
+    Declared {
+        context,
+        grpc: descriptors::path(method),
+        json: json.collect(),
+        roles: roles(method),
+        deadline: seconds.map_or(MAX_CALL, Duration::from_secs_f64),
+        is_stream: method.is_server_streaming(),
+        is_read: http["get"].is_string(),
+    }
+}
+
+fn roles(method: &MethodDescriptor) -> Vec<i32> {
+    let access = descriptors::option(method, "jumun.options.v1.access");
+    let access = access.as_ref().and_then(Value::as_message);
+    let roles = access.and_then(|access| access.get_field_by_name("roles"));
+    roles.iter().filter_map(|roles| roles.as_list()).flatten().filter_map(Value::as_enum_number).collect()
+}
+
+/// A path that a template stands for.
+fn example(template: &str) -> String {
+    let inner = Regex::new(r"\{[^=}]+=([^}]*)\}").expect("an expression").replace_all(template, "$1").into_owned();
+    Regex::new(r"\{[^}]+\}|\*").expect("an expression").replace_all(&inner, "0193e2c5-7a").into_owned()
+}
+
+/// What is called.
+struct Call<'a> {
+    method: &'a str,
+    path: &'a str,
+    version: Option<&'a str>,
+}
+
+fn matches(rule: &Json, call: &Call<'_>) -> bool {
+    let uri = &rule["uri"];
+    let path = uri["exact"].as_str().is_some_and(|exact| exact == call.path)
+        || uri["prefix"].as_str().is_some_and(|prefix| call.path.starts_with(prefix))
+        || uri["regex"].as_str().is_some_and(|regex| Regex::new(&format!("^(?:{regex})$")).expect("RE2").is_match(call.path));
+    let method = rule["method"]["exact"].as_str().is_none_or(|method| method == call.method);
+    let version = rule["headers"]["x-jumun-version"]["exact"].as_str();
+    path && method && version.is_none_or(|version| Some(version) == call.version)
+}
+
+/// The first route of a VirtualService that a call takes.
+fn route<'a>(service: &'a Json, call: &Call<'_>) -> Option<&'a Json> {
+    list(&service["spec"]["http"]).iter().find(|route| list(&route["match"]).iter().any(|rule| matches(rule, call)))
+}
+
+/// The one VirtualService of the gateway that a call takes, and its route. Their order is nobody's promise: no two may
+/// want the same call.
+fn at_gateway<'a>(objects: &'a Objects, call: &Call<'_>) -> Option<(&'a str, &'a Json)> {
+    let services = objects.of_kind("VirtualService").filter(|service| service["spec"]["gateways"].is_array());
+    let found: Vec<_> =
+        services.filter_map(|service| Some((service["metadata"]["name"].as_str()?, route(service, call)?))).collect();
+    assert!(found.len() <= 1, "{} is wanted by several: {:?}", call.path, found.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    found.into_iter().next()
+}
+
+/// What is wrong with a method's route.
+fn wrong(method: &Declared, route: &Json) -> Option<String> {
+    let host = format!("{}.{NAMESPACE}.svc.cluster.local", method.context);
+    let elsewhere = list(&route["route"]).iter().any(|to| to["destination"]["host"] != host.as_str());
+    let timeout = route["timeout"].as_str().map(|text| text.trim_end_matches('s').parse().expect("seconds"));
+    let timeout = timeout.map(Duration::from_secs);
+    let too_short = if method.is_stream { timeout.is_some() } else { timeout.is_none_or(|it| it <= method.deadline) };
+    let retried = route["retries"]["retryOn"].as_str();
+    let unsafe_retry = if method.is_read && !method.is_stream { retried.is_none() } else { retried != Some(UNSENT) };
+    let attempts = route["retries"]["attempts"].as_u64();
+    let what = [
+        (elsewhere, "goes elsewhere"),
+        (too_short, "has too little time"),
+        (unsafe_retry, "is tried again though it may have been done"),
+        (attempts.is_none(), "does not say how often it is tried"),
+    ];
+    let what: Vec<_> = what.into_iter().filter(|(wrong, _)| *wrong).map(|(_, what)| what).collect();
+    (!what.is_empty()).then(|| format!("{} {}", method.grpc, what.join(", ")))
+}
+
+#[test]
+#[ignore = "needs helm: make test-chart"]
+fn every_method_and_path_of_the_protos_is_routed_through_the_gateway() {
+    for shape in MESHES {
+        let objects = render(shape, &[]);
+        let methods = declared(&objects.contexts());
+        assert!(methods.len() > 20, "{shape}");
+        for method in &methods {
+            let grpc = ("POST", method.grpc.clone());
+            for (verb, path) in [&grpc].into_iter().chain(&method.json) {
+                let found = at_gateway(&objects, &Call { method: verb, path, version: None });
+                let (name, route) = found.unwrap_or_else(|| panic!("{shape}: {verb} {path} has no route"));
+                assert_eq!(name, format!("{}-ingress", method.context), "{shape}: {verb} {path}");
+                assert_eq!(wrong(method, route), None, "{shape}: {verb} {path}");
+                let preflight = Call { method: "OPTIONS", path, version: None };
+                assert!(at_gateway(&objects, &preflight).is_some_and(|(at, _)| at == name), "{shape}: OPTIONS {path}");
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs helm: make test-chart"]
+fn every_method_is_routed_within_the_mesh() {
+    for shape in MESHES {
+        let objects = render(shape, &[]);
+        for method in declared(&objects.contexts()) {
+            let service = objects.find("VirtualService", &method.context).expect("a VirtualService");
+            let route = route(service, &Call { method: "POST", path: &method.grpc, version: None });
+            let route = route.unwrap_or_else(|| panic!("{shape}: {} has no route", method.grpc));
+            assert_eq!(wrong(&method, route), None, "{shape}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs helm: make test-chart"]
+fn who_asks_for_the_canary_stays_with_it_and_the_others_go_by_weight() {
+    let objects = render("production", &[]);
+    let contexts: Vec<_> = objects.contexts().into_iter().filter(|context| *context != "dashboard").collect();
+    for method in declared(&contexts) {
+        let within = objects.find("VirtualService", &method.context).expect("a VirtualService");
+        let subsets = |version: Option<&str>| {
+            let call = Call { method: "POST", path: &method.grpc, version };
+            let routes = [route(within, &call), at_gateway(&objects, &call).map(|(_, route)| route)];
+            routes.map(|route| {
+                let to = list(&route.expect("a route")["route"]).iter();
+                to.map(|to| format!("{} {}", to["destination"]["subset"], to["weight"])).collect::<Vec<_>>().join(", ")
+            })
+        };
+        for subsets in subsets(Some("canary")) {
+            assert_eq!(subsets, "\"canary\" null", "{}", method.grpc);
+        }
+        for subsets in subsets(None) {
+            assert_eq!(subsets, "\"stable\" 90, \"canary\" 10", "{}", method.grpc);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs helm: make test-chart"]
+fn the_operators_door_and_paths_that_nobody_knows_have_no_route() {
+    for shape in MESHES {
+        let objects = render(shape, &[]);
+        let admin = declared(&["admin", "bench"]);
+        assert!(admin.len() > 3);
+        let json = admin.iter().flat_map(|method| &method.json).map(|(verb, path)| (*verb, path.as_str()));
+        let grpc = admin.iter().map(|method| ("POST", method.grpc.as_str()));
+        for (method, path) in json.chain(grpc).chain([("GET", "/metrics"), ("GET", "/v1/nothing"), ("POST", "/no.Such/Method")]) {
+            let found = at_gateway(&objects, &Call { method, path, version: None });
+            assert!(found.is_none(), "{shape}: {method} {path} is routed to {:?}", found.map(|(name, _)| name));
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs helm: make test-chart"]
+fn who_fails_is_left_alone_before_a_customer_notices() {
+    for shape in MESHES {
+        for rule in render(shape, &[]).of_kind("DestinationRule") {
+            let policy = &rule["spec"]["trafficPolicy"];
+            let outlier = &policy["outlierDetection"];
+            // At 5xx errors or more, gateway errors would not count; at 10 %, none of three would ever be left alone.
+            assert!(outlier["consecutiveGatewayErrors"].as_u64() < outlier["consecutive5xxErrors"].as_u64(), "{rule}");
+            assert!(outlier["maxEjectionPercent"].as_u64() >= Some(34), "{rule}");
+            assert!(policy["connectionPool"]["http"]["http2MaxRequests"].is_u64(), "{rule}");
+            assert!(policy["retryBudget"]["percent"].is_number(), "{rule}");
+            assert!(list(&rule["spec"]["subsets"]).iter().all(|subset| subset["trafficPolicy"].is_null()), "{rule}");
+        }
+    }
+}
