@@ -11,9 +11,9 @@ The contexts that are enabled, each with what is known of it: YAML, by name.
 {{- $map := .Files.Get "contexts.yaml" | fromYaml }}
 {{- $methods := .Files.Get "methods.json" | fromJson }}
 {{- $enabled := dict }}
-{{- range $system, $names := $map.systems }}
+{{- range $system, $known := $map.systems }}
 {{- if (index $.Values.systems $system).enabled }}
-{{- range $names }}{{ $_ := set $enabled . true }}{{ end }}
+{{- range $known.contexts }}{{ $_ := set $enabled . true }}{{ end }}
 {{- end }}
 {{- end }}
 {{- range $name, $_ := .Values.contexts }}

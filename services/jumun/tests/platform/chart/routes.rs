@@ -1,7 +1,11 @@
 //! Routes: each method of the protos reaches its context through the gateway and within the mesh, with time enough, and
 //! is tried again only where that is safe.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex},
+    time::Duration,
+};
 
 use kit::descriptors;
 use prost_reflect::{MethodDescriptor, Value};
@@ -67,8 +71,15 @@ fn roles(method: &MethodDescriptor) -> Vec<i32> {
 
 /// A path that a template stands for.
 fn example(template: &str) -> String {
-    let inner = Regex::new(r"\{[^=}]+=([^}]*)\}").expect("an expression").replace_all(template, "$1").into_owned();
-    Regex::new(r"\{[^}]+\}|\*").expect("an expression").replace_all(&inner, "0193e2c5-7a").into_owned()
+    let inner = expression(r"\{[^=}]+=([^}]*)\}").replace_all(template, "$1").into_owned();
+    expression(r"\{[^}]+\}|\*").replace_all(&inner, "0193e2c5-7a").into_owned()
+}
+
+/// An expression, compiled once: the routes have few of them and are walked often.
+fn expression(text: &str) -> Regex {
+    static KNOWN: LazyLock<Mutex<HashMap<String, Regex>>> = LazyLock::new(Mutex::default);
+    let mut known = KNOWN.lock().expect("no test fails while it looks");
+    known.entry(text.to_owned()).or_insert_with(|| Regex::new(text).expect("RE2")).clone()
 }
 
 /// What is called.
@@ -82,7 +93,7 @@ fn matches(rule: &Json, call: &Call<'_>) -> bool {
     let uri = &rule["uri"];
     let path = uri["exact"].as_str().is_some_and(|exact| exact == call.path)
         || uri["prefix"].as_str().is_some_and(|prefix| call.path.starts_with(prefix))
-        || uri["regex"].as_str().is_some_and(|regex| Regex::new(&format!("^(?:{regex})$")).expect("RE2").is_match(call.path));
+        || uri["regex"].as_str().is_some_and(|regex| expression(&format!("^(?:{regex})$")).is_match(call.path));
     let method = rule["method"]["exact"].as_str().is_none_or(|method| method == call.method);
     let version = rule["headers"]["x-jumun-version"]["exact"].as_str();
     path && method && version.is_none_or(|version| Some(version) == call.version)
