@@ -42,6 +42,13 @@ test-servers:
 	JUMUN_TEST_BACKEND=servers cargo test --locked -p kit --test kit
 	JUMUN_TEST_BACKEND=servers cargo test --locked -p jumun --test platform journeys::
 
+.PHONY: test-chart
+test-chart: ## Hold the chart to the protos, the context map, helm's linter, kube-score and istioctl
+	@scripts/tools.sh helm kube-score istioctl
+	@scripts/chart.sh
+	@scripts/istio.sh --check
+	JUMUN_TEST_TOOLS="$(TOOLS)" cargo test --locked -p jumun --test platform chart:: -- --include-ignored
+
 .PHONY: fuzz
 fuzz: ## Look for requests, page tokens and filters that are not answered properly, for JUMUN_FUZZ_SECONDS (60) each
 	JUMUN_FUZZ_SECONDS=$${JUMUN_FUZZ_SECONDS:-60} cargo test --locked -p jumun --test platform http::fuzz:: -- --nocapture --test-threads 1
@@ -68,9 +75,16 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: docs
-docs: ## Write docs/errors.md, which the code says
+docs: ## Write docs/errors.md, which the code says, and helm/jumun/methods.json, which the protos say
 	cargo run --quiet --locked -p jumun -- errors > docs/errors.md.new
 	@mv docs/errors.md.new docs/errors.md
+	cargo run --quiet --locked -p jumun -- methods > methods.json.new
+	@mv methods.json.new helm/jumun/methods.json
+
+.PHONY: istio
+istio: ## Write istio/*.yaml, what the chart holds of the mesh, for people without Helm
+	@scripts/tools.sh helm
+	@scripts/istio.sh
 
 .PHONY: bench
 bench: build ## Measure CreateOrder against an empty method, on SQLite and on PostgreSQL

@@ -11,7 +11,7 @@ const NO_CONTEXTS: [&str; 3] = ["admin", "bench", "options"];
 const HEARS_NOBODY: [&str; 2] = ["customer", "warehouse"];
 
 /// The steps of README.md, "A new context": a file, and what has to be in it. NAME stands for the context.
-const RECIPE: [(&str, &str); 20] = [
+const RECIPE: [(&str, &str); 22] = [
     ("proto/jumun/NAME/v1/NAME.proto", "package jumun.NAME.v1;"),
     ("services/contracts/src/lib.rs", "NAME"),
     ("services/NAME/Cargo.toml", "name = \"NAME\""),
@@ -31,6 +31,8 @@ const RECIPE: [(&str, &str); 20] = [
     ("services/jumun/tests/platform/processes/access.rs", "\"NAME.v1."),
     ("services/jumun/tests/platform/processes/fleet.rs", "\"NAME\""),
     ("docs/errors.md", "## NAME"),
+    ("helm/jumun/contexts.yaml", "\n  NAME:"),
+    ("helm/jumun/methods.json", "\"jumun.NAME.v1."),
     ("README.md", "`jumun.NAME.v1."),
 ];
 
@@ -38,6 +40,17 @@ const RECIPE: [(&str, &str); 20] = [
 fn every_context_has_everything_that_the_recipe_asks_for() {
     let missing: Vec<_> = known().iter().flat_map(|name| missing(name, read)).collect();
     assert!(missing.is_empty(), "README.md, \"A new context\"; there is missing:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn the_chart_lets_each_context_call_whom_it_calls() {
+    let map: serde_json::Value = yaml_serde::from_str(&read("helm/jumun/contexts.yaml")).expect("YAML");
+    for context in super::all() {
+        let calls = map["contexts"][context.name]["calls"].as_array().cloned().unwrap_or_default();
+        for callee in context.calls {
+            assert!(calls.contains(&(*callee).into()), "helm/jumun/contexts.yaml: {} calls {callee}", context.name);
+        }
+    }
 }
 
 #[test]
