@@ -29,8 +29,10 @@ pub(crate) fn service_of(context: &str) -> anyhow::Result<ServiceDescriptor> {
 
 fn service(context: &str) -> anyhow::Result<serde_json::Value> {
     let service = service_of(context)?;
-    let methods: Map<_, _> =
-        service.methods().map(|method| Ok((method.name().to_owned(), declared(&method)?))).collect::<anyhow::Result<_>>()?;
+    let methods: Map<_, _> = service
+        .methods()
+        .map(|method| Ok((method.name().to_owned(), declared(&method)?)))
+        .collect::<anyhow::Result<_>>()?;
     Ok(json!({"service": service.full_name(), "methods": methods}))
 }
 

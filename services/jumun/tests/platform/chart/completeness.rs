@@ -82,9 +82,13 @@ fn what_a_context_lacks_is_named() {
         let without = Objects(whole.0.iter().filter(|other| *other != object).cloned().collect());
         // Without its Service it is no context that runs: it is asked for by name.
         let missing = missing(&without, "payment");
-        let (kind, name) = (object["kind"].as_str().expect("a kind"), object["metadata"]["name"].as_str().expect("a name"));
-        assert!(missing.iter().any(|missing| missing.contains(&format!("{kind} {name}"))
-            || missing.contains("NetworkPolicy edge") && kind == "NetworkPolicy"), "without {kind} {name}: {missing:?}");
+        let (kind, name) =
+            (object["kind"].as_str().expect("a kind"), object["metadata"]["name"].as_str().expect("a name"));
+        assert!(
+            missing.iter().any(|missing| missing.contains(&format!("{kind} {name}"))
+                || missing.contains("NetworkPolicy edge") && kind == "NetworkPolicy"),
+            "without {kind} {name}: {missing:?}"
+        );
     }
 }
 
@@ -93,7 +97,8 @@ fn what_a_context_lacks_is_named() {
 fn no_object_is_rendered_twice_and_none_holds_a_secret() {
     for shape in SHAPES {
         let objects = render(shape, &[]);
-        let mut names: Vec<_> = objects.0.iter().map(|object| format!("{} {}", object["kind"], object["metadata"]["name"])).collect();
+        let mut names: Vec<_> =
+            objects.0.iter().map(|object| format!("{} {}", object["kind"], object["metadata"]["name"])).collect();
         names.sort();
         let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
         assert!(twice.is_empty(), "{shape}: {twice:?}");
@@ -106,7 +111,8 @@ fn no_object_is_rendered_twice_and_none_holds_a_secret() {
 fn a_change_of_weights_changes_routes_and_restarts_nothing() {
     let weighted = |weight: &str| render("production", &["--set", &format!("defaults.canary.weight={weight}")]);
     let (few, many) = (weighted("10"), weighted("50"));
-    let changed: Vec<_> = few.0.iter().zip(&many.0).filter(|(few, many)| few != many).map(|(few, _)| &few["kind"]).collect();
+    let changed: Vec<_> =
+        few.0.iter().zip(&many.0).filter(|(few, many)| few != many).map(|(few, _)| &few["kind"]).collect();
     assert!(!changed.is_empty() && changed.iter().all(|kind| *kind == "VirtualService"), "{changed:?}");
 }
 

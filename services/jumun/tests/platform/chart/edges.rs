@@ -30,11 +30,14 @@ fn is_allowed(objects: &Objects, caller: &str, context: &str, method: &str, path
         policy["spec"]["action"] == "ALLOW"
             && policy["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"] == context
     };
-    let from = |rule: &Json| list(&rule["from"]).iter().any(|from| texts(&from["source"]["principals"]).contains(&principal.as_str()));
+    let from = |rule: &Json| {
+        list(&rule["from"]).iter().any(|from| texts(&from["source"]["principals"]).contains(&principal.as_str()))
+    };
     let to = |operation: &Json| {
         texts(&operation["methods"]).contains(&method) && texts(&operation["paths"]).iter().any(|it| covers(it, path))
     };
-    let rules = objects.of_kind("AuthorizationPolicy").filter(selected).flat_map(|policy| list(&policy["spec"]["rules"]));
+    let rules =
+        objects.of_kind("AuthorizationPolicy").filter(selected).flat_map(|policy| list(&policy["spec"]["rules"]));
     rules.filter(|rule| from(rule)).any(|rule| list(&rule["to"]).iter().any(|it| to(&it["operation"])))
 }
 
@@ -46,7 +49,8 @@ fn each_edge_of_the_context_map_is_open_for_its_methods_and_no_other() {
         let objects = render(shape, &[]);
         let contexts = objects.contexts();
         for method in declared(&contexts) {
-            let (is_inner, is_outer) = (method.roles.contains(&SERVICE), method.roles.iter().any(|role| *role != SERVICE));
+            let (is_inner, is_outer) =
+                (method.roles.contains(&SERVICE), method.roles.iter().any(|role| *role != SERVICE));
             for caller in contexts.iter().copied().filter(|caller| *caller != method.context) {
                 let is_edge = list(&map["contexts"][caller]["calls"]).contains(&json!(method.context));
                 let allowed = is_allowed(&objects, caller, &method.context, "POST", &method.grpc);

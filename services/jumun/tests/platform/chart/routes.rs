@@ -33,7 +33,8 @@ pub(super) struct Declared {
 
 /// Every method of these contexts.
 pub(super) fn declared(contexts: &[&str]) -> Vec<Declared> {
-    let context = |method: &MethodDescriptor| method.parent_service().package_name().split('.').nth(1).map(str::to_owned);
+    let context =
+        |method: &MethodDescriptor| method.parent_service().package_name().split('.').nth(1).map(str::to_owned);
     let known = |method: &MethodDescriptor| contexts.contains(&context(method).unwrap_or_default().as_str());
     descriptors::methods().filter(known).map(|method| read(&method, context(&method).unwrap_or_default())).collect()
 }
@@ -110,7 +111,12 @@ fn at_gateway<'a>(objects: &'a Objects, call: &Call<'_>) -> Option<(&'a str, &'a
     let services = objects.of_kind("VirtualService").filter(|service| service["spec"]["gateways"].is_array());
     let found: Vec<_> =
         services.filter_map(|service| Some((service["metadata"]["name"].as_str()?, route(service, call)?))).collect();
-    assert!(found.len() <= 1, "{} is wanted by several: {:?}", call.path, found.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    assert!(
+        found.len() <= 1,
+        "{} is wanted by several: {:?}",
+        call.path,
+        found.iter().map(|(name, _)| name).collect::<Vec<_>>()
+    );
     found.into_iter().next()
 }
 
@@ -202,7 +208,9 @@ fn the_operators_door_and_paths_that_nobody_knows_have_no_route() {
         assert!(admin.len() > 3);
         let json = admin.iter().flat_map(|method| &method.json).map(|(verb, path)| (*verb, path.as_str()));
         let grpc = admin.iter().map(|method| ("POST", method.grpc.as_str()));
-        for (method, path) in json.chain(grpc).chain([("GET", "/metrics"), ("GET", "/v1/nothing"), ("POST", "/no.Such/Method")]) {
+        for (method, path) in
+            json.chain(grpc).chain([("GET", "/metrics"), ("GET", "/v1/nothing"), ("POST", "/no.Such/Method")])
+        {
             let found = at_gateway(&objects, &Call { method, path, version: None });
             assert!(found.is_none(), "{shape}: {method} {path} is routed to {:?}", found.map(|(name, _)| name));
         }

@@ -6,8 +6,7 @@ use serde_json::Value as Json;
 use super::render::{helm, root, yaml};
 
 /// Maps whose keys are the user's.
-const FREE: [&str; 7] =
-    ["contexts", "podAnnotations", "requests", "limits", "selector", "labels", "storage.className"];
+const FREE: [&str; 7] = ["contexts", "podAnnotations", "requests", "limits", "selector", "labels", "storage.className"];
 
 /// Every map of the values, by path.
 fn maps(values: &Json, path: &str) -> Vec<String> {
@@ -70,8 +69,11 @@ fn what_cannot_be_is_told_with_what_to_do() {
         ("contexts.ordr.replicas=3", "there is no such context"),
         ("contexts.order.database.kind=sqlite,contexts.order.canary.enabled=true", "no canary"),
         ("istio.enabled=true,istio.jwt.enabled=true", "auth.mode=required"),
-        ("systems.foodDelivery.enabled=false,systems.coffeeShop.enabled=false,systems.education.enabled=false,\
-             systems.cleaningService.enabled=false", "none is enabled"),
+        (
+            "systems.foodDelivery.enabled=false,systems.coffeeShop.enabled=false,systems.education.enabled=false,\
+             systems.cleaningService.enabled=false",
+            "none is enabled",
+        ),
     ] {
         let refusal = refusal(&[&mesh[..], &["--set", setting]].concat());
         assert!(refusal.contains(words), "{setting}: {refusal}");

@@ -1,0 +1,35 @@
+# syntax=docker/dockerfile:1
+# One static image of one file and the libraries that it needs: no shell, no package manager, nobody is root.
+# `make image` builds it with docker, podman or buildah; RUST may name any image with Rust and a C compiler.
+ARG RUST=docker.io/library/rust:1.95-bookworm
+
+FROM ${RUST} AS build
+WORKDIR /source
+ARG AUDITABLE=0.7.7
+RUN --mount=type=cache,id=cargo,target=/usr/local/cargo/registry \
+    cargo install --locked --version "$AUDITABLE" cargo-auditable
+COPY . .
+# What was built is kept between builds; the commit is told to the program, which prints it with --version.
+ARG COMMIT=unknown
+RUN --mount=type=cache,id=cargo,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=target,target=/source/target \
+    JUMUN_COMMIT=$COMMIT cargo auditable build --release --locked -p jumun && \
+    scripts/rootfs.sh target/release/jumun /rootfs
+
+FROM scratch
+COPY --from=build /rootfs/ /
+ARG COMMIT=unknown
+ARG VERSION=unknown
+LABEL org.opencontainers.image.title=jumun \
+      org.opencontainers.image.description="Order to payment: one binary, any set of contexts" \
+      org.opencontainers.image.licenses=Apache-2.0 \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$COMMIT
+ENV PATH=/usr/bin JUMUN_DATA_DIR=/data JUMUN_LISTEN=0.0.0.0:8080 JUMUN_LOG_FORMAT=json
+USER 65532:65532
+VOLUME /data
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK CMD ["jumun", "health"]
+ENTRYPOINT ["/usr/bin/jumun"]
+CMD ["up"]

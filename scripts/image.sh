@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Builds the image with whatever there is, a daemon or none:
+#
+#   scripts/image.sh build           IMAGE
+#   scripts/image.sh from-binary     IMAGE    of target/release/jumun, which it builds on this machine: pulls no base image
+#   scripts/image.sh check           IMAGE    runs it, and fails when it is too large or not what it says
+#   scripts/image.sh push            IMAGE
+#
+# Environment:
+#   IMAGE_TOOL    docker, podman or buildah; found where not set
+#   IMAGE_FLAGS   more flags of it, e.g. --storage-driver vfs
+#   RUST_IMAGE    what to build in; see Dockerfile
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+MAX_MIB=40
+
+fail() { echo "image.sh: $*" >&2; exit 1; }
+(($# == 2)) || fail 'usage: scripts/image.sh build|from-binary|check|push IMAGE'
+action=$1 image=$2
+tool=${IMAGE_TOOL:-}
+if [[ -z $tool ]]; then
+  ! docker info >/dev/null 2>&1 || tool=docker
+  for name in podman buildah; do [[ -n $tool ]] || ! command -v $name >/dev/null || tool=$name; done
+fi
+[[ -n $tool ]] || fail 'no docker with a daemon, no podman, no buildah: apt-get install buildah'
+read -ra flags <<<"${IMAGE_FLAGS:-}"
+run() { "$tool" "${flags[@]}" "$@"; }
+
+commit=$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+[[ -z $(git status --porcelain 2>/dev/null) ]] || commit+=-modified
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+arguments=(--build-arg "COMMIT=$commit" --build-arg "VERSION=$version" -t "$image")
+[[ $tool != buildah ]] || arguments+=(--isolation "${BUILDAH_ISOLATION:-chroot}")
+
+case $action in
+  build)
+    [[ -z ${RUST_IMAGE:-} ]] || arguments+=(--build-arg "RUST=$RUST_IMAGE")
+    run build "${arguments[@]}" -f Dockerfile .
+    ;;
+  from-binary)
+    cargo=(cargo build)
+    if cargo auditable --version >/dev/null 2>&1; then cargo=(cargo auditable build); else
+      echo 'image.sh: without a list of what it is made of: cargo install cargo-auditable' >&2
+    fi
+    JUMUN_COMMIT=$commit "${cargo[@]}" --release --locked -p jumun
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    scripts/rootfs.sh "${CARGO_TARGET_DIR:-target}/release/jumun" "$folder/rootfs"
+    # The last stage of the Dockerfile, out of that folder.
+    sed -n '/^FROM scratch/,$p' Dockerfile | sed 's|^COPY --from=build /rootfs/ /|COPY rootfs/ /|' >"$folder/Dockerfile"
+    run build "${arguments[@]}" -f "$folder/Dockerfile" "$folder"
+    ;;
+  check)
+    archive=$(mktemp)
+    trap 'rm -f "$archive"' EXIT
+    case $tool in
+      buildah) run push --quiet "$image" "docker-archive:$archive:$image" ;;
+      *) run save -o "$archive" "$image" ;;
+    esac
+    size=$(($(stat -c %s "$archive") / 1024 / 1024))
+    ((size <= MAX_MIB)) || fail "$image has $size MiB, more than $MAX_MIB"
+    if [[ $tool == buildah ]]; then
+      container=$(run from --pull-never "$image")
+      said=$(run run --isolation "${BUILDAH_ISOLATION:-chroot}" --user 65532:65532 "$container" -- jumun --version) || said=
+      run rm "$container" >/dev/null
+    else
+      said=$(run run --rm "$image" --version)
+    fi
+    [[ $said == "jumun $version ("*")" ]] || fail "$image says it is '$said', not jumun $version and its commit"
+    echo "$image: $size MiB, $said"
+    ;;
+  push) run push "$image" ;;
+  *) fail "no such action: $action" ;;
+esac
