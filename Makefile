@@ -86,6 +86,48 @@ istio: ## Write istio/*.yaml, what the chart holds of the mesh, for people witho
 	@scripts/tools.sh helm
 	@scripts/istio.sh
 
+# What `image` makes, and where `canary`, `promote` and `rollback` find the release: see scripts/image.sh, scripts/release.sh.
+IMAGE ?= ghcr.io/jumun/jumun:dev
+
+.PHONY: image
+image: ## Build the image IMAGE with docker, podman or buildah
+	@scripts/image.sh build "$(IMAGE)"
+	@scripts/image.sh check "$(IMAGE)"
+
+.PHONY: image-from-binary
+image-from-binary: ## Build it out of this machine's own build, which pulls no base image
+	@scripts/image.sh from-binary "$(IMAGE)"
+	@scripts/image.sh check "$(IMAGE)"
+
+.PHONY: push
+push: ## Push IMAGE to its registry
+	@scripts/image.sh push "$(IMAGE)"
+
+.PHONY: package
+package: ## Pack the chart into target/chart, as VERSION where it is set
+	@scripts/tools.sh helm
+	"$(TOOLS)/helm" package helm/jumun --destination target/chart $(if $(VERSION),--version "$(VERSION)" --app-version "$(VERSION)")
+
+.PHONY: deploy
+deploy: ## Install or upgrade the release, with HELM_FLAGS such as "--values my.yaml"
+	helm upgrade --install "$${RELEASE:-jumun}" helm/jumun --namespace "$${NAMESPACE:-jumun}" --create-namespace --wait $(HELM_FLAGS)
+
+.PHONY: canary
+canary: ## Run TAG beside what runs in the cluster, and give it WEIGHT percent of the calls
+	@scripts/release.sh canary "$(WEIGHT)" $(TAG)
+
+.PHONY: check-canary
+check-canary: ## Watch the canary, and run `helm test`
+	@scripts/release.sh check
+
+.PHONY: promote
+promote: ## Make the canary's version that of all
+	@scripts/release.sh promote
+
+.PHONY: rollback
+rollback: ## End the canary or, where there is none, go back to the revision before
+	@scripts/release.sh rollback
+
 .PHONY: bench
 bench: build ## Measure CreateOrder against an empty method, on SQLite and on PostgreSQL
 	@scripts/tools.sh postgres

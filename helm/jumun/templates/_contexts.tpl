@@ -53,6 +53,11 @@ The contexts that are enabled, each with what is known of it: YAML, by name.
 {{- $below | toYaml }}
 {{- end }}
 
+{{- /* The newest version of a context: that of its canary, where there is one. */}}
+{{- define "jumun.newestTag" -}}
+{{- ternary (default .settings.tag .settings.canary.tag) .settings.tag .settings.canary.enabled }}
+{{- end }}
+
 {{- /* The versions of a context that run beside each other: a list of names. */}}
 {{- define "jumun.versions" -}}
 {{- ternary (list "stable" "canary") (list "stable") .settings.canary.enabled | toJson }}
