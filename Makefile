@@ -108,6 +108,11 @@ package: ## Pack the chart into target/chart, as VERSION where it is set
 	@scripts/tools.sh helm
 	"$(TOOLS)/helm" package helm/jumun --destination target/chart $(if $(VERSION),--version "$(VERSION)" --app-version "$(VERSION)")
 
+.PHONY: push-chart
+push-chart: ## Push the chart that `package` packed to the registry CHARTS, e.g. oci://ghcr.io/jumun/charts
+	@: "$${CHARTS:?which registry? e.g. CHARTS=oci://ghcr.io/jumun/charts}"
+	"$(TOOLS)/helm" push target/chart/jumun-*.tgz "$$CHARTS"
+
 .PHONY: deploy
 deploy: ## Install or upgrade the release, with HELM_FLAGS such as "--values my.yaml"
 	helm upgrade --install "$${RELEASE:-jumun}" helm/jumun --namespace "$${NAMESPACE:-jumun}" --create-namespace --wait $(HELM_FLAGS)
