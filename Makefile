@@ -49,6 +49,10 @@ test-chart: ## Hold the chart to the protos, the context map, helm's linter, kub
 	@scripts/istio.sh --check
 	JUMUN_TEST_TOOLS="$(TOOLS)" cargo test --locked -p jumun --test platform chart:: -- --include-ignored
 
+.PHONY: test-cluster
+test-cluster: ## Try the chart with IMAGE on the cluster that KUBECONFIG leads to, which has Istio
+	@IMAGE="$(IMAGE)" scripts/test-cluster.sh
+
 .PHONY: fuzz
 fuzz: ## Look for requests, page tokens and filters that are not answered properly, for JUMUN_FUZZ_SECONDS (60) each
 	JUMUN_FUZZ_SECONDS=$${JUMUN_FUZZ_SECONDS:-60} cargo test --locked -p jumun --test platform http::fuzz:: -- --nocapture --test-threads 1

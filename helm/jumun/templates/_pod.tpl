@@ -167,7 +167,7 @@ JUMUN_SERVICE_KEY_FILE: /secrets/service-key/{{ $values.auth.serviceKey.key }}
 {{- if eq $database.kind "postgres" }}
 {{- if $values.postgresql.enabled }}
 {{- include "jumun.fromSecret" (dict "name" "POSTGRES_PASSWORD" "secret" $values.postgresql.secret "key" $values.postgresql.key) }}
-- name: {{ $url }}
+- name: JUMUN_DATABASE_URL
   value: postgres://jumun:$(POSTGRES_PASSWORD)@postgresql:5432/jumun
 {{ else }}
 {{- include "jumun.fromSecret" (dict "name" $url "secret" $database.secret "key" $database.key) }}
