@@ -61,7 +61,7 @@ spec:
         {{- end }}
       ports:
         - {name: grpc, containerPort: {{ include "jumun.port" . }}}
-      # It listens at once, and answers when its database is up to date and the bus is there.
+      # It listens at once, and answers when its database is migrated (where it does that itself) and the bus is there.
       startupProbe:
         grpc: {port: {{ include "jumun.port" . }}}
         periodSeconds: 1

@@ -26,6 +26,7 @@ mod payment_trouble;
 mod random_kills;
 mod repeats;
 mod restarts;
+mod roles;
 mod school;
 mod secrets;
 mod tls;

@@ -155,6 +155,20 @@ fn check_without_a_database_says_so() {
     assert_explains(&output, 1, &["there is no database", "JUMUN_DATA_DIR"]);
 }
 
+#[tokio::test]
+async fn health_is_told_by_the_exit_code() {
+    let mut fleet = Fleet::whole();
+    fleet.start().await;
+    let url = fleet.url("order");
+    for asked in [&["health", "--addr", &url][..], &["health", "order", "dashboard"]] {
+        let output = fleet.run(asked).await;
+        assert!(output.status.success() && text(&output).contains("SERVING"), "{asked:?}: {}", text(&output));
+    }
+    assert_explains(&fleet.run(&["health", "ordr"]).await, 1, &["ordr"]);
+    fleet.program("order").kill();
+    assert_explains(&fleet.run(&["health", "--addr", &url]).await, 1, &["the process", &url]);
+}
+
 /// Without this, a clean check would say little.
 #[tokio::test]
 #[ignore = "needs servers: make test"]
