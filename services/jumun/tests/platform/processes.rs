@@ -20,6 +20,7 @@ mod coffee_kills;
 mod command_line;
 mod dead_collector;
 mod demos;
+mod edges;
 mod grpcurl;
 mod late_contexts;
 mod payment_trouble;
