@@ -34,6 +34,7 @@ const NOWHERE: &str = "http://127.0.0.1:1";
 /// Contexts at work. A test ends with [`World::finish`].
 pub struct World {
     contexts: Vec<Context>,
+    settings: Settings,
     places: Places,
     clock: Clock,
     bus: Bus,
@@ -43,19 +44,24 @@ pub struct World {
 }
 
 impl World {
-    /// A new world in which these contexts run.
+    /// A new world in which these contexts run, and an operator may make their calls fail.
     pub async fn new(contexts: Vec<Context>) -> Self {
         Self::with_settings(contexts, BTreeMap::new()).await
     }
 
-    /// A new world in which these contexts run and are told this, by the settings' flags.
-    pub async fn with_settings(contexts: Vec<Context>, settings: BTreeMap<String, String>) -> Self {
+    /// The same, where the contexts are told this, by the settings' flags.
+    pub async fn with_settings(contexts: Vec<Context>, told: BTreeMap<String, String>) -> Self {
+        Self::with(contexts, Settings { drills: true, ..Settings::default() }, told).await
+    }
+
+    /// A new world that is as the process is told, in which these contexts run and are told this.
+    pub async fn with(contexts: Vec<Context>, settings: Settings, told: BTreeMap<String, String>) -> Self {
         let (ground, mut places, bus) = ground::prepare(&contexts).await;
-        places.settings = settings;
+        places.settings = told;
         places.migrate(&contexts).expect("the databases take the schemas");
         let clock = Clock::manual();
-        let host = start(&contexts, &[], &places, &clock, &bus).await;
-        Self { contexts, places, clock, bus, host, ground, finished: false }
+        let host = start(&contexts, &[], &settings, &places, &clock, &bus).await;
+        Self { contexts, settings, places, clock, bus, host, ground, finished: false }
     }
 
     /// The way in: a tonic client can be made of it.
@@ -122,12 +128,12 @@ impl World {
             // It lives and dies with its process.
             self.bus = Bus::Local(LocalBus::default());
         }
-        self.host = start(&self.contexts, down, &self.places, &self.clock, &self.bus).await;
+        self.host = start(&self.contexts, down, &self.settings, &self.places, &self.clock, &self.bus).await;
     }
 
     /// Another process on the same databases, without some of the contexts; it hears and feeds `bus`.
     pub async fn replica_without(&self, down: &[&str], bus: &Bus) -> Host {
-        start(&self.contexts, down, &self.places, &self.clock, bus).await
+        start(&self.contexts, down, &self.settings, &self.places, &self.clock, bus).await
     }
 
     /// The broker loses every event; the embedded bus has none to lose.
@@ -207,14 +213,21 @@ impl Drop for World {
     }
 }
 
-async fn start(contexts: &[Context], down: &[&str], places: &Places, clock: &Clock, bus: &Bus) -> Host {
+async fn start(
+    contexts: &[Context],
+    down: &[&str],
+    settings: &Settings,
+    places: &Places,
+    clock: &Clock,
+    bus: &Bus,
+) -> Host {
     let up = contexts.iter().filter(|context| !down.contains(&context.name));
     let copy = |context: &Context| Context { databases: Vec::new(), ..*context };
     let up: Vec<_> = up.map(copy).collect();
     let mut places = places.clone();
     places.addresses = down.iter().map(|context| ((*context).to_owned(), NOWHERE.to_owned())).collect();
     let mut host =
-        Host::build(&up, places, Settings::default(), clock.clone(), bus.clone()).expect("contexts that fit together");
+        Host::build(&up, places, settings.clone(), clock.clone(), bus.clone()).expect("contexts that fit together");
     host.start().await;
     host
 }

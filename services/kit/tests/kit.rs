@@ -4,6 +4,7 @@
 mod kit {
     mod bus;
     mod counter;
+    mod drills;
     mod engine;
     mod errors;
     mod inbox;
