@@ -44,17 +44,17 @@ pub struct World {
 }
 
 impl World {
-    /// A new world in which these contexts run, and an operator may make their calls fail.
+    /// A new world in which these contexts run.
     pub async fn new(contexts: Vec<Context>) -> Self {
         Self::with_settings(contexts, BTreeMap::new()).await
     }
 
     /// The same, where the contexts are told this, by the settings' flags.
     pub async fn with_settings(contexts: Vec<Context>, told: BTreeMap<String, String>) -> Self {
-        Self::with(contexts, Settings { drills: true, ..Settings::default() }, told).await
+        Self::with(contexts, Settings::default(), told).await
     }
 
-    /// A new world that is as the process is told, in which these contexts run and are told this.
+    /// The same, in a process that is told how it is to serve.
     pub async fn with(contexts: Vec<Context>, settings: Settings, told: BTreeMap<String, String>) -> Self {
         let (ground, mut places, bus) = ground::prepare(&contexts).await;
         places.settings = told;

@@ -12,6 +12,7 @@ mod load;
 pub(super) mod place;
 pub(super) mod program;
 mod proxy;
+mod router;
 mod trace;
 
 mod access;
@@ -31,3 +32,4 @@ mod school;
 mod secrets;
 mod tls;
 mod traces;
+mod versions;

@@ -15,10 +15,16 @@ use tonic::{Status, body::Body};
 use tonic_types::StatusExt;
 use tower::ServiceExt;
 
-use super::counter::{admin, counter, counting_world, mirror};
+use super::counter::{admin, counter, mirror};
 
 const SERVICE: &str = "jumun.bench.v1.BenchService";
 const ECHO: &str = "jumun.bench.v1.BenchService/Echo";
+
+/// A world of a process of this version.
+async fn world(version: &str, drills: bool) -> World {
+    let settings = Settings { service_version: version.parse().expect("a version"), drills, ..Settings::default() };
+    World::with(vec![counter(), mirror()], settings, BTreeMap::new()).await
+}
 
 /// The answer to a call whose message is empty.
 async fn echo(world: &World) -> Response<Body> {
@@ -66,8 +72,7 @@ async fn clear(world: &World, target: &str) -> i32 {
 
 #[tokio::test]
 async fn every_answer_says_who_served_it_whatever_it_is() {
-    let settings = Settings { service_version: "canary".parse().expect("a version"), ..Settings::default() };
-    let world = World::with(vec![counter(), mirror()], settings, BTreeMap::new()).await;
+    let world = world("canary", false).await;
     let whole = echo(&world).await;
     assert_eq!((code(&whole), served_by(&whole)), (Code::Ok, "bench/canary"));
     for (path, expected, signature) in [
@@ -99,7 +104,7 @@ async fn every_answer_says_who_served_it_whatever_it_is() {
 
 #[tokio::test]
 async fn a_fault_strikes_the_calls_that_it_is_about_and_is_over_when_it_is_cleared() {
-    let (world, _) = counting_world().await;
+    let world = world("stable", true).await;
     let every_third = Fault { every: 3, max_count: 2, ..fault(ECHO, "INTERNAL") };
     set(&world, every_third.clone()).await.expect("drills are on");
     let mut codes = Vec::new();
@@ -124,7 +129,7 @@ async fn a_fault_strikes_the_calls_that_it_is_about_and_is_over_when_it_is_clear
 
 #[tokio::test]
 async fn a_delay_holds_calls_up_until_their_deadline_and_no_longer() {
-    let (world, _) = counting_world().await;
+    let world = world("stable", true).await;
     let delayed = |millis: i32| Fault {
         delay: Some(prost_types::Duration { seconds: i64::from(millis / 1000), nanos: millis % 1000 * 1_000_000 }),
         ..fault(SERVICE, "")
@@ -147,7 +152,7 @@ async fn a_delay_holds_calls_up_until_their_deadline_and_no_longer() {
 
 #[tokio::test]
 async fn a_fault_for_everything_leaves_the_operators_door_open() {
-    let (world, _) = counting_world().await;
+    let world = world("stable", true).await;
     set(&world, fault("*", "UNAVAILABLE")).await.expect("drills are on");
     assert_eq!(code(&echo(&world).await), Code::Unavailable);
     assert_eq!(code(&call(&world, "/grpc.health.v1.Health/Check").await), Code::Ok);
@@ -158,7 +163,7 @@ async fn a_fault_for_everything_leaves_the_operators_door_open() {
 
 #[tokio::test]
 async fn what_is_no_fault_is_refused_with_every_field_that_is_wrong() {
-    let (world, _) = counting_world().await;
+    let world = world("stable", true).await;
     let long = Some(prost_types::Duration { seconds: 10, nanos: 1 });
     for (wrong, fields) in [
         (fault("", "INTERNAL"), &["fault.target"][..]),
@@ -181,7 +186,7 @@ async fn what_is_no_fault_is_refused_with_every_field_that_is_wrong() {
 
 #[tokio::test]
 async fn without_drills_there_are_no_faults() {
-    let world = World::with(vec![counter(), mirror()], Settings::default(), BTreeMap::new()).await;
+    let world = world("stable", false).await;
     let mut admin = admin(&world);
     let set = SetFaultRequest { fault: Some(fault("*", "UNAVAILABLE")) };
     let refusals = [

@@ -122,6 +122,27 @@ fn what_is_no_origin_is_told_with_the_setting_that_names_it() {
 }
 
 #[test]
+fn a_production_process_does_not_start_with_drills() {
+    let output = jumun(&["serve", "payment", "--drills"], &[("JUMUN_PROFILE", "production")]);
+    assert_explains(&output, EX_USAGE, &["JUMUN_DRILLS", "JUMUN_PROFILE"]);
+    for drills in ["true", "false"] {
+        let variables = [("JUMUN_PROFILE", "development"), ("JUMUN_DRILLS", drills)];
+        let output = jumun(&["serve", "payment", "--print-config"], &variables);
+        assert!(text(&output).contains(&format!("JUMUN_DRILLS={drills}\n")), "{}", text(&output));
+    }
+}
+
+#[test]
+fn a_version_that_is_no_dns_label_is_told_with_the_setting_that_names_it() {
+    for wrong in ["Canary", "v1.2", "-a", ""] {
+        let output = jumun(&["up"], &[("JUMUN_SERVICE_VERSION", wrong)]);
+        assert_explains(&output, CLAP_USAGE, &["--service-version", "DNS label"]);
+    }
+    let output = jumun(&["up", "--print-config", "--service-version", "canary"], &[]);
+    assert!(text(&output).contains("JUMUN_SERVICE_VERSION=canary\n"), "{}", text(&output));
+}
+
+#[test]
 fn print_config_masks_passwords() {
     let output = jumun(
         &["serve", "order", "--print-config"],
