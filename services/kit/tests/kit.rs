@@ -7,6 +7,7 @@ mod kit {
     mod drills;
     mod engine;
     mod errors;
+    mod hops;
     mod inbox;
     mod lists;
     mod once;
