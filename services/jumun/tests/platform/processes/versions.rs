@@ -5,10 +5,13 @@ use contracts::{
     order::v1::{CreateOrderRequest, Order, order::State as OrderState},
     payment::v1::{GetPaymentRequest, payment_service_client::PaymentServiceClient},
 };
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tonic::{Code, Request, Status, metadata::MetadataMap, transport::Channel};
 
 use super::{
-    super::drills::scrape::metrics,
+    super::{drills::scrape::metrics, http::json_order},
     clients::{Refusal, channel, new_id, wish},
     fleet::{FOOD_ALONE, Fleet, RECOVERY},
     place::eventually,
@@ -73,6 +76,18 @@ impl Versions {
     }
 }
 
+/// Orders by HTTP/JSON; says who served it.
+async fn order_as_json(url: &str, wanted: &str) -> String {
+    let request = http::Request::post(format!("{url}/v1/orders?requestId={}", new_id()))
+        .header("content-type", "application/json")
+        .header("x-jumun-version", wanted)
+        .body(Full::<Bytes>::from(json_order("tok_visa")))
+        .expect("a request");
+    let answer = Client::builder(TokioExecutor::new()).build_http().request(request).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    answer.headers()["x-jumun-served-by"].to_str().expect("ASCII").to_owned()
+}
+
 fn served_by(metadata: &MetadataMap) -> String {
     let value = metadata.get("x-jumun-served-by").expect("every answer says it");
     value.to_str().expect("ASCII").to_owned()
@@ -96,8 +111,11 @@ async fn a_version_shows_in_answers_metrics_and_traces_and_a_wanted_one_reaches_
         }
     }
 
+    let as_json = order_as_json(&versions.fleet.url("order"), "canary").await;
+    assert_eq!(as_json, "order/stable, payment/canary");
+
     let addresses = [versions.fleet.program("payment").address, versions.canary().address];
-    for (address, version, count) in [(addresses[0], "stable", 5), (addresses[1], "canary", 4)] {
+    for (address, version, count) in [(addresses[0], "stable", 5), (addresses[1], "canary", 5)] {
         let page = metrics(address).await;
         let build = format!("jumun_build_info{{service_version=\"{version}\",version=");
         assert!(page.contains(&build), "{build} is not in {page}");
