@@ -1,5 +1,5 @@
-//! What every request meets before a handler: whether it is let in, its deadline, its trace; and who served it. The same for a call from
-//! outside and for one from another context of the same process.
+//! What every request meets before a handler: whether it is let in, its deadline, its trace, a fault that is set; and
+//! after it, who served it. The same for a call from outside and for one from another context of the same process.
 
 use std::{
     collections::HashMap,

@@ -40,19 +40,15 @@ pub(crate) async fn play(stage: &Stage, addresses: &Addresses<'_>) -> anyhow::Re
     stage.scene("She cancels before it is made", food_withdrawal::by_customer(stage, &cast)).await;
     stage.scene("Who served her", who_served(stage, &cast, &replicas)).await;
     stage.scene("Payment fails, for a drill", drill(stage, &cast, &replicas)).await;
-    stage.remark(
-        "What needs the mesh (weights and routes by version, a failing replica that is taken out without a lost",
-    );
-    stage.remark("request, rolling updates under load) is shown by `make test-mesh`.");
+    stage.remark("What needs the mesh is shown by `make test-mesh`: weights and routes by version, a failing replica");
+    stage.remark("that is taken out without a lost request, rolling updates under load.");
     Ok(())
 }
 
 async fn who_served(stage: &Stage, cast: &Cast, replicas: &Replicas) -> Scene {
     stage.step("Mina orders; the answer says who served it", served(cast, replicas, None)).await?;
-    stage.remark(
-        "x-jumun-version goes along with the request, from order to payment. A mesh routes by it; without one,",
-    );
-    stage.remark("whoever is there serves it.");
+    stage.remark("x-jumun-version goes along with the request, from order to payment. A mesh routes by it;");
+    stage.remark("without one, whoever is there serves it.");
     stage.step("She asks to be served by the canary", served(cast, replicas, Some("canary"))).await
 }
 
