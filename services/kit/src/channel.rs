@@ -1,7 +1,7 @@
 //! One tonic client, two transports: the routes of this process, or a connection to another.
 //!
-//! Either way a call carries the deadline that is left, the trace and the version that is wanted, and ends with DEADLINE_EXCEEDED when time is up
-//! (tonic's own bound would say CANCELLED, which meshes retry).
+//! Either way a call carries the deadline that is left, the trace and the version that is wanted, and ends with
+//! DEADLINE_EXCEEDED when time is up (tonic's own bound would say CANCELLED, which meshes retry).
 
 use std::{
     sync::{Arc, OnceLock},

@@ -1,7 +1,7 @@
 //! Faults that an operator sets for a drill: which calls of this process fail or wait, the same ones each time.
 //!
-//! A fault strikes where a handler would begin: the call was let in, is measured and has its deadline, so from outside it
-//! is this process that fails. What the operator needs (health, reflection, the operator's door) is never struck.
+//! A fault strikes where a handler would begin: the call was let in, is measured and has its deadline, so from outside
+//! it is this process that fails. What the operator needs (health, reflection, the operator's door) is never struck.
 
 use std::{
     collections::BTreeMap,

@@ -1,8 +1,8 @@
 //! Which version of a service answers, and which one a request asks for.
 //!
-//! Every answer says in [`SERVED_BY`] who served it: first whom the caller asked, then whom that one asked in turn, e.g.
-//! `order/stable, payment/canary`. A request may say in [`WANTED`] which version it wants to be served by; whoever decides
-//! where calls go (a mesh) finds it on each call that is made for the request.
+//! Every answer says in [`SERVED_BY`] who served it: first whom the caller asked, then whom that one asked in turn,
+//! e.g. `order/stable, payment/canary`. A request may say in [`WANTED`] which version it wants to be served by;
+//! whoever decides where calls go (a mesh) finds it on each call that is made for the request.
 
 use std::{cell::RefCell, fmt, future::Future, str::FromStr};
 

@@ -1,5 +1,5 @@
-//! coffee-delivery: the business of food-delivery, by processes that can be told apart: who served what, which version is
-//! wanted, and what the customer notices when payment fails. What a mesh adds to it, `make test-mesh` shows.
+//! coffee-delivery: the business of food-delivery, by processes that can be told apart: who served what, which version
+//! is wanted, and what the customer notices when payment fails. What a mesh adds to it, `make test-mesh` shows.
 
 use anyhow::{Context, ensure};
 use contracts::{

@@ -1,5 +1,5 @@
-//! What tells replicas apart, and what makes one of them fail: every answer says who served it, and faults strike exactly
-//! the calls that they are about.
+//! What tells replicas apart, and what makes one of them fail: every answer says who served it, and faults strike
+//! exactly the calls that they are about.
 
 use std::{
     collections::BTreeMap,

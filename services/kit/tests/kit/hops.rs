@@ -1,5 +1,5 @@
-//! From hop to hop: the version that a request wants goes along with the calls that are made for it, and the answer names
-//! those who were called.
+//! From hop to hop: the version that a request wants goes along with the calls that are made for it, and the answer
+//! names those who were called.
 
 use std::{
     convert::Infallible,

@@ -1,4 +1,4 @@
-//! Requirements §1.5, without the mesh: a stable payment and a canary, told apart from outside, and one of them failing.
+//! Requirements §1.5, without the mesh: a stable payment and a canary, told apart from outside, and one failing.
 
 use contracts::{
     admin::v1::{ClearFaultsRequest, Fault, SetFaultRequest, admin_service_client::AdminServiceClient},
