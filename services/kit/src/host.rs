@@ -8,7 +8,7 @@ use std::{
 };
 
 use diesel_migrations::EmbeddedMigrations;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use prometheus::{Histogram, Registry};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::MissedTickBehavior};
 use tonic::{body::Body, server::NamedService};
@@ -547,13 +547,8 @@ impl Host {
         if !self.is_flushed().await {
             return false;
         }
-        for hearer in &self.hearers {
-            match self.bus.unsettled(hearer.source(), hearer.name()).await {
-                Ok(0) => {}
-                _ => return false,
-            }
-        }
-        true
+        let unsettled = self.hearers.iter().map(|hearer| self.bus.unsettled(hearer.source(), hearer.name()));
+        join_all(unsettled).await.into_iter().all(|unsettled| matches!(unsettled, Ok(0)))
     }
 
     /// The databases of the contexts that announce.

@@ -22,6 +22,7 @@ use crate::{
     outbox, server,
     storage::Database,
 };
+use futures::future::join_all;
 use ground::Ground;
 use tokio::net::TcpListener;
 
@@ -159,22 +160,16 @@ impl World {
 
     /// Whether the relays know that this is their bus: before that, they may have to feed it again.
     async fn is_fed(&self) -> bool {
-        for database in self.host.databases() {
+        let is_fed = async |database: &Database| {
             let Ok(identity) = self.bus.identity(database.schema()).await else { return false };
-            let fed = "SELECT COUNT(*) FROM bus_identity WHERE identity = ?";
-            if count(database, fed, &identity.0).await == 0 {
-                return false;
-            }
-        }
-        true
+            count(database, "SELECT COUNT(*) FROM bus_identity WHERE identity = ?", &identity.0).await > 0
+        };
+        join_all(self.host.databases().map(is_fed)).await.into_iter().all(|is_fed| is_fed)
     }
 
     async fn committed_events(&self) -> i64 {
-        let mut events = 0;
-        for database in self.host.databases() {
-            events += count(database, "SELECT COUNT(*) FROM events WHERE aggregate <> ?", "").await;
-        }
-        events
+        let events = |database| count(database, "SELECT COUNT(*) FROM events WHERE aggregate <> ?", "");
+        join_all(self.host.databases().map(events)).await.into_iter().sum()
     }
 
     /// Each context's name, with the name of each of its databases.
@@ -195,13 +190,13 @@ impl World {
             for reason in dead_letters(&database).await {
                 left.push(format!("a dead letter of {schema}: {reason}"));
             }
-            for source in &self.contexts {
+            // Most contexts do not hear most others.
+            let unsettled = self.contexts.iter().map(async |source| {
                 let consumer = format!("{schema}-on-{}", source.name);
-                // Most contexts do not hear most others.
-                if let Ok(unsettled @ 1..) = self.bus.unsettled(source.name, &consumer).await {
-                    left.push(format!("{unsettled} events that {consumer} did not settle"));
-                }
-            }
+                let unsettled = self.bus.unsettled(source.name, &consumer).await.ok().filter(|count| *count > 0)?;
+                Some(format!("{unsettled} events that {consumer} did not settle"))
+            });
+            left.extend(join_all(unsettled).await.into_iter().flatten());
         }
         left.join("; ")
     }
