@@ -15,7 +15,7 @@ use std::{
 
 use clap::{Arg, ArgMatches, Args, Command, ValueEnum};
 use kit::{
-    DEFAULT_PROVIDER_CALLS, Places, Settings,
+    DEFAULT_PROVIDER_CALLS, DEFAULT_SERVICE_VERSION, Places, ServiceVersion, Settings,
     bus::JetStreamSettings,
     http::Origins,
     storage::{DatabaseUrl, without_password},
@@ -95,6 +95,19 @@ pub(crate) struct ServeSettings {
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     pub(crate) provider_calls: usize,
 
+    /// What tells this process apart from others that serve the same, e.g. canary: a DNS label
+    #[arg(long, env = "JUMUN_SERVICE_VERSION", default_value = DEFAULT_SERVICE_VERSION, value_name = "LABEL")]
+    pub(crate) service_version: ServiceVersion,
+
+    /// What the process is for; production refuses what is for trying out
+    #[arg(long, env = "JUMUN_PROFILE", value_enum, default_value_t = Profile::Development, value_name = "PROFILE")]
+    pub(crate) profile: Profile,
+
+    /// Let operators make calls of this process fail or wait (AdminService.SetFault), for drills; not in production
+    #[arg(long, env = "JUMUN_DRILLS", value_name = "BOOL")]
+    #[arg(default_value_t = false, default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
+    pub(crate) drills: bool,
+
     /// How logs are written
     #[arg(long, env = "JUMUN_LOG_FORMAT", value_enum, default_value_t = LogStyle::Pretty, value_name = "FORMAT")]
     pub(crate) log_format: LogStyle,
@@ -111,6 +124,15 @@ pub(crate) enum LogStyle {
     Pretty,
     /// One JSON object a line
     Json,
+}
+
+/// What a process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Profile {
+    /// Trying out
+    Development,
+    /// Customers
+    Production,
 }
 
 /// Whether something is done.
@@ -143,12 +165,23 @@ impl ServeSettings {
         })
     }
 
+    /// Refuses what must not be in production.
+    pub(crate) fn check_profile(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            !(self.drills && self.profile == Profile::Production),
+            "JUMUN_DRILLS lets operators make calls fail, and JUMUN_PROFILE is production: take one of them away"
+        );
+        Ok(())
+    }
+
     /// How to serve.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             reflection: self.reflection == Switch::On,
             overload_protection: self.overload_protection == Switch::On,
             provider_calls: self.provider_calls,
+            service_version: self.service_version.clone(),
+            drills: self.drills,
         }
     }
 
@@ -179,6 +212,9 @@ impl ServeSettings {
         line("JUMUN_REFLECTION", &format!("{:?}", self.reflection).to_lowercase());
         line("JUMUN_OVERLOAD_PROTECTION", &format!("{:?}", self.overload_protection).to_lowercase());
         line("JUMUN_PROVIDER_CALLS", &self.provider_calls);
+        line("JUMUN_SERVICE_VERSION", &self.service_version);
+        line("JUMUN_PROFILE", &format!("{:?}", self.profile).to_lowercase());
+        line("JUMUN_DRILLS", &self.drills);
         line("JUMUN_LOG_FORMAT", &format!("{:?}", self.log_format).to_lowercase());
         text
     }

@@ -7,6 +7,7 @@ mod cleaning_orders;
 mod cleaning_service;
 mod clients;
 mod coffee_course;
+mod coffee_delivery;
 mod coffee_shop;
 mod coffee_stock;
 mod education;
@@ -49,6 +50,11 @@ const DEMOS: &[Demo] = &[
         name: "coffee-shop",
         about: "Order, pay, take from the stock, make; and what happens when there is not enough of it",
         play: |stage, addresses| Box::pin(coffee_shop::play(stage, addresses)),
+    },
+    Demo {
+        name: "coffee-delivery",
+        about: "food-delivery by processes that can be told apart: who served it, and a fault for a drill",
+        play: |stage, addresses| Box::pin(coffee_delivery::play(stage, addresses)),
     },
 ];
 

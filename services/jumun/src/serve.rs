@@ -38,6 +38,7 @@ impl Plan {
         matches: &ArgMatches,
         whole: bool,
     ) -> anyhow::Result<Self> {
+        settings.check_profile()?;
         let names: Vec<_> = contexts.iter().map(|context| context.name).collect();
         let databases = config::databases(&settings.storage, matches, &names)?;
         let access = settings.access.plan(settings.listen, &settings.storage.data_dir)?;
@@ -66,7 +67,7 @@ impl Plan {
         if self.settings.print_config {
             return Ok(write!(std::io::stdout(), "{}", self.settings.print(&self.places))?);
         }
-        telemetry::start(self.settings.log_format.into())?;
+        telemetry::start(self.settings.log_format.into(), &self.settings.service_version)?;
         let listen = self.settings.listen;
         let listener = TcpListener::bind(listen)
             .await
@@ -85,12 +86,15 @@ impl Plan {
         if !settings.overload_protection {
             tracing::warn!("JUMUN_OVERLOAD_PROTECTION=off: too much at once is not refused, everybody waits");
         }
+        if settings.drills {
+            tracing::warn!("JUMUN_DRILLS=true: operators may make calls of this process fail (AdminService.SetFault)");
+        }
         let mut host = Host::build(&self.contexts, self.places, settings, Clock::System, bus)?;
         host.share_with(&self.settings.cors_origins);
         host.start().await;
         host.start_workers();
         let names = self.contexts.iter().map(|context| context.name).collect::<Vec<_>>().join(" ");
-        tracing::info!(%address, contexts = names, "ready");
+        tracing::info!(%address, contexts = names, version = %self.settings.service_version, "ready");
         if self.whole {
             greet(address, guarded, self.settings.tls.listener().is_some())?;
         }

@@ -1,21 +1,25 @@
-//! The operator's door: dead letters and outboxes of every context of the process, and what is too much for it.
+//! The operator's door: dead letters and outboxes of every context of the process, what is too much for it, and what is
+//! made to fail in it.
 
+mod faults;
 mod overload_status;
 
 use std::{collections::HashSet, sync::Arc};
 
 use contracts::admin::v1::{
-    DeadLetter, DiscardDeadLettersRequest, DiscardDeadLettersResponse, GetOutboxStatusRequest, GetOutboxStatusResponse,
-    GetOverloadStatusRequest, GetOverloadStatusResponse, ListDeadLettersRequest, ListDeadLettersResponse,
-    RedriveDeadLettersRequest, RedriveDeadLettersResponse,
+    ClearFaultsRequest, ClearFaultsResponse, DeadLetter, DiscardDeadLettersRequest, DiscardDeadLettersResponse,
+    Fault as FaultWire, GetOutboxStatusRequest, GetOutboxStatusResponse, GetOverloadStatusRequest,
+    GetOverloadStatusResponse, ListDeadLettersRequest, ListDeadLettersResponse, ListFaultsRequest, ListFaultsResponse,
+    RedriveDeadLettersRequest, RedriveDeadLettersResponse, SetFaultRequest,
     admin_service_server::{AdminService, AdminServiceServer},
     get_outbox_status_response,
 };
 use tonic::{Request, Response, Status};
 
 use crate::{
-    Error, Message, Time,
+    Error, Message, Time, declared,
     error::Violations,
+    fault::Faults,
     host::{Hearer, Outbox},
     outbox,
     overload::Overload,
@@ -31,6 +35,7 @@ pub(crate) struct Admin {
     outboxes: Vec<Arc<dyn Outbox>>,
     hearers: Vec<Arc<dyn Hearer>>,
     overload: Arc<Overload>,
+    faults: Option<Arc<Faults>>,
 }
 
 /// A dead letter, whole.
@@ -78,8 +83,13 @@ impl Stored {
 }
 
 impl Admin {
-    pub(crate) fn new(outboxes: Vec<Arc<dyn Outbox>>, hearers: Vec<Arc<dyn Hearer>>, overload: Arc<Overload>) -> Self {
-        Self { outboxes, hearers, overload }
+    pub(crate) fn new(
+        outboxes: Vec<Arc<dyn Outbox>>,
+        hearers: Vec<Arc<dyn Hearer>>,
+        overload: Arc<Overload>,
+        faults: Option<Arc<Faults>>,
+    ) -> Self {
+        Self { outboxes, hearers, overload, faults }
     }
 
     pub(crate) fn into_service(self) -> AdminServiceServer<Self> {
@@ -111,6 +121,11 @@ impl Admin {
                 .await?;
         }
         Ok(found)
+    }
+
+    /// Fails in a process that was not started for drills.
+    fn faults(&self) -> Result<&Faults, Error> {
+        self.faults.as_deref().ok_or_else(faults::off)
     }
 
     fn outbox(&self, context: &str) -> Option<&Arc<dyn Outbox>> {
@@ -231,5 +246,26 @@ impl AdminService for Admin {
         _: Request<GetOverloadStatusRequest>,
     ) -> Result<Response<GetOverloadStatusResponse>, Status> {
         Ok(Response::new(overload_status::of(&self.overload)))
+    }
+
+    async fn set_fault(&self, request: Request<SetFaultRequest>) -> Result<Response<FaultWire>, Status> {
+        let faults = self.faults()?;
+        let fault = faults.set(faults::read(declared(request.into_inner().fault)?, faults)?)?;
+        tracing::warn!(?fault, "a fault was set for a drill: calls of this process fail or wait");
+        Ok(Response::new(faults::to_wire(&fault)))
+    }
+
+    async fn clear_faults(
+        &self,
+        request: Request<ClearFaultsRequest>,
+    ) -> Result<Response<ClearFaultsResponse>, Status> {
+        let cleared = self.faults()?.clear(&request.into_inner().target);
+        tracing::info!(cleared, "faults were cleared");
+        Ok(Response::new(ClearFaultsResponse { cleared_count: i32::try_from(cleared).unwrap_or(i32::MAX) }))
+    }
+
+    async fn list_faults(&self, _: Request<ListFaultsRequest>) -> Result<Response<ListFaultsResponse>, Status> {
+        let faults = self.faults()?.list().iter().map(|fault| faults::to_wire(fault)).collect();
+        Ok(Response::new(ListFaultsResponse { faults }))
     }
 }

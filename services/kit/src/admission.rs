@@ -57,8 +57,11 @@ impl AdmissionControl {
     }
 
     /// Lets a call in whose caller waits for `asked`, or says why not.
-    pub(crate) fn admit(self: &Arc<Self>, path: &str, asked: Option<Duration>) -> Result<Admission, Status> {
-        let method = Method::at(path);
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        method: &'static Method,
+        asked: Option<Duration>,
+    ) -> Result<Admission, Status> {
         let is_counted = self.overload.is_protected && !method.is_essential;
         let began = Instant::now();
         if is_counted && !self.overload.limiter(method).admit() {

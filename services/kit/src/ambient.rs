@@ -1,4 +1,5 @@
-//! What goes along with a piece of work, wherever it goes: its deadline, its trace, and on whose behalf it is.
+//! What goes along with a piece of work, wherever it goes: its deadline, its trace, on whose behalf it is, and which
+//! version is to serve it.
 
 use std::{
     pin::Pin,
@@ -7,6 +8,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use http::HeaderValue;
 use tokio::runtime::Handle;
 use tracing::{Instrument, Span, instrument::Instrumented};
 
@@ -25,6 +27,8 @@ pub struct Ambient {
     pub traceparent: Option<String>,
     /// On whose behalf it is.
     pub caller: Caller,
+    /// The version that the request wants to be served by. It does not go along with events.
+    pub version: Option<HeaderValue>,
 }
 
 impl Ambient {
@@ -42,6 +46,11 @@ impl Ambient {
 /// On whose behalf the present work is done.
 pub fn caller() -> Caller {
     AMBIENT.try_with(|ambient| ambient.caller.clone()).unwrap_or_default()
+}
+
+/// The version that the present request wants to be served by.
+pub(crate) fn version() -> Option<HeaderValue> {
+    AMBIENT.try_with(|ambient| ambient.version.clone()).ok().flatten()
 }
 
 /// How long the present work may still take; None: nobody set a bound.

@@ -1,7 +1,7 @@
 //! One tonic client, two transports: the routes of this process, or a connection to another.
 //!
-//! Either way a call carries the deadline that is left and the trace, and ends with DEADLINE_EXCEEDED when time is up
-//! (tonic's own bound would say CANCELLED, which meshes retry).
+//! Either way a call carries the deadline that is left, the trace and the version that is wanted, and ends with
+//! DEADLINE_EXCEEDED when time is up (tonic's own bound would say CANCELLED, which meshes retry).
 
 use std::{
     sync::{Arc, OnceLock},
@@ -22,7 +22,7 @@ use crate::{
     overload::Circuit,
     telemetry,
     tls::Trust,
-    trace_span,
+    trace_span, version,
 };
 
 /// How long a connection attempt may take.
@@ -110,6 +110,9 @@ impl Service<Request<Body>> for Channel {
                     Err(_) => Err(Error::deadline_exceeded("another context did not answer in time").into()),
                 };
                 call.end(code(&result));
+                if let Ok(response) = &result {
+                    version::note(response.headers());
+                }
                 result
             }
             .instrument(span),
@@ -171,10 +174,13 @@ fn code(result: &Result<Response<Body>, Status>) -> Code {
     }
 }
 
-/// Tells the callee which trace this belongs to.
+/// Tells the callee which trace this belongs to, and which version is wanted.
 fn announce(headers: &mut http::HeaderMap) {
     if let Some(value) = telemetry::traceparent().and_then(|text| HeaderValue::try_from(text).ok()) {
         headers.insert("traceparent", value);
+    }
+    if let Some(value) = ambient::version() {
+        headers.insert(version::WANTED, value);
     }
 }
 

@@ -1,5 +1,5 @@
-//! What every request meets before a handler: whether it is let in, its deadline, its trace. The same for a call from
-//! outside and for one from another context of the same process.
+//! What every request meets before a handler: whether it is let in, its deadline, its trace, a fault that is set; and
+//! after it, who served it. The same for a call from outside and for one from another context of the same process.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,15 @@ use tower::Service;
 use tracing::{Instrument, field};
 
 use crate::{
-    Caller, Error, admission::AdmissionControl, ambient::Ambient, auth::Gate, trace_span, unexplained::explained,
+    Caller, Error,
+    admission::AdmissionControl,
+    ambient::Ambient,
+    auth::Gate,
+    fault::Faults,
+    method::Method,
+    trace_span,
+    unexplained::explained,
+    version::{Signatures, signed, signing, wanted},
 };
 
 /// How long a call may take at most, where its method declares nothing and its caller sets no deadline.
@@ -61,49 +69,81 @@ struct Inner {
     services: Services,
     gate: Gate,
     admissions: Arc<AdmissionControl>,
+    signatures: Signatures,
+    /// None: the process was not started for drills.
+    faults: Option<Arc<Faults>>,
 }
 
 impl Edge {
     /// Puts services behind the edge.
-    pub(crate) fn new(services: Services, gate: Gate, admissions: Arc<AdmissionControl>) -> Self {
-        Self(Arc::new(Inner { services, gate, admissions }))
+    pub(crate) fn new(
+        services: Services,
+        gate: Gate,
+        admissions: Arc<AdmissionControl>,
+        signatures: Signatures,
+        faults: Option<Arc<Faults>>,
+    ) -> Self {
+        Self(Arc::new(Inner { services, gate, admissions, signatures, faults }))
+    }
+
+    /// Says who served it, where an answer comes from none of the services.
+    pub(crate) fn sign(&self, response: &mut Response<Body>) {
+        self.0.signatures.ensure(response);
     }
 
     /// Serves a request whose caller, in this process, waits no longer than this.
     pub(crate) async fn serve(&self, request: Request<Body>, timeout: Duration) -> Response<Body> {
-        match self.0.admissions.admit(request.uri().path(), Some(timeout)) {
+        let method = Method::at(request.uri().path());
+        match self.0.admissions.admit(method, Some(timeout)) {
             Ok(admission) => {
                 let deadline = Instant::now() + admission.timeout();
-                admission.end(self.handle(request, deadline).await)
+                admission.end(self.handle(method, request, deadline).await)
             }
-            Err(refused) => refused.into_http(),
+            Err(refused) => signed(refused.into_http(), self.0.signatures.of(method)),
         }
     }
 
     /// Handles a request that somebody else ends at its deadline.
-    fn handle(&self, request: Request<Body>, deadline: Instant) -> impl Future<Output = Response<Body>> + Send + use<> {
+    fn handle(
+        &self,
+        method: &'static Method,
+        request: Request<Body>,
+        deadline: Instant,
+    ) -> impl Future<Output = Response<Body>> + Send + use<> {
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let span = server_span(request.uri().path(), traceparent.as_deref());
-        let (caller, answer) = self.ask(request);
+        let version = wanted(request.headers());
+        let (caller, answer) = self.ask(method, request);
         let answer = async move { explained(answer.await.unwrap_or_else(|never| match never {})) };
-        Ambient { deadline: Some(deadline), traceparent, caller }.scope(record(span, answer))
+        let answer = signing(self.0.signatures.of(method), record(span, answer));
+        Ambient { deadline: Some(deadline), traceparent, caller, version }.scope(answer)
     }
 
     /// Asks the service on behalf of whom the gate lets in. Whom it knows already waits for nothing.
-    fn ask(&self, request: Request<Body>) -> (Caller, Answer) {
-        let Inner { services, gate, .. } = &*self.0;
+    fn ask(&self, method: &'static Method, request: Request<Body>) -> (Caller, Answer) {
+        let gate = &self.0.gate;
         if let Some(caller) = gate.recognize(request.uri().path(), request.headers(), request.extensions()) {
-            return (caller, services.call(request));
+            return (caller, self.0.answer(method, request));
         }
         let edge = self.clone();
         let answer = Box::pin(async move {
-            let Inner { services, gate, .. } = &*edge.0;
-            match gate.admit(request.uri().path(), request.headers(), request.extensions()).await {
-                Ok(caller) => Ambient { caller, ..Ambient::current() }.scope(services.call(request)).await,
+            match edge.0.gate.admit(request.uri().path(), request.headers(), request.extensions()).await {
+                Ok(caller) => Ambient { caller, ..Ambient::current() }.scope(edge.0.answer(method, request)).await,
                 Err(error) => Ok(tonic::Status::from(error).into_http()),
             }
         });
         (Caller::default(), answer)
+    }
+}
+
+impl Inner {
+    /// Has the service answer, unless an operator has set a fault that strikes this call.
+    fn answer(&self, method: &Method, request: Request<Body>) -> Answer {
+        let answer = self.services.call(request);
+        match self.faults.as_ref().and_then(|faults| faults.strike(method)) {
+            Some(fault) => Box::pin(fault.befall(answer)),
+            None => answer,
+        }
     }
 }
 
@@ -117,16 +157,19 @@ impl Service<Request<Body>> for Edge {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let admission = match self.0.admissions.admit(request.uri().path(), grpc_timeout(request.headers())) {
+        let method = Method::at(request.uri().path());
+        let signature = self.0.signatures.of(method);
+        let admission = match self.0.admissions.admit(method, grpc_timeout(request.headers())) {
             Ok(admission) => admission,
-            Err(refused) => return Box::pin(std::future::ready(Ok(refused.into_http()))),
+            Err(refused) => return Box::pin(std::future::ready(Ok(signed(refused.into_http(), signature)))),
         };
         let timeout = admission.timeout();
-        let answer = self.handle(request, Instant::now() + timeout);
+        let answer = self.handle(method, request, Instant::now() + timeout);
         Box::pin(async move {
             // The bound holds until the answer begins: a stream goes on after it, within a bound of its own.
             Ok(admission.end(tokio::time::timeout(timeout, answer).await.unwrap_or_else(|_| {
-                tonic::Status::from(Error::deadline_exceeded("the deadline passed before the answer")).into_http()
+                let late = Error::deadline_exceeded("the deadline passed before the answer");
+                signed(tonic::Status::from(late).into_http(), signature)
             })))
         })
     }

@@ -83,6 +83,13 @@ impl Error {
         Self::new(&reasons::DEADLINE_EXCEEDED, message)
     }
 
+    /// What an operator set for a drill, with the code that was set.
+    pub(crate) fn drill(code: Code) -> Self {
+        let error = Self::new(&reasons::DRILL_FAULT, "a fault was set for a drill; nothing was done");
+        let retry_after = error.retry_after.filter(|_| Reason::is_retried(code));
+        Self { code, retry_after, ..error }
+    }
+
     /// A fault of ours. The cause is logged; the caller learns nothing of it.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "internal error");

@@ -8,14 +8,14 @@ use std::{
 };
 
 use diesel_migrations::EmbeddedMigrations;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use prometheus::{Histogram, Registry};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::MissedTickBehavior};
 use tonic::{body::Body, server::NamedService};
 use tower::Service;
 
 use crate::{
-    Clock, ContextSetting, Error, Message, Reason, Stored,
+    Clock, ContextSetting, Error, Message, Reason, ServiceVersion, Stored,
     admin::Admin,
     admission::AdmissionControl,
     auth::{AccessTable, Guard},
@@ -25,6 +25,7 @@ use crate::{
     consumer::{Consumer, Policy},
     edge::{Edge, Services},
     engine::{Engine, Maintenance},
+    fault::Faults,
     http::{Doors, Origins},
     metrics::{Meters, Page, Sources},
     outbox::{self, Relay},
@@ -32,6 +33,7 @@ use crate::{
     server::{self, MAX_REQUEST_BYTES},
     storage::{Database, DatabaseUrl},
     tls::{Tls, TlsSettings, Trust},
+    version::Signatures,
 };
 
 /// How long a process keeps serving after it said that it is going: time for load balancers to hear it.
@@ -107,11 +109,21 @@ pub struct Settings {
     pub overload_protection: bool,
     /// Calls to each provider outside at once.
     pub provider_calls: usize,
+    /// What tells this process apart from others that serve the same.
+    pub service_version: ServiceVersion,
+    /// Whether an operator may make calls fail.
+    pub drills: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { reflection: true, overload_protection: true, provider_calls: DEFAULT_PROVIDER_CALLS }
+        Self {
+            reflection: true,
+            overload_protection: true,
+            provider_calls: DEFAULT_PROVIDER_CALLS,
+            service_version: ServiceVersion::default(),
+            drills: false,
+        }
     }
 }
 
@@ -329,7 +341,8 @@ impl Wiring {
     /// Who is let in how fast, and the metrics of everything behind that.
     fn admissions(&self, overload: &Arc<Overload>) -> anyhow::Result<(Arc<AdmissionControl>, Page)> {
         let registry = Registry::new();
-        let meters = Meters::new(&registry)?;
+        let version = &self.settings.service_version;
+        let meters = Meters::new(&registry, version)?;
         let sources = Sources {
             overload: overload.clone(),
             outboxes: self.outboxes.clone(),
@@ -338,7 +351,7 @@ impl Wiring {
             bus: self.bus.clone(),
             clock: self.clock.clone(),
         };
-        Ok((AdmissionControl::new(overload.clone(), meters), Page::new(registry, sources)?))
+        Ok((AdmissionControl::new(overload.clone(), meters), Page::new(registry, sources, version)?))
     }
 }
 
@@ -396,10 +409,11 @@ impl Host {
         }
         let (circuits, bulkheads) = (std::mem::take(&mut wiring.circuits), std::mem::take(&mut wiring.bulkheads));
         let overload = Arc::new(Overload::new(wiring.settings.overload_protection, circuits, bulkheads));
-        let admin = Admin::new(wiring.outboxes.clone(), wiring.hearers.clone(), overload.clone()).into_service();
-        let mut process = Unit { name: "process", wiring: &mut wiring };
-        process.serve(admin);
-        process.serve(Bench::service());
+        Unit { name: "process", wiring: &mut wiring }.serve(Bench::service());
+        let faults = wiring.settings.drills.then(|| Arc::new(Faults::of(&wiring.names)));
+        let (outboxes, hearers) = (wiring.outboxes.clone(), wiring.hearers.clone());
+        let admin = Admin::new(outboxes, hearers, overload.clone(), faults.clone()).into_service();
+        Unit { name: "process", wiring: &mut wiring }.serve(admin);
 
         let (health, health_service) = tonic_health::server::health_reporter();
         wiring.services.add(health_service.max_decoding_message_size(MAX_REQUEST_BYTES));
@@ -408,7 +422,8 @@ impl Host {
         }
         let gate = wiring.places.guard.over(AccessTable::of_services(&wiring.names)?);
         let (admissions, page) = wiring.admissions(&overload)?;
-        let built = Edge::new(wiring.services, gate, admissions);
+        let signatures = Signatures::new(&wiring.settings.service_version, &wiring.names);
+        let built = Edge::new(wiring.services, gate, admissions, signatures, faults);
         let _ = edge.set(built.clone());
         Ok(Self {
             doors: Doors::new(built.clone(), page, &wiring.names)?,
@@ -532,13 +547,8 @@ impl Host {
         if !self.is_flushed().await {
             return false;
         }
-        for hearer in &self.hearers {
-            match self.bus.unsettled(hearer.source(), hearer.name()).await {
-                Ok(0) => {}
-                _ => return false,
-            }
-        }
-        true
+        let unsettled = self.hearers.iter().map(|hearer| self.bus.unsettled(hearer.source(), hearer.name()));
+        join_all(unsettled).await.into_iter().all(|unsettled| matches!(unsettled, Ok(0)))
     }
 
     /// The databases of the contexts that announce.

@@ -85,6 +85,19 @@ impl Service<Request<Body>> for Doors {
         if let Some(ContentType::Grpc) = content_type(request.headers()) {
             return self.edge.call(request);
         }
+        let edge = self.edge.clone();
+        let answer = self.answer(request);
+        Box::pin(async move {
+            let mut response = answer.await?;
+            edge.sign(&mut response);
+            Ok(response)
+        })
+    }
+}
+
+impl Doors {
+    /// Answers what is not gRPC.
+    fn answer(&self, request: Request<Body>) -> Answer {
         if metrics::is_asked_for(&request) {
             let page = self.page.clone();
             return Box::pin(async move { Ok(page.response().await) });

@@ -16,6 +16,7 @@ pub mod descriptors;
 mod edge;
 mod engine;
 mod error;
+mod fault;
 pub mod fetch;
 mod host;
 pub mod http;
@@ -37,6 +38,7 @@ pub mod telemetry;
 mod time;
 pub mod tls;
 mod unexplained;
+mod version;
 #[cfg(feature = "world")]
 pub mod world;
 
@@ -59,3 +61,4 @@ pub use server::MAX_REQUEST_BYTES;
 pub use setting::ContextSetting;
 pub use time::{Clock, Time};
 pub use tonic::Code;
+pub use version::{DEFAULT_SERVICE_VERSION, ServiceVersion};

@@ -13,7 +13,7 @@ use tonic::{Code, body::Body};
 
 pub(crate) use page::{Page, Sources};
 
-use crate::{engine::MAX_BATCH, method::Method};
+use crate::{ServiceVersion, engine::MAX_BATCH, method::Method};
 
 /// Where the page is.
 const PATH: &str = "/metrics";
@@ -38,10 +38,11 @@ pub(crate) struct Meters {
 
 impl Meters {
     /// Measures calls that come in.
-    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: &Registry, version: &ServiceVersion) -> prometheus::Result<Self> {
         let options =
             HistogramOpts::new("rpc_server_call_duration_seconds", "Calls that came in, until the answer began.")
                 .const_label("rpc_system_name", "grpc")
+                .const_label("service_version", version.as_str())
                 .buckets(DURATION_BUCKETS.to_vec());
         let durations = HistogramVec::new(options, &["rpc_method", "rpc_response_status_code"])?;
         registry.register(Box::new(durations.clone()))?;
@@ -66,8 +67,14 @@ pub(crate) fn batch_sizes(context: &str) -> prometheus::Result<Histogram> {
     Histogram::with_opts(options)
 }
 
+/// The code of this name; OK where there is none.
+pub(crate) fn code(text: &str) -> Code {
+    let mut codes = (0..CODES).filter_map(|number| i32::try_from(number).ok()).map(Code::from_i32);
+    codes.find(|code| name(*code) == text).unwrap_or(Code::Ok)
+}
+
 /// A code as OpenTelemetry writes it.
-fn name(code: Code) -> &'static str {
+pub(crate) fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

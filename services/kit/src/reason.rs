@@ -41,11 +41,15 @@ impl Reason {
         when: &'static str,
         advice: &'static str,
     ) -> Self {
-        let is_retried =
-            matches!(code, Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded);
+        let is_retried = Self::is_retried(code);
         assert!(is_retried == (retry_millis > 0), "RetryInfo comes with the codes that can be tried again");
         let retry_after = if is_retried { Some(Duration::from_millis(retry_millis)) } else { None };
         Self { name, code, retry_after, when, advice }
+    }
+
+    /// Whether what fails with this code can be tried again.
+    pub(crate) const fn is_retried(code: Code) -> bool {
+        matches!(code, Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded)
     }
 
     /// What it is about. The code alone decides, so a program needs no list of reasons.

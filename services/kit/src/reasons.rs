@@ -97,6 +97,15 @@ crate::reasons! {
     TOO_MANY_WATCHERS: ResourceExhausted retry 1000 ms,
         "Too many callers are watching.",
         "Watch later, or read instead.";
+    DRILLS_OFF: FailedPrecondition,
+        "Faults are for drills, and this process was not started for any.",
+        "Start it with `--drills` (`JUMUN_DRILLS=true`); a production process refuses to.";
+    TOO_MANY_FAULTS: FailedPrecondition,
+        "The process has as many faults as it may have.",
+        "Clear some.";
+    DRILL_FAULT: Unavailable retry 500 ms,
+        "A fault that an operator set for a drill; nothing was done. The code is the one that was set.",
+        "Do as with any fault of this code; the operator clears it.";
     INTERNAL: Internal,
         "A fault of ours, written to the log.",
         "Report it, with the time and the trace.";

@@ -14,7 +14,7 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry, filter::FilterExt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-use crate::ambient::Ambient;
+use crate::{ServiceVersion, ambient::Ambient};
 
 /// The target of spans that are traces, not logs.
 pub const TRACE_TARGET: &str = "jumun::trace";
@@ -34,7 +34,8 @@ pub enum LogFormat {
 }
 
 /// Starts logging, and tracing where OTEL_EXPORTER_OTLP_ENDPOINT names a collector. Call it once, within tokio.
-pub fn start(format: LogFormat) -> anyhow::Result<()> {
+/// Traces say that they are of this version.
+pub fn start(format: LogFormat, version: &ServiceVersion) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn"));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
@@ -43,7 +44,7 @@ pub fn start(format: LogFormat) -> anyhow::Result<()> {
     };
     let not_traces = tracing_subscriber::filter::filter_fn(|metadata| metadata.target() != TRACE_TARGET);
     let lines = lines.with_filter(filter.and(not_traces)).boxed();
-    let traces = start_traces()?.map(|tracer| {
+    let traces = start_traces(version)?.map(|tracer| {
         let only_traces = tracing_subscriber::filter::filter_fn(|metadata| metadata.target() == TRACE_TARGET);
         tracing_opentelemetry::layer()
             .with_tracer(tracer)
@@ -57,13 +58,13 @@ pub fn start(format: LogFormat) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start_traces() -> anyhow::Result<Option<opentelemetry_sdk::trace::SdkTracer>> {
+fn start_traces(version: &ServiceVersion) -> anyhow::Result<Option<opentelemetry_sdk::trace::SdkTracer>> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let disabled = set("OTEL_SDK_DISABLED").is_some_and(|value| value == "true");
     let endpoint = set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"));
     let Some(endpoint) = endpoint.filter(|_| !disabled) else { return Ok(None) };
     let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
-    let mut resource = Resource::builder();
+    let mut resource = Resource::builder().with_attribute(KeyValue::new("service.version", version.to_string()));
     if set("OTEL_SERVICE_NAME").is_none() {
         resource = resource.with_attribute(KeyValue::new("service.name", "jumun"));
     }

@@ -22,6 +22,7 @@ use crate::{
     outbox, server,
     storage::Database,
 };
+use futures::future::join_all;
 use ground::Ground;
 use tokio::net::TcpListener;
 
@@ -34,6 +35,7 @@ const NOWHERE: &str = "http://127.0.0.1:1";
 /// Contexts at work. A test ends with [`World::finish`].
 pub struct World {
     contexts: Vec<Context>,
+    settings: Settings,
     places: Places,
     clock: Clock,
     bus: Bus,
@@ -48,14 +50,19 @@ impl World {
         Self::with_settings(contexts, BTreeMap::new()).await
     }
 
-    /// A new world in which these contexts run and are told this, by the settings' flags.
-    pub async fn with_settings(contexts: Vec<Context>, settings: BTreeMap<String, String>) -> Self {
+    /// The same, where the contexts are told this, by the settings' flags.
+    pub async fn with_settings(contexts: Vec<Context>, told: BTreeMap<String, String>) -> Self {
+        Self::with(contexts, Settings::default(), told).await
+    }
+
+    /// The same, in a process that is told how it is to serve.
+    pub async fn with(contexts: Vec<Context>, settings: Settings, told: BTreeMap<String, String>) -> Self {
         let (ground, mut places, bus) = ground::prepare(&contexts).await;
-        places.settings = settings;
+        places.settings = told;
         places.migrate(&contexts).expect("the databases take the schemas");
         let clock = Clock::manual();
-        let host = start(&contexts, &[], &places, &clock, &bus).await;
-        Self { contexts, places, clock, bus, host, ground, finished: false }
+        let host = start(&contexts, &[], &settings, &places, &clock, &bus).await;
+        Self { contexts, settings, places, clock, bus, host, ground, finished: false }
     }
 
     /// The way in: a tonic client can be made of it.
@@ -122,12 +129,12 @@ impl World {
             // It lives and dies with its process.
             self.bus = Bus::Local(LocalBus::default());
         }
-        self.host = start(&self.contexts, down, &self.places, &self.clock, &self.bus).await;
+        self.host = start(&self.contexts, down, &self.settings, &self.places, &self.clock, &self.bus).await;
     }
 
     /// Another process on the same databases, without some of the contexts; it hears and feeds `bus`.
     pub async fn replica_without(&self, down: &[&str], bus: &Bus) -> Host {
-        start(&self.contexts, down, &self.places, &self.clock, bus).await
+        start(&self.contexts, down, &self.settings, &self.places, &self.clock, bus).await
     }
 
     /// The broker loses every event; the embedded bus has none to lose.
@@ -153,22 +160,16 @@ impl World {
 
     /// Whether the relays know that this is their bus: before that, they may have to feed it again.
     async fn is_fed(&self) -> bool {
-        for database in self.host.databases() {
+        let is_fed = async |database: &Database| {
             let Ok(identity) = self.bus.identity(database.schema()).await else { return false };
-            let fed = "SELECT COUNT(*) FROM bus_identity WHERE identity = ?";
-            if count(database, fed, &identity.0).await == 0 {
-                return false;
-            }
-        }
-        true
+            count(database, "SELECT COUNT(*) FROM bus_identity WHERE identity = ?", &identity.0).await > 0
+        };
+        join_all(self.host.databases().map(is_fed)).await.into_iter().all(|is_fed| is_fed)
     }
 
     async fn committed_events(&self) -> i64 {
-        let mut events = 0;
-        for database in self.host.databases() {
-            events += count(database, "SELECT COUNT(*) FROM events WHERE aggregate <> ?", "").await;
-        }
-        events
+        let events = |database| count(database, "SELECT COUNT(*) FROM events WHERE aggregate <> ?", "");
+        join_all(self.host.databases().map(events)).await.into_iter().sum()
     }
 
     /// Each context's name, with the name of each of its databases.
@@ -189,13 +190,13 @@ impl World {
             for reason in dead_letters(&database).await {
                 left.push(format!("a dead letter of {schema}: {reason}"));
             }
-            for source in &self.contexts {
+            // Most contexts do not hear most others.
+            let unsettled = self.contexts.iter().map(async |source| {
                 let consumer = format!("{schema}-on-{}", source.name);
-                // Most contexts do not hear most others.
-                if let Ok(unsettled @ 1..) = self.bus.unsettled(source.name, &consumer).await {
-                    left.push(format!("{unsettled} events that {consumer} did not settle"));
-                }
-            }
+                let unsettled = self.bus.unsettled(source.name, &consumer).await.ok().filter(|count| *count > 0)?;
+                Some(format!("{unsettled} events that {consumer} did not settle"))
+            });
+            left.extend(join_all(unsettled).await.into_iter().flatten());
         }
         left.join("; ")
     }
@@ -207,14 +208,21 @@ impl Drop for World {
     }
 }
 
-async fn start(contexts: &[Context], down: &[&str], places: &Places, clock: &Clock, bus: &Bus) -> Host {
+async fn start(
+    contexts: &[Context],
+    down: &[&str],
+    settings: &Settings,
+    places: &Places,
+    clock: &Clock,
+    bus: &Bus,
+) -> Host {
     let up = contexts.iter().filter(|context| !down.contains(&context.name));
     let copy = |context: &Context| Context { databases: Vec::new(), ..*context };
     let up: Vec<_> = up.map(copy).collect();
     let mut places = places.clone();
     places.addresses = down.iter().map(|context| ((*context).to_owned(), NOWHERE.to_owned())).collect();
     let mut host =
-        Host::build(&up, places, Settings::default(), clock.clone(), bus.clone()).expect("contexts that fit together");
+        Host::build(&up, places, settings.clone(), clock.clone(), bus.clone()).expect("contexts that fit together");
     host.start().await;
     host
 }

@@ -4,8 +4,10 @@
 mod kit {
     mod bus;
     mod counter;
+    mod drills;
     mod engine;
     mod errors;
+    mod hops;
     mod inbox;
     mod lists;
     mod once;

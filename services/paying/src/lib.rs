@@ -23,6 +23,8 @@
 mod payable;
 pub mod reasons;
 mod telling;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -35,7 +37,7 @@ use contracts::payment::v1::{
 };
 use futures::{StreamExt, future::ready, stream};
 use kit::{Channel, Decision, Engine, Error, MAX_OUTGOING_CALL, RequestKey, Time, Unit, reason_of};
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 
 pub use payable::{INVALID_PAYMENT_METHOD, PAYMENT_UNCONFIRMED, Payable, Standing};
 use telling::{answer, not_asked, unconfirmed};
@@ -71,6 +73,7 @@ impl<P: Payable> Clone for Paying<P> {
 }
 
 /// What payment is known to have said.
+#[derive(Debug, PartialEq, Eq)]
 enum Word {
     /// The money is held, by this payment.
     Held(String),
@@ -129,14 +132,7 @@ impl<P: Payable> Paying<P> {
                 answer => break answer,
             }
         };
-        match answer {
-            Ok(payment) => word(&payment.into_inner()),
-            Err(status) => match (status.code(), reason_of(&status).as_str()) {
-                (Code::InvalidArgument, _) => Ok(Word::Refused(INVALID_PAYMENT_METHOD.to_owned())),
-                (Code::FailedPrecondition, "PAYMENT_VOIDED") => Ok(Word::Refused(PAYMENT_UNCONFIRMED.to_owned())),
-                _ => Err(status),
-            },
-        }
+        word_of_authorization(answer.map(Response::into_inner))
     }
 
     /// Does what payment's word means for the payable.
@@ -205,11 +201,29 @@ impl<P: Payable> Paying<P> {
     /// Asks payment what became of a payable's payment.
     async fn ask(&self, payable: &P) -> Result<Word, Status> {
         let request = GetPaymentRequest { name: format!("payments/{}-{}", P::WORD, payable.id()) };
-        match self.payments.clone().get_payment(request).await {
-            Ok(payment) => word(&payment.into_inner()),
-            Err(status) if status.code() == Code::NotFound => Ok(Word::Nothing),
-            Err(status) => Err(status),
-        }
+        word_of_question(self.payments.clone().get_payment(request).await.map(Response::into_inner))
+    }
+}
+
+/// What payment said when it was to hold the money; an error leaves it open.
+fn word_of_authorization(answer: Result<Payment, Status>) -> Result<Word, Status> {
+    let status = match answer {
+        Ok(payment) => return word(&payment),
+        Err(status) => status,
+    };
+    match (status.code(), reason_of(&status).as_str()) {
+        (Code::InvalidArgument, _) => Ok(Word::Refused(INVALID_PAYMENT_METHOD.to_owned())),
+        (Code::FailedPrecondition, "PAYMENT_VOIDED") => Ok(Word::Refused(PAYMENT_UNCONFIRMED.to_owned())),
+        _ => Err(status),
+    }
+}
+
+/// What payment said when it was asked what became of it; an error leaves it open.
+fn word_of_question(answer: Result<Payment, Status>) -> Result<Word, Status> {
+    match answer {
+        Ok(payment) => word(&payment),
+        Err(status) if status.code() == Code::NotFound => Ok(Word::Nothing),
+        Err(status) => Err(status),
     }
 }
 

@@ -8,7 +8,7 @@ use kit::{
     storage::{Database, Row, StorageError},
 };
 
-use super::people::People;
+use super::{people::People, requests, requests::Creation};
 
 /// Everything that was read.
 pub(super) struct Books {
@@ -24,6 +24,7 @@ pub(super) struct Books {
     pub(super) enrollment_views: HashMap<String, dashboard::EnrollmentView>,
     pub(super) customer_views: HashMap<String, dashboard::CustomerView>,
     pub(super) people: People,
+    pub(super) creations: Vec<Creation>,
     /// Each context's log.
     pub(super) logs: BTreeMap<String, Log>,
     /// Which contexts were read.
@@ -107,6 +108,7 @@ impl Books {
     pub(super) async fn read(places: &Places, grace_seconds: u32) -> anyhow::Result<Self> {
         let settled_before = Time(Clock::System.now().0 - i64::from(grace_seconds) * 1_000_000);
         let has = |context: &str| places.databases.contains_key(context);
+        let creations = requests::read(places).await?;
         let mut logs = BTreeMap::new();
         // Downstream first: an event heard meanwhile is then found in its source's log.
         for (context, schema, table) in [
@@ -155,6 +157,7 @@ impl Books {
             enrollment_views,
             customer_views,
             people,
+            creations,
             logs,
             contexts,
         })

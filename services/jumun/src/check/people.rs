@@ -17,6 +17,8 @@ pub(super) struct People {
 pub(super) struct Customer {
     pub(super) state: String,
     pub(super) update_time: Time,
+    /// What nobody else needs: name, phone and address.
+    pub(super) personal: [String; 3],
 }
 
 pub(super) struct Notification {
@@ -46,8 +48,11 @@ impl People {
 }
 
 async fn read_customers(database: &Database) -> anyhow::Result<HashMap<String, Customer>> {
-    let customers = rows(database, "SELECT id, state, update_time FROM customers".to_owned(), |row| {
-        Ok((row.text()?, Customer { state: row.text()?, update_time: row.time()? }))
+    let sql = "SELECT id, state, update_time, display_name, phone, address FROM customers";
+    let customers = rows(database, sql.to_owned(), |row| {
+        let id = row.text()?;
+        let (state, update_time) = (row.text()?, row.time()?);
+        Ok((id, Customer { state, update_time, personal: [row.text()?, row.text()?, row.text()?] }))
     });
     Ok(customers.await?.into_iter().collect())
 }

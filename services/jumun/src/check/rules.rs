@@ -7,7 +7,7 @@ use std::{
 
 use dashboard::View;
 
-use super::{Finding, books::Books, registrations, stock};
+use super::{Finding, books::Books, registrations, requests, stock};
 
 /// Holds the books against every rule that can be seen in them.
 pub(super) fn check(books: &Books) -> Vec<Finding> {
@@ -36,6 +36,7 @@ pub(super) fn check(books: &Books) -> Vec<Finding> {
     if is_anything_paid_for || books.have(&["kitchen"]) {
         findings.push(l1_nothing_waits_for_ever(books));
     }
+    findings.extend(requests::check(books));
     findings.extend(registrations::check(books));
     findings
 }

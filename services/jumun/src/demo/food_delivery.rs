@@ -20,7 +20,7 @@ use super::{
 };
 
 const CURRENCY: &str = "KRW";
-const CONTEXTS: [&str; 5] = ["order", "payment", "store", "delivery", "dashboard"];
+pub(crate) const CONTEXTS: [&str; 5] = ["order", "payment", "store", "delivery", "dashboard"];
 
 /// Who takes part in one run. Their ids are new, so that one run does not meet another's orders.
 #[derive(Clone)]
@@ -46,7 +46,7 @@ pub(crate) async fn play(stage: &Stage, addresses: &Addresses<'_>) -> anyhow::Re
 }
 
 impl Cast {
-    fn new(clients: Clients) -> Self {
+    pub(crate) fn new(clients: Clients) -> Self {
         // The last digits of a version 7 UUID are random; the first are the time.
         let run = new_id().split_off(24);
         Self {

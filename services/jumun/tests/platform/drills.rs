@@ -8,7 +8,7 @@ mod hygiene;
 mod load;
 mod overload;
 mod retry_storm;
-mod scrape;
+pub(super) mod scrape;
 
 use std::time::Duration;
 

@@ -7,3 +7,5 @@ mod limits;
 mod pages;
 mod requests;
 mod streams;
+
+pub(crate) use client::order as json_order;

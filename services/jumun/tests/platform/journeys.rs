@@ -19,6 +19,7 @@ mod requests;
 mod school;
 mod stock;
 mod unregistering;
+mod versions;
 mod watching;
 mod withdrawing;
 

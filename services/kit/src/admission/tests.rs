@@ -14,13 +14,14 @@ use tower::Service;
 
 use super::*;
 use crate::{
-    Clock, Edge,
+    Clock, Edge, ServiceVersion,
     auth::{AccessTable, Guard},
     bus::{Bus, LocalBus},
     edge::Services,
     metrics::{Page, Sources},
     overload::MAX_LIMIT,
     reason_of,
+    version::Signatures,
 };
 
 const CREATE: &str = "/jumun.order.v1.OrderService/CreateOrder";
@@ -62,12 +63,14 @@ fn edge_and_page(is_protected: bool) -> (Edge, Page) {
         clock: Clock::manual(),
     };
     let registry = Registry::new();
-    let meters = Meters::new(&registry).expect("metrics");
-    let page = Page::new(registry, sources).expect("a page");
+    let version = ServiceVersion::default();
+    let meters = Meters::new(&registry, &version).expect("metrics");
+    let page = Page::new(registry, sources, &version).expect("a page");
     let mut services = Services::default();
     services.add(Silent);
     let everybody = Guard::default().over(AccessTable::of_services(&[]).expect("nothing is declared"));
-    (Edge::new(services, everybody, AdmissionControl::new(overload, meters)), page)
+    let admissions = AdmissionControl::new(overload, meters);
+    (Edge::new(services, everybody, admissions, Signatures::new(&version, &[]), None), page)
 }
 
 fn edge(is_protected: bool) -> Edge {
@@ -150,7 +153,7 @@ async fn metrics_name_methods_and_codes_and_no_path_that_somebody_made_up() {
     let page = String::from_utf8_lossy(&page);
     let line = |method: &str, code: &str| {
         format!(
-            "rpc_server_call_duration_seconds_count{{rpc_method=\"{method}\",rpc_response_status_code=\"{code}\",rpc_system_name=\"grpc\"}} 1"
+            "rpc_server_call_duration_seconds_count{{rpc_method=\"{method}\",rpc_response_status_code=\"{code}\",rpc_system_name=\"grpc\",service_version=\"stable\"}} 1"
         )
     };
     for line in [line("jumun.order.v1.OrderService/GetOrder", "DEADLINE_EXCEEDED"), line("_OTHER", "UNIMPLEMENTED")] {

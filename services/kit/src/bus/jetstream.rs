@@ -129,8 +129,8 @@ impl JetStreamBus {
     }
 
     pub(super) async fn identity(&self, context: &str) -> Result<Identity, BusError> {
-        let mut stream = self.stream(context).await?;
-        let created = stream.info().await.map_err(BusError::new)?.created;
+        let stream = self.stream(context).await?;
+        let created = stream.cached_info().created;
         Ok(Identity(format!("jetstream-{}-{}", self.stream_name(context), created.unix_timestamp_nanos())))
     }
 
@@ -183,10 +183,9 @@ impl JetStreamBus {
     }
 
     pub(super) async fn unsettled(&self, context: &str, consumer: &str) -> Result<u64, BusError> {
-        let stream = self.stream(context).await?;
-        let mut consumer: jetstream::consumer::PullConsumer =
-            stream.get_consumer(consumer).await.map_err(BusError::new)?;
-        let info = consumer.info().await.map_err(BusError::new)?;
+        let found = self.context.get_consumer_from_stream(consumer, self.stream_name(context)).await;
+        let consumer: jetstream::consumer::PullConsumer = found.map_err(BusError::new)?;
+        let info = consumer.cached_info();
         Ok(info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or_default())
     }
 }

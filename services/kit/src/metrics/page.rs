@@ -12,7 +12,7 @@ use tokio::{sync::Mutex, time::timeout};
 use tonic::body::Body;
 
 use crate::{
-    Clock, Error,
+    Clock, Error, ServiceVersion,
     bus::Bus,
     host::{Hearer, Outbox},
     outbox,
@@ -64,11 +64,11 @@ struct Gauges {
 }
 
 impl Page {
-    pub(crate) fn new(registry: Registry, sources: Sources) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: Registry, sources: Sources, version: &ServiceVersion) -> prometheus::Result<Self> {
         for engine in sources.outboxes.iter().chain(&sources.silent) {
             registry.register(Box::new(engine.batch_sizes().clone()))?;
         }
-        let gauges = Gauges::new(&registry)?;
+        let gauges = Gauges::new(&registry, version)?;
         Ok(Self { registry, sources, gauges, made: Mutex::new(None) })
     }
 
@@ -151,7 +151,7 @@ impl Page {
 }
 
 impl Gauges {
-    fn new(registry: &Registry) -> prometheus::Result<Self> {
+    fn new(registry: &Registry, version: &ServiceVersion) -> prometheus::Result<Self> {
         let gauge = |name: &str, help: &str, labels: &[&str]| {
             let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(gauge.clone())).map(|()| gauge)
@@ -162,8 +162,8 @@ impl Gauges {
         };
         let connections = IntGauge::new("jumun_connections", "Connections that are open.")?;
         registry.register(Box::new(connections.clone()))?;
-        let build = gauge("jumun_build_info", "Always 1.", &["version"])?;
-        set(&build, &[env!("CARGO_PKG_VERSION")], 1);
+        let build = gauge("jumun_build_info", "Always 1.", &["version", "service_version"])?;
+        set(&build, &[env!("CARGO_PKG_VERSION"), version.as_str()], 1);
         Ok(Self {
             limit: gauge("jumun_calls_limit", "Calls of a method that may be under way.", &["rpc_method"])?,
             under_way: gauge("jumun_calls_under_way", "Calls of a method that are under way.", &["rpc_method"])?,

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 /// The page at `/metrics`.
-pub(super) async fn metrics(address: SocketAddr) -> String {
+pub(crate) async fn metrics(address: SocketAddr) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("it reads");

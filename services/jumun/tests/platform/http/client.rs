@@ -51,7 +51,7 @@ impl Http {
 
     /// Pages of these origins may call.
     pub(super) async fn open_to(origins: &str) -> Self {
-        let food = Food::open().await;
+        let food = Food::open_for_drills().await;
         let address = food.world.listen(&origins.parse::<Origins>().expect("origins")).await;
         Self { food, address, client: Client::builder(TokioExecutor::new()).build_http() }
     }
@@ -116,7 +116,7 @@ pub(super) async fn until(body: &mut Incoming, end: &str) -> String {
 }
 
 /// What Mina wants, as JSON.
-pub(super) fn order(payment_method: &str) -> String {
+pub(crate) fn order(payment_method: &str) -> String {
     let items = r#"[{"item": "items/bibimbap", "quantity": 2, "unitPrice": {"currencyCode": "KRW", "units": "9500"}}]"#;
     format!(
         r#"{{"customer": "customers/mina", "store": "stores/gangnam", "items": {items}, "paymentMethod": "{payment_method}"}}"#

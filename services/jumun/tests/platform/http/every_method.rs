@@ -307,6 +307,19 @@ const CASES: &[Case] = &[
         r#"{"names": ["deadLetters/store-1"]}"#,
     ),
     ("admin.v1.AdminService/GetOutboxStatus", "{}", "GET /v1/outboxStatus", ""),
+    (
+        "admin.v1.AdminService/SetFault",
+        r#"{"fault": {"target": "jumun.bench.v1.BenchService/Echo", "code": "INTERNAL", "delay": "0.5s", "every": 1000}}"#,
+        "POST /v1/faults",
+        r#"{"target": "jumun.bench.v1.BenchService/Echo", "code": "INTERNAL", "delay": "0.5s", "every": 1000}"#,
+    ),
+    ("admin.v1.AdminService/ListFaults", "{}", "GET /v1/faults", ""),
+    (
+        "admin.v1.AdminService/ClearFaults",
+        r#"{"target": "jumun.bench.v1.BenchService"}"#,
+        "POST /v1/faults:clear",
+        r#"{"target": "jumun.bench.v1.BenchService"}"#,
+    ),
     ("bench.v1.BenchService/Echo", "{}", "POST /jumun.bench.v1.BenchService/Echo", "{}"),
 ];
 
@@ -314,7 +327,7 @@ const CASES: &[Case] = &[
 const CUSTOMER: &str = r#"{"displayName": "미나", "address": "Gangnam-daero 1", "age": 29, "phone": "010-1234-5678"}"#;
 
 /// Methods that answer nothing, or nothing here.
-const SILENT: [&str; 4] = ["Echo", "ListDeadLetters", "RedriveDeadLetters", "DiscardDeadLetters"];
+const SILENT: [&str; 5] = ["Echo", "ListDeadLetters", "RedriveDeadLetters", "DiscardDeadLetters", "ClearFaults"];
 
 #[tokio::test]
 async fn every_method_answers_the_same_over_grpc_grpc_web_and_json() {

@@ -1,6 +1,9 @@
 //! Those who take part in a journey: Mina orders, the store in Gangnam cooks, Joon delivers.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use contracts::{
     Money,
@@ -20,7 +23,7 @@ use contracts::{
         store_service_client::StoreServiceClient,
     },
 };
-use kit::{Context, Edge, world::World};
+use kit::{Context, Edge, Settings, world::World};
 use tonic::{Response, Status};
 use tonic_types::StatusExt;
 
@@ -36,6 +39,12 @@ pub(crate) struct Food {
 impl Food {
     pub(crate) async fn open() -> Self {
         Self { world: World::new(everybody()).await }
+    }
+
+    /// The same, where an operator may make calls fail.
+    pub(crate) async fn open_for_drills() -> Self {
+        let settings = Settings { drills: true, ..Settings::default() };
+        Self { world: World::with(everybody(), settings, BTreeMap::new()).await }
     }
 
     /// Settles, and asserts that nothing is left behind and the money agrees.

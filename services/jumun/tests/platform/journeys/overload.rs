@@ -140,7 +140,7 @@ async fn the_metrics_tell_calls_queues_batches_outboxes_and_limits_but_no_ids() 
     let order = food.place("first").await;
     let page = page(&food).await;
     for line in [
-        "rpc_server_call_duration_seconds_count{rpc_method=\"jumun.order.v1.OrderService/CreateOrder\",rpc_response_status_code=\"OK\",rpc_system_name=\"grpc\"} 1",
+        "rpc_server_call_duration_seconds_count{rpc_method=\"jumun.order.v1.OrderService/CreateOrder\",rpc_response_status_code=\"OK\",rpc_system_name=\"grpc\",service_version=\"stable\"} 1",
         "jumun_engine_queue_length{context=\"order\",kind=\"commands\"} 0",
         "jumun_engine_batch_size_count{context=\"payment_provider\"}",
         "jumun_outbox_unpublished{context=\"payment\"} 0",

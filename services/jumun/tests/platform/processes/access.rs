@@ -106,6 +106,9 @@ const TABLE: &[Row] = &[
     ("admin.v1.AdminService/DiscardDeadLetters", "operator", Nothing(|_| json!({"names": ["deadLetters/order-1"]}))),
     ("admin.v1.AdminService/GetOutboxStatus", "operator", Nothing(|_| json!({}))),
     ("admin.v1.AdminService/GetOverloadStatus", "operator", Nothing(|_| json!({}))),
+    ("admin.v1.AdminService/SetFault", "operator", Nothing(|_| json!({"fault": {"target": "*", "code": "INTERNAL"}}))),
+    ("admin.v1.AdminService/ListFaults", "operator", Nothing(|_| json!({}))),
+    ("admin.v1.AdminService/ClearFaults", "operator", Nothing(|_| json!({}))),
     ("bench.v1.BenchService/Echo", "all", Nothing(|_| json!({}))),
 ];
 

@@ -23,10 +23,10 @@ const AT_ONCE: usize = 6;
 const STOCK: i64 = 50;
 const KILLS: usize = 8;
 const PAUSE: Duration = Duration::from_millis(400);
-const PRODUCT: &str = "items/americano";
+pub(super) const PRODUCT: &str = "items/americano";
 
 /// Asks again, under the same name, while that may still come to something.
-async fn insist<T>(what: &str, mut ask: impl AsyncFnMut() -> Answer<T>) -> Answer<T> {
+pub(super) async fn insist<T>(what: &str, mut ask: impl AsyncFnMut() -> Answer<T>) -> Answer<T> {
     eventually(what, RECOVERY, async || match ask().await {
         Err(refusal) if refusal.leaves_it_open() => Err(refusal),
         answer => Ok(answer),
@@ -34,12 +34,18 @@ async fn insist<T>(what: &str, mut ask: impl AsyncFnMut() -> Answer<T>) -> Answe
     .await
 }
 
-/// Orders, and withdraws every third order, however often it takes.
-async fn live(clients: &Clients, index: usize) -> Order {
+/// So many cups, at the counter.
+pub(super) fn coffee(quantity: i32) -> Order {
     let mut order = Order { fulfillment: Fulfillment::Counter.into(), ..wish("tok_visa") };
     order.items.truncate(1);
     order.items[0].item = PRODUCT.to_owned();
-    order.items[0].quantity = i32::try_from(index % 3 + 1).unwrap_or(1);
+    order.items[0].quantity = quantity;
+    order
+}
+
+/// Orders, and withdraws every third order, however often it takes.
+async fn live(clients: &Clients, index: usize) -> Order {
+    let order = coffee(i32::try_from(index % 3 + 1).unwrap_or(1));
     let request_id = new_id();
     let mut placed = insist("the order", || clients.order(&order, &request_id)).await;
     // Payment was killed under it, and it was given up.
@@ -89,7 +95,7 @@ async fn stock_is_taken_once(fleet: &mut Fleet, victims: &[&'static str]) {
     fleet.becomes_clean(RECOVERY).await;
 }
 
-async fn call(warehouse: &Caller, name: &str, request: &serde_json::Value) {
+pub(super) async fn call(warehouse: &Caller, name: &str, request: &serde_json::Value) {
     let method = method(&format!("warehouse.v1.WarehouseService/{name}"));
     insist(name, || warehouse.call(&method, request)).await.expect("an answer");
 }

@@ -5,8 +5,12 @@ use std::{
     process::{Command, Output},
 };
 
+use serde_json::json;
+
 use super::{
     clients::new_id,
+    coffee_kills::{PRODUCT, call},
+    door::DOORS,
     fleet::{EACH_ALONE, Fleet, RECOVERY, text},
     place::{Place, tool},
     program::{JUMUN, bare},
@@ -118,6 +122,27 @@ fn what_is_no_origin_is_told_with_the_setting_that_names_it() {
 }
 
 #[test]
+fn a_production_process_does_not_start_with_drills() {
+    let output = jumun(&["serve", "payment", "--drills"], &[("JUMUN_PROFILE", "production")]);
+    assert_explains(&output, EX_USAGE, &["JUMUN_DRILLS", "JUMUN_PROFILE"]);
+    for drills in ["true", "false"] {
+        let variables = [("JUMUN_PROFILE", "development"), ("JUMUN_DRILLS", drills)];
+        let output = jumun(&["serve", "payment", "--print-config"], &variables);
+        assert!(text(&output).contains(&format!("JUMUN_DRILLS={drills}\n")), "{}", text(&output));
+    }
+}
+
+#[test]
+fn a_version_that_is_no_dns_label_is_told_with_the_setting_that_names_it() {
+    for wrong in ["Canary", "v1.2", "-a", ""] {
+        let output = jumun(&["up"], &[("JUMUN_SERVICE_VERSION", wrong)]);
+        assert_explains(&output, CLAP_USAGE, &["--service-version", "DNS label"]);
+    }
+    let output = jumun(&["up", "--print-config", "--service-version", "canary"], &[]);
+    assert!(text(&output).contains("JUMUN_SERVICE_VERSION=canary\n"), "{}", text(&output));
+}
+
+#[test]
 fn print_config_masks_passwords() {
     let output = jumun(
         &["serve", "order", "--print-config"],
@@ -177,10 +202,22 @@ async fn check_finds_what_is_wrong() {
     fleet.start().await;
     fleet.clients().place(2).await;
     Learners::of(&fleet).enroll(&new_id()).await.expect("a good card");
+    let warehouse = DOORS[0].open(&fleet.url("warehouse"), None);
+    let item = json!({"stockItem": {"item": PRODUCT, "quantity": 10}, "requestId": new_id()});
+    call(&warehouse, "CreateStockItem", &item).await;
     fleet.becomes_clean(RECOVERY).await;
     let void = |name: &str| format!("UPDATE payment.payments SET state = 'VOIDED' WHERE payable LIKE '{name}%'");
     let damage = [
-        ("payment", void("orders"), &["S1", "S5"][..], " orders/"),
+        ("warehouse", "UPDATE warehouse.stock_items SET quantity = 11".to_owned(), &["S6"][..], " stockItems/"),
+        ("order", "UPDATE order_.requests SET reply = 'another'".to_owned(), &["S10"], " made another in order"),
+        // A field that nobody reads: `tok_visa`, as field 100.
+        (
+            "store",
+            r"UPDATE store.events SET payload = payload || '\xa20608746f6b5f76697361'".to_owned(),
+            &["S11"],
+            " store/",
+        ),
+        ("payment", void("orders"), &["S1", "S5"], " orders/"),
         ("payment", void("enrollments"), &["S1", "S5"], " enrollments/"),
         ("order", "DELETE FROM order_.events".to_owned(), &["S4"], " orders/"),
         ("enrollment", "DELETE FROM enrollment.events".to_owned(), &["S4"], " enrollments/"),
@@ -191,6 +228,7 @@ async fn check_finds_what_is_wrong() {
             &["S9"],
             " enrollmentViews/",
         ),
+        ("enrollment", "UPDATE enrollment.enrollments SET state = 'VOIDING'".to_owned(), &["L1"], " enrollments/"),
     ];
     for (context, sql, rules, named) in damage {
         let sql = sql.replace("order_.", "\"order\".");

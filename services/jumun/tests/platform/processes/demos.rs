@@ -3,9 +3,12 @@
 use super::fleet::{EACH_ALONE, Fleet, RECOVERY, text};
 
 async fn demos_pass(fleet: &mut Fleet) {
+    // Then coffee-delivery plays its drill, too.
+    fleet.set("JUMUN_DRILLS", "true");
     fleet.start().await;
     let played = fleet.run(&["demo", "all", "--addr", &fleet.url("order")]).await;
     assert!(played.status.success(), "{}", text(&played));
+    assert!(text(&played).contains("The drill is over"), "{}", text(&played));
     fleet.becomes_clean(RECOVERY).await;
 }
 

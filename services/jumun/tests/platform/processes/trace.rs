@@ -34,6 +34,8 @@ pub(crate) struct Span {
     pub(crate) name: String,
     pub(crate) kind: String,
     pub(crate) service: String,
+    /// The version of the process.
+    pub(crate) version: String,
 }
 
 /// Who collects the spans.
@@ -110,7 +112,8 @@ impl TraceService for Spans {
         let mut texts = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for group in request.into_inner().resource_spans {
-            let service = service_of(&group.resource.unwrap_or_default());
+            let resource = group.resource.unwrap_or_default();
+            let [service, version] = ["service.name", "service.version"].map(|key| attribute(&resource, key));
             for span in group.scope_spans.into_iter().flat_map(|scope| scope.spans) {
                 texts.push(format!("{span:?}"));
                 let kind = usize::try_from(span.kind).ok().and_then(|kind| KINDS.get(kind)).unwrap_or(&"");
@@ -121,6 +124,7 @@ impl TraceService for Spans {
                     name: span.name,
                     kind: (*kind).to_owned(),
                     service: service.clone(),
+                    version: version.clone(),
                 });
             }
         }
@@ -128,8 +132,8 @@ impl TraceService for Spans {
     }
 }
 
-fn service_of(resource: &Resource) -> String {
-    let name = resource.attributes.iter().find(|attribute| attribute.key == "service.name");
+fn attribute(resource: &Resource, key: &str) -> String {
+    let name = resource.attributes.iter().find(|attribute| attribute.key == key);
     match name.and_then(|name| name.value.as_ref()?.value.as_ref()) {
         Some(Value::StringValue(name)) => name.clone(),
         _ => String::new(),
@@ -152,13 +156,17 @@ fn jaeger_span(span: &Json, processes: &Json) -> Span {
     let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
     let tags = span["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
     let kind = tags.iter().find(|tag| tag["key"] == "span.kind").map(|tag| text(&tag["value"]));
+    let process = &processes[span["processID"].as_str().unwrap_or_default()];
+    let tags = process["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let version = tags.iter().find(|tag| tag["key"] == "service.version").map(|tag| text(&tag["value"]));
     Span {
         trace: text(&span["traceID"]),
         id: text(&span["spanID"]),
         parent: text(&span["references"][0]["spanID"]),
         name: text(&span["operationName"]),
         kind: kind.unwrap_or_default(),
-        service: text(&processes[span["processID"].as_str().unwrap_or_default()]["serviceName"]),
+        service: text(&process["serviceName"]),
+        version: version.unwrap_or_default(),
     }
 }
 

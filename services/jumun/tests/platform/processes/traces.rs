@@ -21,7 +21,7 @@ use super::{
 };
 
 /// How long spans may take to the collector.
-const BOUND: Duration = Duration::from_secs(20);
+pub(super) const BOUND: Duration = Duration::from_secs(20);
 const PARENT: &str = "b7ad6b7169203331";
 
 /// A span's context, kind and name.
@@ -71,7 +71,7 @@ struct Course {
 }
 
 /// A request that belongs to a trace.
-fn traced<T>(message: T) -> (String, Request<T>) {
+pub(super) fn traced<T>(message: T) -> (String, Request<T>) {
     let trace = Uuid::now_v7().simple().to_string();
     let mut request = Request::new(message);
     let traceparent = MetadataValue::try_from(format!("00-{trace}-{PARENT}-01")).expect("ASCII");

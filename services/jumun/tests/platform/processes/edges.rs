@@ -1,0 +1,150 @@
+//! The synchronous edges besides order → payment, over real processes: whoever is called hangs, or is killed.
+
+use std::time::{Duration, Instant};
+
+use contracts::{
+    customer::v1::{
+        CreateCustomerRequest, Customer, GetCustomerRequest, ListCustomersRequest, customer::State as CustomerState,
+        customer_service_client::CustomerServiceClient,
+    },
+    order::v1::order::State,
+};
+use futures::{StreamExt, future::join_all, stream};
+use serde_json::json;
+use tonic::{Code, transport::Channel};
+
+use super::{
+    clients::{Answer, Clients, answer, channel, new_id},
+    coffee_kills::{PRODUCT, call, coffee, insist},
+    door::DOORS,
+    fleet::{COFFEE_ALONE, Fleet, RECOVERY},
+    place::eventually,
+};
+
+/// Whoever asks somebody who hangs is told so within this.
+const TOLD_WITHIN: Duration = Duration::from_secs(6);
+
+async fn is_told_in_time<T: std::fmt::Debug>(asking: impl Future<Output = Answer<T>>, reasons: &[&str]) {
+    let begun = Instant::now();
+    let told = asking.await.expect_err("nobody answers");
+    assert!(begun.elapsed() < TOLD_WITHIN, "told after {:?}", begun.elapsed());
+    assert!(reasons.contains(&told.reason.as_str()) && told.retry_after.is_some(), "{told}");
+}
+
+async fn shop(stock: i64) -> (Fleet, Clients) {
+    let mut fleet = Fleet::split(COFFEE_ALONE).await;
+    fleet.start().await;
+    let warehouse = DOORS[0].open(&fleet.url("warehouse"), None);
+    let item = json!({"stockItem": {"item": PRODUCT, "quantity": stock}, "requestId": new_id()});
+    call(&warehouse, "CreateStockItem", &item).await;
+    let clients = fleet.clients();
+    (fleet, clients)
+}
+
+#[tokio::test]
+#[ignore = "needs servers: make test"]
+async fn a_cancellation_says_so_when_the_kitchen_hangs_and_is_one_cancellation_in_the_end() {
+    let (mut fleet, clients) = shop(0).await;
+    let order = clients.order(&coffee(1), &new_id()).await.expect("a good card");
+    clients.order_becomes(&order.name, State::OutOfStock).await;
+    fleet.program("kitchen").freeze();
+    let request_id = new_id();
+    is_told_in_time(clients.cancel(&order.name, &request_id), &["KITCHEN_UNAVAILABLE"]).await;
+    assert_eq!(clients.get_order(&order.name).await.expect("it is there").state(), State::OutOfStock);
+    fleet.program("kitchen").thaw();
+    let cancelled = insist("the cancellation", || clients.cancel(&order.name, &request_id)).await;
+    assert_eq!(cancelled.expect("it had not started").state(), State::Cancelled);
+    fleet.becomes_clean(RECOVERY).await;
+}
+
+#[tokio::test]
+#[ignore = "needs servers: make test"]
+async fn coffee_is_made_once_when_the_warehouse_hangs_and_is_killed() {
+    let (mut fleet, clients) = shop(2).await;
+    fleet.program("warehouse").freeze();
+    let order = clients.order(&coffee(1), &new_id()).await.expect("nobody waits for the warehouse");
+    // The kitchen has asked, and its question waits where nobody reads it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(clients.get_order(&order.name).await.expect("it is there").state(), State::Placed);
+    fleet.program("warehouse").thaw();
+    clients.order_becomes(&order.name, State::Producing).await;
+    fleet.program("warehouse").kill();
+    let second = clients.order(&coffee(1), &new_id()).await.expect("nobody waits for the warehouse");
+    fleet.start().await;
+    clients.order_becomes(&second.name, State::Producing).await;
+    // Two there were, and each took one.
+    let third = clients.order(&coffee(1), &new_id()).await.expect("a good card");
+    clients.order_becomes(&third.name, State::OutOfStock).await;
+    fleet.becomes_clean(RECOVERY).await;
+}
+
+const PEOPLE: usize = 40;
+const KILLS: usize = 4;
+const PAUSE: Duration = Duration::from_millis(500);
+
+async fn register(customers: &CustomerServiceClient<Channel>, account: &str, request_id: &str) -> Answer<Customer> {
+    let customer = Customer {
+        display_name: "Kim Mina".to_owned(),
+        address: "Gangnam-daero 1".to_owned(),
+        age: 29,
+        phone: "010-1234-5678".to_owned(),
+        account: format!("customers/{account}"),
+        ..Customer::default()
+    };
+    let request = CreateCustomerRequest { customer: Some(customer), request_id: request_id.to_owned() };
+    answer(customers.clone().create_customer(request)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs servers: make test"]
+async fn registrations_come_to_an_end_when_notification_hangs_and_when_it_is_killed() {
+    let mut fleet = Fleet::split(&[&["customer"], &["notification"], &["dashboard"]]).await;
+    fleet.start().await;
+    let customers = CustomerServiceClient::new(channel(&fleet.url("customer")));
+    fleet.program("notification").freeze();
+    let told = register(&customers, "mina", &new_id()).await.expect_err("notification hangs");
+    assert_eq!((told.code, told.reason.as_str()), (Code::DeadlineExceeded, "NOTIFICATION_TIMED_OUT"), "{told}");
+    let name = told.metadata["customer"].clone();
+    fleet.program("notification").thaw();
+    eventually("an end", RECOVERY, || async {
+        let found = answer(customers.clone().get_customer(GetCustomerRequest { name: name.clone() })).await;
+        let found = found.map_err(|refusal| refusal.to_string())?;
+        if found.state() == CustomerState::Pending { Err(format!("{found:?}")) } else { Ok(()) }
+    })
+    .await;
+
+    let killing = async {
+        for _ in 0..KILLS {
+            tokio::time::sleep(PAUSE).await;
+            fleet.program("notification").kill();
+            fleet.program("notification").start().await;
+        }
+    };
+    let ids: Vec<_> = (0..PEOPLE).map(|_| new_id()).collect();
+    let registering = stream::iter(ids.iter().enumerate()).map(|(index, id)| {
+        let (customers, account) = (&customers, format!("slow-{index}"));
+        async move { insist("a word on the registration", || register(customers, &account, id)).await }
+    });
+    let (told, ()) = tokio::join!(registering.buffered(PEOPLE / 8).collect::<Vec<_>>(), killing);
+    // Everybody has one answer, which is the same each time.
+    let again = join_all(ids.iter().enumerate().map(|(index, id)| {
+        let (customers, account) = (&customers, format!("slow-{index}"));
+        async move { register(customers, &account, id).await }
+    }));
+    let reasons = |told: Vec<Answer<Customer>>| -> Vec<_> {
+        told.into_iter().map(|told| told.map(|customer| customer.name).map_err(|refusal| refusal.reason)).collect()
+    };
+    let (told, again) = (reasons(told), reasons(again.await));
+    assert_eq!(told, again);
+    let registered = told.iter().filter(|told| told.is_ok()).count();
+    assert!(registered > PEOPLE / 2, "{told:?}");
+    assert!(
+        told.iter().flat_map(|told| told.as_ref().err()).all(|reason| reason == "CUSTOMER_NOT_REGISTERED"),
+        "{told:?}"
+    );
+    let request =
+        ListCustomersRequest { page_size: 100, filter: "state = REGISTERED".to_owned(), ..Default::default() };
+    let found = answer(customers.clone().list_customers(request)).await.expect("a list").customers;
+    assert_eq!(found.iter().filter(|found| found.account.starts_with("customers/slow-")).count(), registered);
+    fleet.becomes_clean(RECOVERY).await;
+}
