@@ -1,5 +1,4 @@
-# syntax=docker/dockerfile:1
-# One static image of one file and the libraries that it needs: no shell, no package manager, nobody is root.
+# An image of one program and the libraries that it needs: no shell, no package manager, nobody is root.
 # `make image` builds it with docker, podman or buildah; RUST may name any image with Rust and a C compiler.
 ARG RUST=docker.io/library/rust:1.95-bookworm
 
