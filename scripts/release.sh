@@ -31,9 +31,10 @@ helm --namespace "$namespace" status "$release" >/dev/null 2>&1 ||
 places=(defaults)
 if [[ -n ${CONTEXTS:-} ]]; then
   read -ra places <<<"$CONTEXTS"
+  chosen=$(IFS=,; echo ",app in (${places[*]})")
   places=("${places[@]/#/contexts.}")
 fi
-of_release="app.kubernetes.io/instance=$release,app.kubernetes.io/part-of=jumun"
+of_release="app.kubernetes.io/instance=$release,app.kubernetes.io/part-of=jumun${chosen:-}"
 canaries() { kubectl --namespace "$namespace" get deployments -l "$of_release,version=canary" "$@"; }
 set_all() { # KEY=VALUE...: of every context that is meant; waits until all pods are what they should be
   local place setting settings=()
@@ -79,9 +80,10 @@ case ${1:-} in
     say 'the canary is well'
     ;;
   promote)
-    image=$(canaries -o jsonpath='{.items[0].spec.template.spec.containers[?(@.name=="jumun")].image}' 2>/dev/null) || image=
-    [[ -n $image ]] || fail 'no canary runs'
-    tag=${image##*:}
+    images=$(canaries -o jsonpath='{range .items[*]}{.spec.template.spec.containers[?(@.name=="jumun")].image}{"\n"}{end}' | sort -u)
+    [[ -n $images ]] || fail 'no canary runs'
+    [[ $images != *$'\n'* ]] || fail "canaries of several versions run; promote them by CONTEXTS: $images"
+    tag=${images##*:}
     set_all "tag=$tag"
     say "$tag runs everywhere"
     set_all canary.weight=0
