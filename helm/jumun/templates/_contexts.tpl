@@ -24,7 +24,12 @@ The contexts that are enabled, each with what is known of it: YAML, by name.
 {{- $contexts := dict }}
 {{- range $name := keys $enabled | sortAlpha }}
 {{- $known := index $map.contexts $name }}
-{{- $settings := include "jumun.merge" (list $.Values.defaults (index $.Values.contexts $name | default dict)) | fromYaml }}
+{{- $own := index $.Values.contexts $name | default dict }}
+{{- $settings := include "jumun.merge" (list $.Values.defaults $own) | fromYaml }}
+{{- /* A canary of all leaves out who cannot have one; one that is asked for by name is refused (jumun.check). */}}
+{{- if and (eq $settings.database.kind "sqlite") (not (dig "canary" "enabled" false $own)) }}
+{{- $_ := set $settings.canary "enabled" false }}
+{{- end }}
 {{- $calls := list }}
 {{- range $known.calls }}{{ if hasKey $enabled . }}{{ $calls = append $calls . }}{{ end }}{{ end }}
 {{- $callers := list }}
