@@ -4,6 +4,7 @@
 mod completeness;
 mod edges;
 mod pods;
+mod protos;
 mod render;
 mod routes;
 mod values;

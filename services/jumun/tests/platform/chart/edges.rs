@@ -4,8 +4,8 @@
 use serde_json::{Value as Json, json};
 
 use super::{
+    protos::declared,
     render::{MESHES, NAMESPACE, Objects, list, render, texts, yaml},
-    routes::declared,
 };
 
 /// `SERVICE` of jumun.options.v1.Role.
