@@ -34,8 +34,8 @@ tools: ## Install what the tests need: PostgreSQL, NATS, Jaeger, grpcurl, buf, s
 test: tools ## Run every test: on SQLite and the embedded bus, on PostgreSQL and JetStream, and with real processes
 	cargo test --locked --workspace --no-fail-fast
 	JUMUN=target/debug/jumun scripts/fuzz-http.sh 10 fuzzing
-	scripts/servers.sh --only postgres,nats $(MAKE) --no-print-directory test-servers
-	scripts/servers.sh cargo test --locked -p jumun --test platform processes:: -- --ignored --test-threads 2
+	JUMUN_SERVERS_FSYNC=off scripts/servers.sh --only postgres,nats $(MAKE) --no-print-directory test-servers
+	JUMUN_SERVERS_FSYNC=off scripts/servers.sh cargo test --locked -p jumun --test platform processes:: -- --ignored --test-threads 2
 
 .PHONY: test-servers
 test-servers:

@@ -10,6 +10,7 @@
 # Jaeger is left out when it is not installed, unless --only names it. Started as root, PostgreSQL runs as
 # the user postgres or, where there is none, nobody.
 #
+# With JUMUN_SERVERS_FSYNC=off they do not wait for the disk: that is enough where processes are killed, not machines.
 # Reads JUMUN_TOOLS_DIR (see tools.sh) and TMPDIR, and sets for the command:
 #   JUMUN_TEST_TOOLS         folder with the programs
 #   JUMUN_TEST_POSTGRES_URL  postgres://USER:PASSWORD@127.0.0.1:PORT/postgres, a superuser
@@ -119,7 +120,7 @@ start_postgres() {
     port=$((15000 + RANDOM % 17000))
     export JUMUN_TEST_POSTGRES_URL=postgres://jumun:$password@127.0.0.1:$port/postgres
     launch postgres "${as_user[@]}" "$programs/postgres" -D "$own/data" -c listen_addresses=127.0.0.1 -c port="$port" \
-      -c unix_socket_directories="$own" -c max_connections=300 -c fsync=on -c synchronous_commit=on
+      -c unix_socket_directories="$own" -c max_connections=300 -c fsync="${JUMUN_SERVERS_FSYNC:-on}" -c synchronous_commit=on
     if await "$JUMUN_TEST_TOOLS/psql" -XAtc 'select 1' "$JUMUN_TEST_POSTGRES_URL?connect_timeout=2"; then return; fi
     grep -q 'Address already in use' "$log" || break
     unset 'servers[-1]'
@@ -130,6 +131,7 @@ start_postgres() {
 start_nats() { # it chooses its ports and writes them to a file
   local own=$folder/nats sync='sync_interval: always' ports
   mkdir -m 700 "$own"
+  [[ ${JUMUN_SERVERS_FSYNC:-on} == on ]] || sync=''
   [[ $("$JUMUN_TEST_TOOLS/nats-server" --version) != *' v2.'[0-9].* ]] ||
     { sync='' && say 'this nats-server is older than 2.10 and does not sync every message to disk'; }
   printf '%s\n' 'listen: "127.0.0.1:-1"' 'http: "127.0.0.1:-1"' "ports_file_dir: \"$own\"" \

@@ -13,7 +13,7 @@ use super::{
     door::DOORS,
     fleet::{EACH_ALONE, Fleet, RECOVERY, text},
     place::{Place, tool},
-    program::{JUMUN, bare},
+    program::{JUMUN, Program, bare},
     school::Learners,
 };
 
@@ -206,6 +206,8 @@ async fn check_finds_what_is_wrong() {
     let item = json!({"stockItem": {"item": PRODUCT, "quantity": 10}, "requestId": new_id()});
     call(&warehouse, "CreateStockItem", &item).await;
     fleet.becomes_clean(RECOVERY).await;
+    // Nobody mends what is damaged.
+    fleet.programs().for_each(Program::kill);
     let void = |name: &str| format!("UPDATE payment.payments SET state = 'VOIDED' WHERE payable LIKE '{name}%'");
     let damage = [
         ("warehouse", "UPDATE warehouse.stock_items SET quantity = 11".to_owned(), &["S6"][..], " stockItems/"),
