@@ -22,9 +22,8 @@ build: ## Build the release binary
 	cargo build --release --locked -p jumun
 
 .PHONY: demo
-demo: ## Play food-delivery and coffee-shop against the instance that `make run` started
-	@$(JUMUN) demo food-delivery
-	@$(JUMUN) demo coffee-shop
+demo: ## Play every system against the instance that `make run` started
+	@$(JUMUN) demo all
 
 .PHONY: tools
 tools: ## Install what the tests need: PostgreSQL, NATS, Jaeger, grpcurl, buf, schemathesis
