@@ -1,6 +1,9 @@
 //! The doors of the contexts, each at its own address.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use contracts::{
@@ -52,7 +55,11 @@ macro_rules! calls {
     ($($client:ident.$method:ident($request:ty) -> $answer:ty;)*) => {
         $(pub(crate) async fn $method(&self, request: $request) -> Answer<$answer> {
             // Boxed, or the futures of whole scenes would grow with every call in them.
-            $crate::demo::clients::answer(Box::pin(self.$client.clone().$method(request))).await
+            let call = || {
+                let (mut client, request) = (self.$client.clone(), request.clone());
+                async move { client.$method(request).await }
+            };
+            Box::pin($crate::demo::clients::insist(call)).await
         })*
     };
 }
@@ -113,6 +120,20 @@ pub(super) async fn connect(context: &str, addresses: &Addresses<'_>) -> anyhow:
 
 fn endpoint(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Endpoint> {
     Ok(addresses.credentials.endpoint(addresses.for_context(context))?.connect_timeout(CONNECT_TIMEOUT))
+}
+
+/// The same; but who is turned away before anything was done comes again when told to.
+pub(super) async fn insist<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl Fn() -> F) -> Answer<T> {
+    let begun = Instant::now();
+    loop {
+        match answer(call()).await {
+            Err(refusal) => match refusal.nothing_was_done() {
+                Some(retry_after) if begun.elapsed() < PATIENCE => tokio::time::sleep(retry_after).await,
+                _ => return Err(refusal),
+            },
+            answer => return answer,
+        }
+    }
 }
 
 /// What came back, within patience.

@@ -40,6 +40,13 @@ impl Refusal {
         retry_after.with_context(|| format!("expected {expected}, got {self}"))
     }
 
+    /// When to ask again, where the platform is busy or a callee away, and nothing was made that could be named.
+    pub(crate) fn nothing_was_done(&self) -> Option<Duration> {
+        let is_transient = matches!(self.code, Code::Unavailable | Code::ResourceExhausted);
+        let is_named = ["order", "enrollment", "customer"].iter().any(|made| self.metadata.contains_key(*made));
+        self.retry_after.filter(|_| is_transient && !is_named)
+    }
+
     /// The order that the refusal is about.
     pub(crate) fn require_order(&self) -> anyhow::Result<String> {
         self.require_named("order")
