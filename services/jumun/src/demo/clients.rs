@@ -122,6 +122,13 @@ fn endpoint(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Endpoint
     Ok(addresses.credentials.endpoint(addresses.for_context(context))?.connect_timeout(CONNECT_TIMEOUT))
 }
 
+/// What came back, within patience.
+pub(super) async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Answer<T> {
+    let silence = || Status::deadline_exceeded(format!("no answer at all within {} s", PATIENCE.as_secs()));
+    let answer = tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(silence()));
+    Ok(answer?.into_inner())
+}
+
 /// The same; but who is turned away before anything was done comes again when told to.
 pub(super) async fn insist<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl Fn() -> F) -> Answer<T> {
     let begun = Instant::now();
@@ -134,11 +141,4 @@ pub(super) async fn insist<T, F: Future<Output = Result<Response<T>, Status>>>(c
             answer => return answer,
         }
     }
-}
-
-/// What came back, within patience.
-pub(super) async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Answer<T> {
-    let silence = || Status::deadline_exceeded(format!("no answer at all within {} s", PATIENCE.as_secs()));
-    let answer = tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(silence()));
-    Ok(answer?.into_inner())
 }
