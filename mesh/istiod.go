@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 
+	"google.golang.org/protobuf/proto"
 	"istio.io/istio/pilot/test/xds"
 	"istio.io/istio/pkg/config"
 	"istio.io/istio/pkg/config/mesh"
@@ -77,41 +78,39 @@ func (i *istiod) reload() error {
 		return err
 	}
 	i.authority.know(now.pods)
+	cluster := i.server.KubeClient().Kube()
 	for _, pod := range now.pods {
-		pods := i.server.KubeClient().Kube().CoreV1().Pods(pod.Namespace)
-		if err := put(pods, pod); err != nil {
+		_, err := cluster.CoreV1().Pods(pod.Namespace).Create(context.Background(), pod, meta.CreateOptions{})
+		if err != nil && !errors.IsAlreadyExists(err) {
 			return err
 		}
 	}
 	for _, slice := range now.slices {
-		slices := i.server.KubeClient().Kube().DiscoveryV1().EndpointSlices(slice.Namespace)
-		if err := put(slices, slice); err != nil {
+		slices := cluster.DiscoveryV1().EndpointSlices(slice.Namespace)
+		if _, err := slices.Update(context.Background(), slice, meta.UpdateOptions{}); err != nil {
 			return err
 		}
 	}
 	for _, object := range now.istio {
-		store := i.server.Store()
-		if store.Get(object.GroupVersionKind, object.Name, object.Namespace) == nil {
-			_, err = store.Create(object)
-		} else {
-			_, err = store.Update(object)
-		}
-		if err != nil {
+		if err := i.put(object); err != nil {
 			return fmt.Errorf("%s %s: %w", object.GroupVersionKind.Kind, object.Name, err)
 		}
 	}
 	return nil
 }
 
-// put creates or updates an object of Kubernetes.
-func put[T any](objects interface {
-	Create(context.Context, T, meta.CreateOptions) (T, error)
-	Update(context.Context, T, meta.UpdateOptions) (T, error)
-}, object T) error {
-	_, err := objects.Update(context.Background(), object, meta.UpdateOptions{})
-	if errors.IsNotFound(err) {
-		_, err = objects.Create(context.Background(), object, meta.CreateOptions{})
+// put takes an object of Istio over if it is new or changed.
+func (i *istiod) put(object config.Config) error {
+	store := i.server.Store()
+	known := store.Get(object.GroupVersionKind, object.Name, object.Namespace)
+	if known == nil {
+		_, err := store.Create(object)
+		return err
 	}
+	if proto.Equal(known.Spec.(proto.Message), object.Spec.(proto.Message)) {
+		return nil
+	}
+	_, err := store.Update(object)
 	return err
 }
 

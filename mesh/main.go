@@ -20,6 +20,7 @@ import (
 	"strings"
 	"syscall"
 
+	"istio.io/istio/pkg/log"
 	"istio.io/istio/pkg/test"
 )
 
@@ -68,6 +69,17 @@ func again() error {
 	return syscall.Exec(self, os.Args, append(os.Environ(), settings...))
 }
 
+// logWarnings keeps what Istio logs off the standard output, and short.
+func logWarnings() error {
+	options := log.DefaultOptions()
+	options.OutputPaths = []string{"stderr"}
+	options.SetDefaultOutputLevel(log.OverrideScopeName, log.WarnLevel)
+	for _, scope := range log.Scopes() {
+		scope.SetOutputLevel(log.WarnLevel)
+	}
+	return log.Configure(options)
+}
+
 func serve(args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	plan := plan{}
@@ -84,6 +96,9 @@ func serve(args []string) error {
 		if host, _, err := net.SplitHostPort(address); err != nil || !net.ParseIP(host).IsLoopback() {
 			return fmt.Errorf("%s is not an address of the loopback interface", address)
 		}
+	}
+	if err := logWarnings(); err != nil {
+		return err
 	}
 	authority, err := newAuthority()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"istio.io/istio/pilot/pkg/config/kube/crd"
 	"istio.io/istio/pkg/config"
 	"istio.io/istio/pkg/config/schema/collections"
+	"istio.io/istio/pkg/config/schema/gvk"
 	"istio.io/istio/pkg/config/schema/resource"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -109,6 +110,9 @@ func decodeIstio(schema resource.Schema, document []byte, namespace string) (con
 		return config.Config{}, err
 	}
 	warning, err := schema.ValidateConfig(*object)
+	if schema.Kind() == gvk.EnvoyFilter.Kind { // each gets a warning
+		warning = nil
+	}
 	return *object, errors.Join(err, warning)
 }
 

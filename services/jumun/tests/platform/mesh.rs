@@ -1,0 +1,23 @@
+//! The platform in a mesh: Envoys that istiod's own code configures from the chart as it is, in front of real processes.
+//!
+//! Each replica has a sidecar with a certificate of its own, so mTLS, scopes and policies are those of a cluster. What a
+//! cluster does besides (pods, endpoints, DNS, iptables) the program in the folder `mesh` stands in for.
+//!
+//! `make test-mesh`, or `scripts/servers.sh cargo test -p jumun --test platform mesh:: -- --ignored`.
+
+mod crowd;
+mod envoy;
+mod istiod;
+mod setup;
+
+mod routes;
+
+use contracts::order::v1::Order;
+
+use super::processes::clients;
+pub(self) use clients::new_id;
+
+/// Two bibimbap by a good card.
+fn wish() -> Order {
+    clients::wish("tok_visa")
+}
