@@ -10,12 +10,16 @@ mod envoy;
 mod istiod;
 mod setup;
 
+mod canary;
+mod errors;
+mod rolling;
 mod routes;
+mod trouble;
 
 use contracts::order::v1::Order;
 
 use super::processes::clients;
-pub(self) use clients::new_id;
+use clients::new_id;
 
 /// Two bibimbap by a good card.
 fn wish() -> Order {

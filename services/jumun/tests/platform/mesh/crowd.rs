@@ -1,7 +1,7 @@
 //! Customers who order through the gateway, one order after another each, and remember every answer.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fmt,
     sync::{
         Arc,
@@ -26,8 +26,6 @@ const CONNECTIONS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often a patient customer repeats a request.
 const MAX_REPETITIONS: usize = 50;
-/// Failures that are shown.
-const SHOWN: usize = 5;
 /// How long a few thousand orders may take, on a busy machine.
 const BOUND: Duration = Duration::from_secs(300);
 
@@ -107,7 +105,9 @@ impl Told {
         let mut repetitions = 0;
         let answer = loop {
             match clients.order(&wish(), &request_id).await {
-                Err(refusal) if manner == Manner::Patient && refusal.leaves_it_open() && repetitions < MAX_REPETITIONS => {
+                Err(refusal)
+                    if manner == Manner::Patient && refusal.leaves_it_open() && repetitions < MAX_REPETITIONS =>
+                {
                     repetitions += 1;
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -124,8 +124,11 @@ impl Told {
 
     /// Fails unless every request came to an order of its own.
     pub(super) fn all_succeeded(&self) {
-        let shown: Vec<_> = self.failures.iter().take(SHOWN).map(ToString::to_string).collect();
-        assert!(self.failures.is_empty(), "{self}: {shown:#?}");
+        let mut kinds = BTreeMap::<_, usize>::new();
+        for Refusal { code, reason, message, .. } in &self.failures {
+            *kinds.entry(format!("{code:?} {reason}: {message}")).or_default() += 1;
+        }
+        assert!(self.failures.is_empty(), "{self}: {kinds:#?}");
         assert_eq!(self.orders.iter().collect::<HashSet<_>>().len(), self.orders.len(), "one order for each request");
     }
 }

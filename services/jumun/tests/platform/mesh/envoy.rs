@@ -18,7 +18,7 @@ use super::{
         place::{Place, eventually, free_address, tool},
         program::bare,
     },
-    istiod::Istiod,
+    istiod::{Istiod, NAMESPACE},
 };
 
 /// How long it may take to be configured, on a busy machine.
@@ -33,7 +33,13 @@ pub(super) struct Envoy {
 
 impl Envoy {
     /// Starts it for a pod, as a `sidecar` or a `router`. It ends with the thread that starts it, too.
-    pub(super) fn spawn(place: &Place, istiod: &Istiod, kind: &str, (pod, namespace): (&str, &str), address: IpAddr) -> Self {
+    pub(super) fn spawn(
+        place: &Place,
+        istiod: &Istiod,
+        kind: &str,
+        (pod, namespace): (&str, &str),
+        address: IpAddr,
+    ) -> Self {
         let admin = free_address();
         let node = json!({
             "id": format!("{kind}~{address}~{pod}.{namespace}~{namespace}.svc.cluster.local"),
@@ -45,7 +51,7 @@ impl Envoy {
         std::fs::write(&file, bootstrap(&node, admin, istiod).to_string()).expect("a file");
         let log = File::create(place.path(&format!("{pod}.envoy.log"))).expect("a log file");
         let mut command = bare(tool("envoy"));
-        command.arg("-c").arg(file).args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"]);
+        command.arg("-c").arg(file).args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "error"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("envoy starts");
         Self { name: pod.to_owned(), admin, child }
     }
@@ -74,7 +80,7 @@ impl Envoy {
     /// The addresses that get no calls of a service, because they failed too often.
     pub(super) async fn ejected(&self, service: &str) -> Vec<String> {
         let text = self.get("/clusters").await;
-        let of = format!(".{service}.");
+        let of = format!("|{service}.{NAMESPACE}.");
         let lines = text.lines().filter(|line| line.contains(&of) && line.contains("/failed_outlier_check"));
         lines.filter_map(|line| line.split("::").nth(1).map(str::to_owned)).collect()
     }
@@ -103,7 +109,8 @@ impl Drop for Envoy {
 
 /// What Istio's agent gives an Envoy to begin with: where its configuration and its certificates come from.
 fn bootstrap(node: &Json, admin: SocketAddr, istiod: &Istiod) -> Json {
-    let address = |address: SocketAddr| json!({"socket_address": {"address": address.ip(), "port_value": address.port()}});
+    let address =
+        |address: SocketAddr| json!({"socket_address": {"address": address.ip(), "port_value": address.port()}});
     let server = |name: &str, at: SocketAddr| {
         let http2 = json!({"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
             "explicit_http_config": {"http2_protocol_options": {}}});

@@ -37,7 +37,8 @@ pub(super) struct Istiod {
 impl Istiod {
     /// Starts with the chart as `helm template` renders it with these values, and with what a cluster has besides.
     pub(super) async fn start(place: &Place, values: &[&str], besides: &[Json], replicas: &Json) -> Self {
-        let [chart, others, mesh, pods] = ["chart.yaml", "besides.yaml", "mesh.yaml", "replicas.json"].map(|name| place.path(name));
+        let [chart, others, mesh, pods] =
+            ["chart.yaml", "besides.yaml", "mesh.yaml", "replicas.json"].map(|name| place.path(name));
         render(&chart, values).await;
         write(&others, &besides.iter().map(|object| format!("---\n{object}\n")).collect::<String>());
         write(&mesh, MESH);

@@ -13,7 +13,7 @@ use super::{
     super::processes::{
         clients::Clients,
         fleet::{RECOVERY, text},
-        place::{Place, eventually, free_address, given, new_databases},
+        place::{Place, eventually, free_address, given, new_databases, tool},
         program::{JUMUN, Program, bare},
     },
     envoy::Envoy,
@@ -59,7 +59,7 @@ pub(super) struct Replica {
     pub(super) name: String,
     deployment: &'static str,
     pub(super) program: Program,
-    pub(super) sidecar: Envoy,
+    sidecar: Option<Envoy>,
     /// Where the sidecar is called: the pod's address.
     pub(super) address: Ipv4Addr,
     /// Where the sidecar takes the calls that the process makes.
@@ -79,10 +79,9 @@ impl Mesh {
         let mut mesh = Self { replicas: Vec::new(), gateway, address, istiod, storage, network, made: 0, place };
         for (deployment, count) in deployments {
             for _ in 0..*count {
-                mesh.add(deployment);
+                mesh.add(deployment).await;
             }
         }
-        mesh.istiod.serve(&mesh.pods()).await;
         for replica in &mut mesh.replicas {
             replica.program.until_ready().await;
             replica.is_ready = true;
@@ -92,16 +91,19 @@ impl Mesh {
         mesh
     }
 
-    /// Starts another replica, without waiting; it gets no calls yet. Returns its place.
-    fn add(&mut self, deployment: &'static str) -> usize {
+    /// Starts another replica, without waiting until it serves; it gets no calls yet. Returns its place.
+    async fn add(&mut self, deployment: &'static str) -> usize {
         self.made += 1;
         let [first, second, third] = self.network;
-        let address = Ipv4Addr::new(first, second, third, self.made);
-        let egress = Ipv4Addr::new(first, second, third, 128 + self.made);
+        let [address, egress] = [self.made, 128 + self.made].map(|last| Ipv4Addr::new(first, second, third, last));
         let name = format!("{deployment}-{}", self.made);
         let program = self.program(deployment, &name, egress);
-        let sidecar = Envoy::spawn(&self.place, &self.istiod, "sidecar", (&name, NAMESPACE), address.into());
-        self.replicas.push(Replica { name, deployment, program, sidecar, address, egress, is_ready: false });
+        self.replicas.push(Replica { name, deployment, program, sidecar: None, address, egress, is_ready: false });
+        // An Envoy that istiod knows no pod for would get what no pod gets.
+        self.istiod.serve(&self.pods()).await;
+        let replica = self.replicas.last_mut().expect("the new one");
+        let pod = (replica.name.as_str(), NAMESPACE);
+        replica.sidecar = Some(Envoy::spawn(&self.place, &self.istiod, "sidecar", pod, address.into()));
         self.replicas.len() - 1
     }
 
@@ -122,7 +124,7 @@ impl Mesh {
 
     fn pods(&self) -> Json {
         let pod = |replica: &Replica| {
-            let calls = if CALLS_PAYMENT.contains(&replica.deployment) { "payment" } else { "" };
+            let calls = if CALLS_PAYMENT.contains(&context(replica.deployment)) { "payment" } else { "" };
             json!({"name": replica.name, "deployment": replica.deployment, "address": replica.address,
                 "port": replica.program.address.port(), "egress": replica.egress, "calls": calls,
                 "ready": replica.is_ready})
@@ -147,23 +149,22 @@ impl Mesh {
 
     /// Replaces a replica as a rolling update does: the new one first, then the old one is told to end.
     pub(super) async fn roll(&mut self, number: usize) {
-        let new = self.add(self.replicas[number].deployment);
-        self.istiod.serve(&self.pods()).await;
+        let new = self.add(self.replicas[number].deployment).await;
         self.replicas[new].program.until_ready().await;
-        self.replicas[new].sidecar.until_ready().await;
+        self.replicas[new].sidecar().until_ready().await;
         self.replicas[new].is_ready = true;
         self.replicas[number].is_ready = false;
         self.istiod.serve(&self.pods()).await;
         // What `preStop` of the chart waits for: that callers have heard of it.
         tokio::time::sleep(PRE_STOP).await;
-        let mut old = self.replicas.swap_remove(number);
+        let mut old = self.replicas.remove(number);
         old.program.terminate();
         assert!(old.program.until_ended().await.success(), "{} ends well", old.name);
         self.istiod.serve(&self.pods()).await;
     }
 
     pub(super) fn envoys(&self) -> impl Iterator<Item = &Envoy> {
-        self.replicas.iter().map(|replica| &replica.sidecar).chain([&self.gateway])
+        self.replicas.iter().map(Replica::sidecar).chain([&self.gateway])
     }
 
     /// Clients of every context, through the gateway.
@@ -190,14 +191,14 @@ impl Mesh {
         &self.replicas[self.place_of(deployment)]
     }
 
-    pub(super) fn first_mut(&mut self, deployment: &str) -> &mut Replica {
-        let place = self.place_of(deployment);
-        &mut self.replicas[place]
-    }
-
-    /// The URL of a context's own database.
-    pub(super) fn database(&self, context: &str) -> &str {
-        &self.storage[&variable(context)]
+    /// What a query of one number answers, in the schema of a context.
+    pub(super) async fn count(&self, schema: &str, query: &str) -> usize {
+        let context = schema.split('_').next().unwrap_or(schema);
+        let mut psql = tokio::process::Command::new(tool("psql"));
+        psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", &self.storage[&variable(context)]]);
+        psql.args(["-c", &format!("SET search_path = {schema}"), "-c", query]);
+        let done = psql.output().await.expect("psql runs");
+        text(&done).trim().parse().unwrap_or_else(|_| panic!("{query}: {}", text(&done)))
     }
 
     /// Waits until no rule is violated any more.
@@ -214,6 +215,12 @@ impl Mesh {
             if done.status.success() { Ok(()) } else { Err(text(&done)) }
         })
         .await;
+    }
+}
+
+impl Replica {
+    pub(super) fn sidecar(&self) -> &Envoy {
+        self.sidecar.as_ref().expect("it was started with its process")
     }
 }
 
