@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"google.golang.org/protobuf/proto"
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	"istio.io/istio/pilot/test/xds"
 	"istio.io/istio/pkg/config"
 	"istio.io/istio/pkg/config/mesh"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
 )
 
 // plan says which files are served.
@@ -46,13 +48,7 @@ func start(t test.Failer, plan plan, authority *authority, address string) (*ist
 	if err != nil {
 		return nil, err
 	}
-	text := []byte{}
-	if plan.mesh != "" {
-		if text, err = os.ReadFile(plan.mesh); err != nil {
-			return nil, err
-		}
-	}
-	settings, err := mesh.ApplyMeshConfigDefaults(string(text))
+	settings, err := readMesh(plan.mesh)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +65,28 @@ func start(t test.Failer, plan plan, authority *authority, address string) (*ist
 		ListenerBuilder: func() (net.Listener, error) { return net.Listen("tcp", address) },
 	})
 	return &istiod{plan, authority, server}, nil
+}
+
+// readMesh reads what values of istiod's own chart say of the mesh.
+func readMesh(file string) (*meshconfig.MeshConfig, error) {
+	if file == "" {
+		return mesh.DefaultMeshConfig(), nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var values struct {
+		MeshConfig map[string]any `json:"meshConfig"`
+	}
+	if err := yaml.UnmarshalStrict(text, &values); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	settings, err := yaml.Marshal(values.MeshConfig)
+	if err != nil {
+		return nil, err
+	}
+	return mesh.ApplyMeshConfigDefaults(string(settings))
 }
 
 // reload takes over what has changed in the files. What is no longer in them stays.

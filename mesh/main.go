@@ -84,7 +84,7 @@ func serve(args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	plan := plan{}
 	flags.StringVar(&plan.namespace, "namespace", "default", "namespace of objects that name none")
-	flags.StringVar(&plan.mesh, "mesh", "", "file with Istio's mesh configuration")
+	flags.StringVar(&plan.mesh, "mesh", "", "values of istiod's own chart, with its meshConfig")
 	flags.StringVar(&plan.replicas, "replicas", "", "file with the processes that stand for pods")
 	xds := flags.String("xds", "127.0.0.1:15010", "address that configuration is served on")
 	sds := flags.String("sds", "127.0.0.1:15012", "address that certificates are served on")

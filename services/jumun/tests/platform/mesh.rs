@@ -3,12 +3,14 @@
 //! Each replica has a sidecar with a certificate of its own, so mTLS, scopes and policies are those of a cluster. What a
 //! cluster does besides (pods, endpoints, DNS, iptables) the program in the folder `mesh` stands in for.
 //!
-//! `make test-mesh`, or `scripts/servers.sh cargo test -p jumun --test platform mesh:: -- --ignored`.
+//! What was measured is printed. `make test-mesh`, or `scripts/servers.sh cargo test -p jumun --test platform mesh:: -- --ignored`.
+
+#![expect(clippy::print_stdout, reason = "a test that measures shows what it measured")]
 
 mod crowd;
 mod envoy;
 mod istiod;
-mod setup;
+pub(super) mod setup;
 
 mod canary;
 mod errors;

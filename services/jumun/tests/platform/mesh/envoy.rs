@@ -25,15 +25,15 @@ use super::{
 const START_BOUND: Duration = Duration::from_secs(60);
 
 /// A running Envoy. Dropped, it is killed.
-pub(super) struct Envoy {
-    pub(super) name: String,
+pub(crate) struct Envoy {
+    pub(crate) name: String,
     admin: SocketAddr,
     child: Child,
 }
 
 impl Envoy {
     /// Starts it for a pod, as a `sidecar` or a `router`. It ends with the thread that starts it, too.
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         place: &Place,
         istiod: &Istiod,
         kind: &str,
@@ -57,7 +57,7 @@ impl Envoy {
     }
 
     /// Waits until it has all of its configuration.
-    pub(super) async fn until_ready(&self) {
+    pub(crate) async fn until_ready(&self) {
         eventually(&format!("{} to be configured", self.name), START_BOUND, async || {
             let stats = self.try_get("/stats?format=text&filter=listener_manager.workers_started").await?;
             if stats.trim().ends_with(": 1") { Ok(()) } else { Err(stats) }
@@ -66,19 +66,19 @@ impl Envoy {
     }
 
     /// The numbers whose names match a regular expression.
-    pub(super) async fn stats(&self, names: &str) -> BTreeMap<String, u64> {
+    pub(crate) async fn stats(&self, names: &str) -> BTreeMap<String, u64> {
         let text = self.get(&format!("/stats?format=text&filter={names}")).await;
         let lines = text.lines().filter_map(|line| line.rsplit_once(": "));
         lines.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
     }
 
     /// The sum of the numbers whose names match.
-    pub(super) async fn count(&self, names: &str) -> u64 {
+    pub(crate) async fn count(&self, names: &str) -> u64 {
         self.stats(names).await.values().sum()
     }
 
     /// The addresses that get no calls of a service, because they failed too often.
-    pub(super) async fn ejected(&self, service: &str) -> Vec<String> {
+    pub(crate) async fn ejected(&self, service: &str) -> Vec<String> {
         let text = self.get("/clusters").await;
         let of = format!("|{service}.{NAMESPACE}.");
         let lines = text.lines().filter(|line| line.contains(&of) && line.contains("/failed_outlier_check"));
@@ -86,7 +86,7 @@ impl Envoy {
     }
 
     /// A page of its administration.
-    pub(super) async fn get(&self, path: &str) -> String {
+    pub(crate) async fn get(&self, path: &str) -> String {
         self.try_get(path).await.unwrap_or_else(|error| panic!("{}: {path}: {error}", self.name))
     }
 

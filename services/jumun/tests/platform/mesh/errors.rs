@@ -36,6 +36,8 @@ const AT_ONCE: usize = 16;
 const MAX_AT_ONCE: usize = 8;
 /// Customers at once, then.
 const TOO_MANY: usize = 48;
+/// Refusals that are timed, one after another, while others wait.
+const TIMED: usize = 20;
 /// Envoy refuses what is too much within this.
 const REFUSED_WITHIN: Duration = Duration::from_millis(20);
 
@@ -216,7 +218,7 @@ async fn overflow_takes(mesh: &Mesh) -> Duration {
     let mut asking: stream::FuturesUnordered<_> = (0..TOO_MANY + MAX_AT_ONCE).map(|_| authorize()).collect();
     asking.by_ref().take(TOO_MANY).collect::<Vec<_>>().await;
     let mut took = Vec::new();
-    for _ in 0..TOO_MANY {
+    for _ in 0..TIMED {
         let (time, is_overflow) = authorize().await;
         assert!(is_overflow, "all places are taken");
         took.push(time);

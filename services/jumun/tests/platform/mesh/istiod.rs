@@ -14,19 +14,19 @@ use super::super::processes::{
     program::bare,
 };
 
-pub(super) const NAMESPACE: &str = "jumun";
+pub(crate) const NAMESPACE: &str = "jumun";
 /// The gateway's pod, and its namespace.
-pub(super) const GATEWAY: (&str, &str) = ("gateway", "istio-ingress");
+pub(crate) const GATEWAY: (&str, &str) = ("gateway", "istio-ingress");
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../helm/jumun");
-/// What whoever runs a mesh is asked for in docs/deploy.md.
-const MESH: &str = r#"{"defaultHttpRetryPolicy": {"attempts": 0}, "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}"#;
+/// How istiod is to be set.
+const MESH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../istio/mesh-config.yaml");
 /// How long it may take to read everything, on a busy machine.
 const BOUND: Duration = Duration::from_secs(60);
 
 /// Serves the chart and the replicas. Dropped, it ends.
-pub(super) struct Istiod {
-    pub(super) xds: SocketAddr,
-    pub(super) sds: SocketAddr,
+pub(crate) struct Istiod {
+    pub(crate) xds: SocketAddr,
+    pub(crate) sds: SocketAddr,
     chart: PathBuf,
     replicas: PathBuf,
     asks: ChildStdin,
@@ -36,18 +36,16 @@ pub(super) struct Istiod {
 
 impl Istiod {
     /// Starts with the chart as `helm template` renders it with these values, and with what a cluster has besides.
-    pub(super) async fn start(place: &Place, values: &[&str], besides: &[Json], replicas: &Json) -> Self {
-        let [chart, others, mesh, pods] =
-            ["chart.yaml", "besides.yaml", "mesh.yaml", "replicas.json"].map(|name| place.path(name));
+    pub(crate) async fn start(place: &Place, values: &[&str], besides: &[Json], replicas: &Json) -> Self {
+        let [chart, others, pods] = ["chart.yaml", "besides.yaml", "replicas.json"].map(|name| place.path(name));
         render(&chart, values).await;
         write(&others, &besides.iter().map(|object| format!("---\n{object}\n")).collect::<String>());
-        write(&mesh, MESH);
         write(&pods, &replicas.to_string());
         let [xds, sds] = [free_address(), free_address()];
         let log = std::fs::File::create(place.path("istiod.log")).expect("a log file");
         let mut command = Command::from(bare(tool("mesh")));
         command.args(["serve", "-namespace", NAMESPACE, "-xds", &xds.to_string(), "-sds", &sds.to_string()]);
-        command.arg("-mesh").arg(mesh).arg("-replicas").arg(&pods).arg(&chart).arg(others);
+        command.arg("-mesh").arg(MESH).arg("-replicas").arg(&pods).arg(&chart).arg(others);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
         let mut child = command.spawn().expect("mesh starts");
         let asks = child.stdin.take().expect("a pipe");
@@ -58,13 +56,13 @@ impl Istiod {
     }
 
     /// Serves the chart with other values, while everything goes on.
-    pub(super) async fn upgrade(&mut self, values: &[&str]) {
+    pub(crate) async fn upgrade(&mut self, values: &[&str]) {
         render(&self.chart, values).await;
         self.reload().await;
     }
 
     /// Serves other replicas, while everything goes on.
-    pub(super) async fn serve(&mut self, replicas: &Json) {
+    pub(crate) async fn serve(&mut self, replicas: &Json) {
         write(&self.replicas, &replicas.to_string());
         self.reload().await;
     }
@@ -96,7 +94,7 @@ fn write(path: &PathBuf, text: &str) {
 }
 
 /// The ingress gateway as the chart expects it, at this address.
-pub(super) fn gateway(address: SocketAddr) -> Vec<Json> {
+pub(crate) fn gateway(address: SocketAddr) -> Vec<Json> {
     let labels = json!({"istio": "ingress", "app": "ingress"});
     let metadata = |name: &str| json!({"name": name, "namespace": GATEWAY.1, "labels": labels});
     let ports = json!([{"name": "http2", "port": 80, "targetPort": address.port()}]);

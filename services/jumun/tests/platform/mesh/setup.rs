@@ -31,7 +31,7 @@ const VALUES: &[&str] = &[
     "nats.url=nats://nats.nats:4222",
 ];
 /// food-delivery, with payment three times.
-pub(super) const FOOD: &[(&str, usize)] =
+pub(crate) const FOOD: &[(&str, usize)] =
     &[("order", 1), ("payment", 3), ("store", 1), ("delivery", 1), ("dashboard", 1)];
 /// Who calls payment.
 const CALLS_PAYMENT: &[&str] = &["order"];
@@ -41,42 +41,53 @@ const LOG: &str = "warn,jumun=info";
 const CHECK_BOUND: Duration = Duration::from_secs(100);
 
 /// Replicas behind a gateway. They are dropped before the place of their logs.
-pub(super) struct Mesh {
-    pub(super) replicas: Vec<Replica>,
-    pub(super) gateway: Envoy,
-    pub(super) address: SocketAddr,
-    pub(super) istiod: Istiod,
-    storage: BTreeMap<String, String>,
+pub(crate) struct Mesh {
+    pub(crate) replicas: Vec<Replica>,
+    pub(crate) gateway: Envoy,
+    pub(crate) address: SocketAddr,
+    pub(crate) istiod: Istiod,
+    /// What each process is told: where the databases are, and what a test says.
+    variables: BTreeMap<String, String>,
     /// The first three bytes of the pods' addresses.
     network: [u8; 3],
     made: u8,
-    pub(super) place: Place,
+    pub(crate) place: Place,
 }
 
 /// A process and its sidecar.
-pub(super) struct Replica {
+pub(crate) struct Replica {
     /// The pod's, e.g. `payment-2`.
-    pub(super) name: String,
+    pub(crate) name: String,
     deployment: &'static str,
-    pub(super) program: Program,
+    pub(crate) program: Program,
     sidecar: Option<Envoy>,
     /// Where the sidecar is called: the pod's address.
-    pub(super) address: Ipv4Addr,
+    pub(crate) address: Ipv4Addr,
     /// Where the sidecar takes the calls that the process makes.
-    pub(super) egress: Ipv4Addr,
+    pub(crate) egress: Ipv4Addr,
     is_ready: bool,
 }
 
 impl Mesh {
     /// Starts so many replicas of each Deployment, and waits until they serve.
-    pub(super) async fn start(deployments: &[(&'static str, usize)], values: &[&str]) -> Self {
+    pub(crate) async fn start(deployments: &[(&'static str, usize)], values: &[&str]) -> Self {
+        Self::start_with(deployments, values, &[]).await
+    }
+
+    /// The same, with these variables for each process.
+    pub(crate) async fn start_with(
+        deployments: &[(&'static str, usize)],
+        values: &[&str],
+        settings: &[(&str, String)],
+    ) -> Self {
         let place = Place::new();
-        let storage = databases(&place, deployments).await;
+        let mut variables = databases(&place, deployments).await;
+        variables.extend(settings.iter().map(|(variable, value)| ((*variable).to_owned(), value.clone())));
         let address = free_address();
         let istiod = Istiod::start(&place, &with_usual(values), &gateway(address), &json!([])).await;
         let gateway = Envoy::spawn(&place, &istiod, "router", GATEWAY, address.ip());
         let network = next_network();
-        let mut mesh = Self { replicas: Vec::new(), gateway, address, istiod, storage, network, made: 0, place };
+        let mut mesh = Self { replicas: Vec::new(), gateway, address, istiod, variables, network, made: 0, place };
         for (deployment, count) in deployments {
             for _ in 0..*count {
                 mesh.add(deployment).await;
@@ -109,7 +120,7 @@ impl Mesh {
 
     fn program(&self, deployment: &str, name: &str, egress: Ipv4Addr) -> Program {
         let mut program = Program::new(self.place.folder(), name, &["serve", context(deployment)]);
-        for (variable, value) in &self.storage {
+        for (variable, value) in &self.variables {
             program.set(variable, value);
         }
         program.set("JUMUN_NATS_URL", given("JUMUN_TEST_NATS_URL"));
@@ -143,12 +154,12 @@ impl Mesh {
     }
 
     /// Serves the chart with other values, while everything goes on.
-    pub(super) async fn upgrade(&mut self, values: &[&str]) {
+    pub(crate) async fn upgrade(&mut self, values: &[&str]) {
         self.istiod.upgrade(&with_usual(values)).await;
     }
 
     /// Replaces a replica as a rolling update does: the new one first, then the old one is told to end.
-    pub(super) async fn roll(&mut self, number: usize) {
+    pub(crate) async fn roll(&mut self, number: usize) {
         let new = self.add(self.replicas[number].deployment).await;
         self.replicas[new].program.until_ready().await;
         self.replicas[new].sidecar().until_ready().await;
@@ -163,49 +174,49 @@ impl Mesh {
         self.istiod.serve(&self.pods()).await;
     }
 
-    pub(super) fn envoys(&self) -> impl Iterator<Item = &Envoy> {
+    pub(crate) fn envoys(&self) -> impl Iterator<Item = &Envoy> {
         self.replicas.iter().map(Replica::sidecar).chain([&self.gateway])
     }
 
     /// Clients of every context, through the gateway.
-    pub(super) fn clients(&self) -> Clients {
+    pub(crate) fn clients(&self) -> Clients {
         Clients::new(|_| self.url())
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// The replicas of a Deployment.
-    pub(super) fn of(&self, deployment: &str) -> Vec<&Replica> {
+    pub(crate) fn of(&self, deployment: &str) -> Vec<&Replica> {
         self.replicas.iter().filter(|replica| replica.deployment == deployment).collect()
     }
 
     /// The place of the first replica of a Deployment.
-    pub(super) fn place_of(&self, deployment: &str) -> usize {
+    pub(crate) fn place_of(&self, deployment: &str) -> usize {
         let found = self.replicas.iter().position(|replica| replica.deployment == deployment);
         found.unwrap_or_else(|| panic!("nobody serves {deployment}"))
     }
 
-    pub(super) fn first(&self, deployment: &str) -> &Replica {
+    pub(crate) fn first(&self, deployment: &str) -> &Replica {
         &self.replicas[self.place_of(deployment)]
     }
 
     /// What a query of one number answers, in the schema of a context.
-    pub(super) async fn count(&self, schema: &str, query: &str) -> usize {
+    pub(crate) async fn count(&self, schema: &str, query: &str) -> usize {
         let context = schema.split('_').next().unwrap_or(schema);
         let mut psql = tokio::process::Command::new(tool("psql"));
-        psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", &self.storage[&variable(context)]]);
+        psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", &self.variables[&variable(context)]]);
         psql.args(["-c", &format!("SET search_path = {schema}"), "-c", query]);
         let done = psql.output().await.expect("psql runs");
         text(&done).trim().parse().unwrap_or_else(|_| panic!("{query}: {}", text(&done)))
     }
 
     /// Waits until no rule is violated any more.
-    pub(super) async fn becomes_clean(&self) {
+    pub(crate) async fn becomes_clean(&self) {
         eventually("jumun check to be clean", RECOVERY, async || {
             let mut command = bare(JUMUN);
-            command.args(["check", "--grace-seconds", "0"]).envs(&self.storage);
+            command.args(["check", "--grace-seconds", "0"]).envs(&self.variables);
             for replica in &self.replicas {
                 let address = format!("http://{}", replica.program.address);
                 command.env(format!("JUMUN_{}_ADDR", context(replica.deployment).to_uppercase()), address);
@@ -219,7 +230,7 @@ impl Mesh {
 }
 
 impl Replica {
-    pub(super) fn sidecar(&self) -> &Envoy {
+    pub(crate) fn sidecar(&self) -> &Envoy {
         self.sidecar.as_ref().expect("it was started with its process")
     }
 }
