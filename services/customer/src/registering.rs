@@ -68,7 +68,7 @@ impl Registering {
         self.follow(&customer, word).await
     }
 
-    /// Asks notification to deliver the welcome. It is idempotent per registration, so it is asked a second time when it
+    /// Asks notification to deliver the welcome. It is idempotent per registration, so it is asked again when it
     /// does not answer.
     async fn welcome(&self, customer: &Customer) -> Result<Word, Status> {
         let request = SendNotificationRequest {
@@ -86,7 +86,7 @@ impl Registering {
             let request = request.clone();
             async move { NotificationServiceClient::new(channel).send_notification(request).await }
         };
-        let answer = self.to_notification.call_twice(ask).await;
+        let answer = self.to_notification.call_idempotent(ask).await;
         match answer {
             Ok(notification) => word(notification.get_ref()),
             Err(status) => match (status.code(), reason_of(&status).as_str()) {

@@ -3,7 +3,7 @@
 //! Either way a call carries the deadline that is left, the trace and the version that is wanted, and ends with
 //! DEADLINE_EXCEEDED when time is up (tonic's own bound would say CANCELLED, which meshes retry).
 
-mod twice;
+mod again;
 
 use std::{
     sync::{Arc, OnceLock},

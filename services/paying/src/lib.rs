@@ -109,7 +109,7 @@ impl<P: Payable> Paying<P> {
         answer(&*self.follow(&payable, word).await?)
     }
 
-    /// Asks payment to hold the money. It is idempotent per payable, so it is asked a second time when it does not answer.
+    /// Asks payment to hold the money. It is idempotent per payable, so it is asked again when it does not answer.
     async fn authorize(&self, payable: &P) -> Result<Word, Status> {
         let request = AuthorizePaymentRequest {
             payable: payable.name(),
@@ -121,7 +121,7 @@ impl<P: Payable> Paying<P> {
             let request = request.clone();
             async move { PaymentServiceClient::new(channel).authorize_payment(request).await }
         };
-        word_of_authorization(self.to_payment.call_twice(ask).await.map(Response::into_inner))
+        word_of_authorization(self.to_payment.call_idempotent(ask).await.map(Response::into_inner))
     }
 
     /// Does what payment's word means for the payable.
