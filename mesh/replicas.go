@@ -124,14 +124,15 @@ func targetPort(port core.ServicePort, pod *core.Pod) uint32 {
 }
 
 // capture does what iptables would: one machine has no such rules for each of many pods, so the sidecar listens on
-// addresses of its own. What the pod may reach stays as the chart's Sidecar says.
+// addresses of its own. The rest stays as the chart's Sidecar says.
 func (r replica) capture(pod *core.Pod, services []*core.Service, charted []config.Config) (config.Config, error) {
 	spec := &networking.Sidecar{
 		WorkloadSelector: &networking.WorkloadSelector{Labels: map[string]string{replicaLabel: r.Name}},
 	}
 	hosts := []string{"./*"}
 	if scope := scopeOf(pod, charted); scope != nil {
-		spec.OutboundTrafficPolicy, hosts = scope.OutboundTrafficPolicy, nil
+		spec.OutboundTrafficPolicy, spec.InboundConnectionPool = scope.OutboundTrafficPolicy, scope.InboundConnectionPool
+		hosts = nil
 		for _, egress := range scope.Egress {
 			hosts = append(hosts, egress.Hosts...)
 		}
