@@ -9,8 +9,9 @@ use crate::ambient;
 
 /// The pauses before the second and the third call: a connection that just broke is still being replaced. A mesh leaves
 /// a replica alone that failed as often as there are pauses (`outlier.gatewayErrors` of the chart), so the last call meets
-/// another one, whatever the others met; the pause before it is longer, so that a busy proxy has got round to that.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
+/// another one, whatever the others met. Envoy tells its workers of that within a second (`update_merge_window`), which the
+/// longer pause outlasts.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(1100)];
 /// How long the first may take at most. It is longer than payment waits for its provider, and than a mesh takes to find out
 /// that a replica hangs (`keepAlive` of the chart), and it leaves as much time to ask another one.
 const MAX_FIRST_CALL: Duration = Duration::from_millis(1750);

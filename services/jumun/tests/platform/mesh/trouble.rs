@@ -15,10 +15,10 @@ use super::{
 
 /// Customers at once.
 const CUSTOMERS: usize = 12;
-/// Orders before, during and after the trouble; of three kinds that is more than 20,000.
-const BEFORE: usize = 300;
-const DURING: usize = 1_000;
-const AFTER: usize = 300;
+/// Orders before, during and after the trouble of a payment; of three kinds that is more than 20,000.
+const MANY: [usize; 3] = [1_000, 4_500, 1_500];
+/// The same, of an order replica.
+const SOME: [usize; 3] = [200, 1_000, 300];
 /// Whoever calls it leaves a replica alone within this.
 const EJECTED_WITHIN: Duration = Duration::from_secs(3);
 /// It is called again within this: it was left alone for 10 s, perhaps twice, the second time for longer.
@@ -78,37 +78,39 @@ async fn is_ejected(mesh: &Mesh, context: &str, replica: usize) -> bool {
 }
 
 /// Lets customers order while one replica of a context is in trouble and afterwards.
-async fn order_through(trouble: Trouble, mesh: &mut Mesh, context: &str, method: &str, manner: Manner) -> Told {
+async fn order_through(
+    trouble: Trouble,
+    mesh: &mut Mesh,
+    context: &str,
+    method: &str,
+    manner: Manner,
+    [before, during, after]: [usize; 3],
+) -> Told {
     let replica = mesh.place_of(context);
     let crowd = Crowd::start(&mesh.url(), CUSTOMERS, manner);
-    crowd.until_asked(BEFORE).await;
+    crowd.until_asked(before).await;
     assert!(calls(mesh, replica, method).await > 0.0, "it is called at first");
     let begun = Instant::now();
     trouble.begin(mesh, replica).await;
     while !is_ejected(mesh, context, replica).await {
-        if begun.elapsed() > EJECTED_WITHIN + EJECTED_WITHIN {
-            println!("{:?}", mesh.replicas[replica].sidecar().stats("inbound.*(keepalive|rx_reset|tx_reset|cx_destroy|rq_timeout|rq_active|5xx)").await);
-            println!("{:?}", mesh.first("order").sidecar().stats("outbound.*payment.*(keepalive|rx_reset|tx_reset|cx_destroy|rq_timeout|rq_active|5xx|ejections)").await);
-            let told = crowd.end().await; println!("{told}"); told.all_succeeded();
-            panic!("{trouble:?}: still called");
-        }
+        assert!(begun.elapsed() < EJECTED_WITHIN, "{trouble:?}: still called after {:?}", begun.elapsed());
         tokio::time::sleep(POLL).await;
     }
     let ejected = begun.elapsed();
-    crowd.until_asked(DURING).await;
-    let during = begun.elapsed();
+    crowd.until_asked(during).await;
+    let lasted = begun.elapsed();
     trouble.end(mesh, replica).await;
-    let before = calls(mesh, replica, method).await;
+    let known = calls(mesh, replica, method).await;
     let ended = Instant::now();
     eventually("the replica to be called again", BACK_WITHIN, async || {
         let again = calls(mesh, replica, method).await;
-        if again > before { Ok(()) } else { Err(format!("{again} calls")) }
+        if again > known { Ok(()) } else { Err(format!("{again} calls")) }
     })
     .await;
     let back = ended.elapsed();
-    crowd.until_asked(AFTER).await;
+    crowd.until_asked(after).await;
     let told = crowd.end().await;
-    println!("{trouble:?} {context}: ejected after {ejected:?}, trouble for {during:?}, back after {back:?}; {told}");
+    println!("{trouble:?} {context}: ejected after {ejected:?}, trouble for {lasted:?}, back after {back:?}; {told}");
     told
 }
 
@@ -126,7 +128,7 @@ async fn is_paid_once(mesh: &Mesh, told: &Told) {
 async fn of_three_payments_one(trouble: Trouble) {
     let mut mesh = Mesh::start(FOOD, &[]).await;
     let method = "jumun.payment.v1.PaymentService/AuthorizePayment";
-    let told = order_through(trouble, &mut mesh, "payment", method, Manner::Once).await;
+    let told = order_through(trouble, &mut mesh, "payment", method, Manner::Once, MANY).await;
     is_paid_once(&mesh, &told).await;
 }
 
@@ -152,7 +154,7 @@ async fn of_two_orders_one(trouble: Trouble) {
     let mut mesh =
         Mesh::start(&[("order", 2), ("payment", 1), ("store", 1), ("delivery", 1), ("dashboard", 1)], &[]).await;
     let method = "jumun.order.v1.OrderService/CreateOrder";
-    let told = order_through(trouble, &mut mesh, "order", method, Manner::Patient).await;
+    let told = order_through(trouble, &mut mesh, "order", method, Manner::Patient, SOME).await;
     is_paid_once(&mesh, &told).await;
 }
 
