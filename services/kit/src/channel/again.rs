@@ -27,13 +27,18 @@ impl Channel {
         let mut answer = call(Self { longest: first_call(ambient::remaining()), ..self.clone() }).await;
         for pause in PAUSES {
             match &answer {
-                Err(status) if self.circuit.may_retry(status) => tokio::time::sleep(pause).await,
+                Err(status) if is_time_for(pause) && self.circuit.may_retry(status) => tokio::time::sleep(pause).await,
                 _ => break,
             }
             answer = call(self.clone()).await;
         }
         answer
     }
+}
+
+/// Whether a call after this pause could still be answered, and its caller be told.
+fn is_time_for(pause: Duration) -> bool {
+    ambient::remaining().is_none_or(|left| left > pause + RESERVE * 2)
 }
 
 /// How long the first call may take, where so much time is left.
