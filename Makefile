@@ -48,6 +48,11 @@ test-chart: ## Hold the chart to the protos, the context map, helm's linter, kub
 	@scripts/istio.sh --check
 	JUMUN_TEST_TOOLS="$(TOOLS)" cargo test --locked -p jumun --test platform chart:: -- --include-ignored
 
+.PHONY: test-mesh
+test-mesh: test-chart ## Serve the chart to Envoys by istiod's own code, and try what it promises with real processes behind them
+	@scripts/tools.sh postgres nats-server envoy mesh
+	scripts/servers.sh --only postgres,nats cargo test --locked -p jumun --test platform mesh:: -- --ignored --nocapture --test-threads 1
+
 .PHONY: test-cluster
 test-cluster: ## Try the chart with IMAGE on the cluster that KUBECONFIG leads to, which has Istio
 	@IMAGE="$(IMAGE)" scripts/test-cluster.sh
@@ -149,6 +154,11 @@ drill-overload: ## Ask payment for five times what it can do, with and without p
 .PHONY: drill-retry-storm
 drill-retry-storm: ## The same, by callers who try again whatever they are told
 	$(DRILL)drills::retry_storm::full
+
+.PHONY: drill-breaker
+drill-breaker: ## Ask a slow payment for too much behind a mesh: with the mesh's breaker, with the application's, both, none
+	@scripts/tools.sh postgres nats-server helm envoy mesh
+	scripts/servers.sh --only postgres,nats $(DRILL)drills::breaker::full
 
 .PHONY: drill-hygiene
 drill-hygiene: ## Attack the listener: resets, large bodies, gzip bombs, connections that never speak

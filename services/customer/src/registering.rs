@@ -30,9 +30,6 @@ const _: () = assert!(ABANDONED_AFTER.as_millis() > 2 * MAX_OUTGOING_CALL.as_mil
 /// Registrations recovered in one round, and at once.
 const MAX_RECOVERED: usize = 1024;
 const RECOVERED_AT_ONCE: usize = 64;
-/// How often notification is asked, when it is away, before the caller is told so.
-const MAX_ATTEMPTS: usize = 2;
-const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a customer is told.
 const WELCOME: &str = "Welcome to Jumun: you are being registered.";
 const OCCASION: &str = "CUSTOMER_REGISTERED";
@@ -71,8 +68,8 @@ impl Registering {
         self.follow(&customer, word).await
     }
 
-    /// Asks notification to deliver the welcome. It is idempotent per registration, so it is asked a second time when it
-    /// is away.
+    /// Asks notification to deliver the welcome. It is idempotent per registration, so it is asked again when it
+    /// does not answer.
     async fn welcome(&self, customer: &Customer) -> Result<Word, Status> {
         let request = SendNotificationRequest {
             notification: Some(Notification {
@@ -85,17 +82,11 @@ impl Registering {
             request_id: customer.id.clone(),
             notification_id: customer.welcome_id(),
         };
-        let mut attempts = 0;
-        let answer = loop {
-            attempts += 1;
-            match self.notifications.clone().send_notification(request.clone()).await {
-                Err(status) if attempts < MAX_ATTEMPTS && self.to_notification.may_retry(&status) => {
-                    // The connection that just broke is still being replaced.
-                    tokio::time::sleep(ATTEMPT_PAUSE).await;
-                }
-                answer => break answer,
-            }
+        let ask = |channel| {
+            let request = request.clone();
+            async move { NotificationServiceClient::new(channel).send_notification(request).await }
         };
+        let answer = self.to_notification.call_idempotent(ask).await;
         match answer {
             Ok(notification) => word(notification.get_ref()),
             Err(status) => match (status.code(), reason_of(&status).as_str()) {

@@ -7,5 +7,6 @@ mod platform {
     mod drills;
     mod http;
     mod journeys;
+    mod mesh;
     mod processes;
 }

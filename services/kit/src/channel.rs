@@ -3,6 +3,8 @@
 //! Either way a call carries the deadline that is left, the trace and the version that is wanted, and ends with
 //! DEADLINE_EXCEEDED when time is up (tonic's own bound would say CANCELLED, which meshes retry).
 
+mod again;
+
 use std::{
     sync::{Arc, OnceLock},
     task::{Context, Poll},
@@ -20,7 +22,7 @@ use crate::{
     auth::{ServiceToken, service_caller},
     edge::Edge,
     overload::Circuit,
-    telemetry,
+    reasons, telemetry,
     tls::Trust,
     trace_span, version,
 };
@@ -34,12 +36,16 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 const RESERVE: Duration = Duration::from_millis(50);
 /// How long a call to another context may take at most.
 pub const MAX_OUTGOING_CALL: Duration = Duration::from_secs(2);
+/// How a proxy on the way says that it sent nothing, because too much is under way already (Envoy).
+const OVERFLOW: &str = "x-envoy-overloaded";
 
 /// Where a context is: in this process, or elsewhere; and what stands before it.
 #[derive(Clone)]
 pub struct Channel {
     transport: Transport,
     circuit: Arc<Circuit>,
+    /// How long a call may take at most.
+    longest: Duration,
 }
 
 #[derive(Clone)]
@@ -53,7 +59,7 @@ enum Transport {
 impl Channel {
     /// The contexts of this process, called by one of them.
     pub(crate) fn local(edge: Arc<OnceLock<Edge>>, context: &str, circuit: Arc<Circuit>) -> Self {
-        Self { transport: Transport::Local(edge, service_caller(context)), circuit }
+        Self { transport: Transport::Local(edge, service_caller(context)), circuit, longest: MAX_OUTGOING_CALL }
     }
 
     /// A process at `http://host:port` or `https://host:port`. It is connected to when it is first called.
@@ -70,17 +76,13 @@ impl Channel {
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
-        Ok(Self { transport: Transport::Remote(endpoint.connect_lazy(), token.map(Arc::new)), circuit })
+        let transport = Transport::Remote(endpoint.connect_lazy(), token.map(Arc::new));
+        Ok(Self { transport, circuit, longest: MAX_OUTGOING_CALL })
     }
 
     /// Fails with CIRCUIT_OPEN while a call would not be sent, because too many before it were not answered.
     pub fn check(&self) -> Result<(), Error> {
         self.circuit.check()
-    }
-
-    /// Whether a call that ended so may be made once more: it may help, and there are retries left. Ask once per retry.
-    pub fn may_retry(&self, status: &Status) -> bool {
-        self.circuit.may_retry(status)
     }
 }
 
@@ -94,8 +96,8 @@ impl Service<Request<Body>> for Channel {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let left = ambient::remaining().map_or(MAX_OUTGOING_CALL, |left| left.saturating_sub(RESERVE));
-        let timeout = left.min(MAX_OUTGOING_CALL);
+        let left = ambient::remaining().map_or(self.longest, |left| left.saturating_sub(RESERVE));
+        let timeout = left.min(self.longest);
         let span = client_span(request.uri().path());
         let (transport, circuit) = (self.transport.clone(), self.circuit.clone());
         Box::pin(
@@ -130,7 +132,7 @@ impl Transport {
                 if let Some(token) = token {
                     request.headers_mut().insert(http::header::AUTHORIZATION, token.header());
                 }
-                channel.oneshot(request).await.map_err(failed).inspect(warn_when_kept_out)
+                channel.oneshot(request).await.map_err(failed).and_then(sent).inspect(warn_when_kept_out)
             }
             Self::Local(edge, caller) => match edge.get() {
                 Some(edge) => {
@@ -142,6 +144,15 @@ impl Transport {
             },
         }
     }
+}
+
+/// A proxy that sent nothing says UNAVAILABLE, as if the outcome were unknown. It is overload, like the callee's own word.
+fn sent(response: Response<Body>) -> Result<Response<Body>, Status> {
+    if response.headers().contains_key(OVERFLOW) {
+        let message = "too many calls to another context are under way; nothing was sent";
+        return Err(Error::new(&reasons::OVERLOADED, message).into());
+    }
+    Ok(response)
 }
 
 /// A mistake in the settings, which would otherwise look like a callee that is away.

@@ -53,10 +53,6 @@ const _: () = assert!(ABANDONED_AFTER.as_millis() > 2 * MAX_OUTGOING_CALL.as_mil
 /// Payables recovered in one round, and at once.
 const MAX_RECOVERED: usize = 1024;
 const RECOVERED_AT_ONCE: usize = 64;
-/// How often payment is asked to authorize, when it is away, before the caller is told so. Nobody else repeats that
-/// call, and the budget of retries decides whether it is repeated at all.
-const MAX_ATTEMPTS: usize = 2;
-const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Brings one context's payables to payment.
 pub struct Paying<P: Payable> {
@@ -113,7 +109,7 @@ impl<P: Payable> Paying<P> {
         answer(&*self.follow(&payable, word).await?)
     }
 
-    /// Asks payment to hold the money. It is idempotent per payable, so it is asked a second time when it is away.
+    /// Asks payment to hold the money. It is idempotent per payable, so it is asked again when it does not answer.
     async fn authorize(&self, payable: &P) -> Result<Word, Status> {
         let request = AuthorizePaymentRequest {
             payable: payable.name(),
@@ -121,18 +117,11 @@ impl<P: Payable> Paying<P> {
             payment_method: payable.payment_method().to_owned(),
             request_id: payable.id().to_owned(),
         };
-        let mut attempts = 0;
-        let answer = loop {
-            attempts += 1;
-            match self.payments.clone().authorize_payment(request.clone()).await {
-                Err(status) if attempts < MAX_ATTEMPTS && self.to_payment.may_retry(&status) => {
-                    // The connection that just broke is still being replaced.
-                    tokio::time::sleep(ATTEMPT_PAUSE).await;
-                }
-                answer => break answer,
-            }
+        let ask = |channel| {
+            let request = request.clone();
+            async move { PaymentServiceClient::new(channel).authorize_payment(request).await }
         };
-        word_of_authorization(answer.map(Response::into_inner))
+        word_of_authorization(self.to_payment.call_idempotent(ask).await.map(Response::into_inner))
     }
 
     /// Does what payment's word means for the payable.

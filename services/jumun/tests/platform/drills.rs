@@ -1,9 +1,10 @@
 //! Drills: what is promised about overload, retry storms and hostile clients, shown with real processes and printed as
 //! a table. Each has a short version among the tests, and one that `make drill-overload`, `make drill-retry-storm` and
-//! `make drill-hygiene` run.
+//! `make drill-hygiene` run; the one behind a mesh is `make drill-breaker` alone.
 
 #![expect(clippy::print_stdout, reason = "a drill shows what it measured")]
 
+mod breaker;
 mod hygiene;
 mod load;
 mod overload;

@@ -5,7 +5,7 @@
 
 mod broker;
 pub(super) mod clients;
-mod door;
+pub(super) mod door;
 pub(super) mod fleet;
 mod issuer;
 mod load;

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 /// Parts of a retry that each call earns: ten calls earn one retry.
 const EARNED: i64 = 1;
 const COST: i64 = 10;
-/// Retries that can be saved up, and those there are at the start.
-pub(crate) const MAX_SAVED: i64 = 10;
+/// Retries that can be saved up, and those there are at the start: as many as the calls that are under way to a replica
+/// when it is killed or hangs. All of them fail at once, and nobody is to notice.
+pub(crate) const MAX_SAVED: i64 = 128;
 
 /// Retries that may still be made. Over any time they are at most a tenth of the calls, and what was saved before.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ mod tests {
             budget.earn();
             budget.spend()
         });
-        assert_eq!(again.count(), 1000 + 9, "a tenth, and what was saved before");
+        assert_eq!(again.count() as i64, 1000 + MAX_SAVED - 1, "a tenth, and what was saved before");
     }
 
     proptest! {

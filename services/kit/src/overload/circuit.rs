@@ -84,8 +84,7 @@ impl Circuit {
 
     /// Takes a retry out of the budget for a call that ended so, when one may help.
     pub(crate) fn may_retry(&self, status: &Status) -> bool {
-        let helps = status.code() == Code::Unavailable && reason_of(status) != reasons::CIRCUIT_OPEN.name;
-        let may = helps && (!self.is_protected || self.budget.spend());
+        let may = helps(status) && (!self.is_protected || self.budget.spend());
         self.retried.fetch_add(u64::from(may), Relaxed);
         may
     }
@@ -166,11 +165,25 @@ fn outcome(code: Code, took: Duration, timeout: Duration) -> Outcome {
     }
 }
 
+/// Whether another replica may do better: this one was away, or gave no answer in time. What somebody gave an answer to
+/// that says why, e.g. that a provider outside does not answer, would end the same way again.
+fn helps(status: &Status) -> bool {
+    match (status.code(), reason_of(status).as_str()) {
+        (Code::Unavailable, reason) => reason != reasons::CIRCUIT_OPEN.name,
+        (Code::DeadlineExceeded, reason) => reason.is_empty() || reason == reasons::DEADLINE_EXCEEDED.name,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::overload::breaker::MIN_CALLS;
+    use crate::{
+        Reason,
+        overload::{breaker::MIN_CALLS, budget::MAX_SAVED},
+    };
 
+    const PROVIDER_TIMED_OUT: Reason = Reason::new("PROVIDER_TIMED_OUT", Code::DeadlineExceeded, 1, "", "");
     const LONG: Duration = Duration::from_secs(2);
 
     fn circuit(is_protected: bool) -> Arc<Circuit> {
@@ -227,7 +240,10 @@ mod tests {
         let circuit = circuit(true);
         assert!(!circuit.may_retry(&Status::failed_precondition("no")));
         assert!(!circuit.may_retry(&Status::resource_exhausted("busy")));
-        let again = (0..100).filter(|_| circuit.may_retry(&Status::unavailable("away")));
-        assert_eq!(again.count(), 10, "what was saved");
+        assert!(!circuit.may_retry(&Error::new(&PROVIDER_TIMED_OUT, "no answer from outside").into()));
+        assert!(circuit.may_retry(&Status::deadline_exceeded("no answer")));
+        assert!(circuit.may_retry(&Error::deadline_exceeded("no answer").into()));
+        let again = (0..1000).filter(|_| circuit.may_retry(&Status::unavailable("away")));
+        assert_eq!(again.count(), MAX_SAVED as usize, "what was saved");
     }
 }

@@ -27,8 +27,10 @@ const MAX_READERS: usize = 4;
 /// How long a PostgreSQL server may take to answer a connection attempt, and a statement.
 const POSTGRES_CONNECT_TIMEOUT_S: u64 = 3;
 /// Every statement goes by a key. A plan made while the tables were empty would read them whole for ever after, because
-/// prepared statements keep their plans.
+/// prepared statements keep their plans. Between the statements of a transaction nothing is waited for: who is silent
+/// there for a second hangs, and his locks would let every other replica hang that is asked the same.
 const POSTGRES_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '5s'; \
+     SET idle_in_transaction_session_timeout = '1s'; \
      SET client_min_messages = 'warning'; SET enable_seqscan = off; SET enable_hashjoin = off; \
      SET enable_mergejoin = off;";
 /// busy_timeout comes first: changing the journal mode can already meet a lock.

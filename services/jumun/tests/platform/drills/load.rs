@@ -72,6 +72,30 @@ impl Callers {
         f64::from(placed) / (lasting - WARM_UP).as_secs_f64()
     }
 
+    /// Lets so many callers ask, one time after another each, with a pause after what was no order.
+    pub(super) async fn crowd(&self, callers: u32, lasting: Duration) -> Tally {
+        let begun = Instant::now();
+        let mut asking = JoinSet::new();
+        for (_, client) in (0..callers).zip(self.clients.iter().cycle()) {
+            let client = client.clone();
+            asking.spawn(async move {
+                let mut tally = Tally::default();
+                while begun.elapsed() < lasting {
+                    let told = ask(client.clone(), &new_id()).await;
+                    tally.asked += 1;
+                    tally.add(told, is_counted(begun, lasting));
+                    if !matches!(told, Told::Placed(_)) {
+                        tokio::time::sleep(IMPATIENCE).await;
+                    }
+                }
+                tally
+            });
+        }
+        let mut all = Tally { lasted: lasting, ..Tally::default() };
+        asking.join_all().await.into_iter().for_each(|tally| all.join(tally));
+        all
+    }
+
     /// Lets so many callers come per second.
     pub(super) async fn come(&self, per_second: f64, lasting: Duration) -> Tally {
         let begun = Instant::now();
@@ -146,6 +170,19 @@ impl Tally {
             Told::Refused(took) => self.refused.push(took),
             Told::Failed(took) => self.failed.push(took),
         }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.asked += other.asked;
+        self.placed.extend(other.placed);
+        self.counted += other.counted;
+        self.refused.extend(other.refused);
+        self.failed.extend(other.failed);
+    }
+
+    /// The share of those who asked whose order was placed.
+    pub(super) fn available(&self) -> f64 {
+        self.placed.len() as f64 / self.asked.max(1) as f64
     }
 
     /// Orders placed in time, per second.

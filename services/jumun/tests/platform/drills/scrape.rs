@@ -20,7 +20,7 @@ pub(crate) async fn metrics(address: SocketAddr) -> String {
 }
 
 /// The sum of a metric over all labels, of those lines that have this label.
-pub(super) fn sum(page: &str, metric: &str, label: &str) -> f64 {
+pub(crate) fn sum(page: &str, metric: &str, label: &str) -> f64 {
     let lines = page.lines().filter(|line| line.starts_with(metric) && line.contains(label));
     lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
