@@ -108,7 +108,7 @@ say 'helm test passes'
 
 kubectl --namespace "$outside" run plaintext --image "$image" --restart Never --quiet \
   --image-pull-policy "$(in_mesh get deployment order -o jsonpath='{.spec.template.spec.containers[0].imagePullPolicy}')" \
-  --command -- jumun health --addr "http://order.$mesh:8080"
+  --command -- jumun health --addr "http://order.$mesh:8080" >/dev/null
 kubectl --namespace "$outside" wait pod/plaintext --for=jsonpath='{.status.phase}'=Failed --timeout=60s >/dev/null ||
   fail "plaintext from outside the mesh is answered: $(kubectl --namespace "$outside" logs plaintext)"
 said=$(kubectl --namespace "$outside" logs plaintext 2>&1)
@@ -154,6 +154,7 @@ say 'one pod: its data outlive it'
 
 for namespace in "$mesh" "$single"; do
   helm uninstall jumun --namespace "$namespace" --wait --timeout 5m >/dev/null
+  kubectl --namespace "$namespace" wait pods -l app.kubernetes.io/part-of=jumun,app!=test --for=delete --timeout 2m >/dev/null
   # The test's pod, the Secret and what Istio and Kubernetes put into each namespace are not the release's.
   left=$(kubectl --namespace "$namespace" get all,configmaps,serviceaccounts,networkpolicies,poddisruptionbudgets,virtualservices,destinationrules,authorizationpolicies,gateways.networking.istio.io,sidecars,peerauthentications \
     -l app.kubernetes.io/part-of=jumun -o name | grep -v '^pod/test$' || true)
