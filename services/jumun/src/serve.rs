@@ -74,7 +74,10 @@ impl Plan {
             .with_context(|| format!("cannot listen on {listen} (is another process there? set JUMUN_LISTEN)"))?;
         let address = listener.local_addr()?;
         if self.settings.migrate {
-            migrate_when_there(&self.contexts, &self.places).await?;
+            when_there(|| self.places.migrate(&self.contexts), is_away).await?;
+        } else {
+            // Whoever migrates may do so a little later, too.
+            when_there(|| self.places.require_migrated(&self.contexts), |_| true).await?;
         }
         let guarded = !matches!(self.access, AccessPlan::Off);
         self.places.guard = self.access.guard(self.places.trust.clone()).await?;
@@ -113,7 +116,7 @@ pub(crate) async fn migrate(
 ) -> anyhow::Result<ExitCode> {
     let names: Vec<_> = contexts.iter().map(|context| context.name).collect();
     let places = Places { databases: config::databases(storage, matches, &names)?, ..Places::default() };
-    migrate_when_there(contexts, &places).await?;
+    when_there(|| places.migrate(contexts), is_away).await?;
     for (context, url) in &places.databases {
         writeln!(std::io::stdout(), "{context} is up to date at {url}")?;
     }
@@ -121,11 +124,14 @@ pub(crate) async fn migrate(
 }
 
 /// A database server may start a little later than we do.
-async fn migrate_when_there(contexts: &[Context], places: &Places) -> anyhow::Result<()> {
+async fn when_there(
+    act: impl Fn() -> anyhow::Result<()>,
+    waits_for: impl Fn(&anyhow::Error) -> bool,
+) -> anyhow::Result<()> {
     let start = std::time::Instant::now();
     loop {
-        match tokio::task::block_in_place(|| places.migrate(contexts)) {
-            Err(error) if start.elapsed() < DATABASE_WAIT && is_away(&error) => {
+        match tokio::task::block_in_place(&act) {
+            Err(error) if start.elapsed() < DATABASE_WAIT && waits_for(&error) => {
                 tracing::warn!(error = format!("{error:#}"), "waiting for the database");
                 tokio::time::sleep(DATABASE_POLL).await;
             }

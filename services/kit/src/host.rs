@@ -88,9 +88,22 @@ impl Places {
 
     /// Brings every database of these contexts up to date.
     pub fn migrate(&self, contexts: &[Context]) -> anyhow::Result<()> {
+        self.for_each_database(contexts, Database::migrate)
+    }
+
+    /// Fails unless every database of these contexts is up to date.
+    pub fn require_migrated(&self, contexts: &[Context]) -> anyhow::Result<()> {
+        self.for_each_database(contexts, Database::require_migrated)
+    }
+
+    fn for_each_database(
+        &self,
+        contexts: &[Context],
+        act: impl Fn(&Database, &EmbeddedMigrations) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         for context in contexts {
             for (schema, migrations) in &context.databases {
-                self.database(context.name, schema)?.migrate(migrations)?;
+                act(&self.database(context.name, schema)?, migrations)?;
             }
         }
         Ok(())

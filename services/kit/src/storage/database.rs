@@ -1,6 +1,7 @@
 //! One context's database: where it is, how it is opened, read and migrated.
 
 use std::{
+    collections::HashSet,
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
@@ -11,7 +12,7 @@ use std::{
 #[cfg(feature = "postgres-tls")]
 use openssl_sys as _;
 
-use diesel::{Connection as _, pg::PgConnection, sqlite::SqliteConnection};
+use diesel::{Connection as _, migration::MigrationSource, pg::PgConnection, sqlite::SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use ring::hmac;
 use tokio::sync::{OnceCell, Semaphore};
@@ -244,6 +245,32 @@ impl Database {
         };
         run.map_err(|error| anyhow::anyhow!("cannot migrate {} at {}: {error}", self.schema(), self.0.url))
     }
+
+    /// Fails unless somebody brought the schema up to date. It only reads: the role need not own anything.
+    pub fn require_migrated(&self, migrations: &EmbeddedMigrations) -> anyhow::Result<()> {
+        let mut connection = self.connect()?;
+        let kit = match &connection {
+            Connection::Sqlite(_) => SQLITE_MIGRATIONS,
+            Connection::Postgres(_) => POSTGRES_MIGRATIONS,
+        };
+        let done = connection.query("SELECT version FROM __diesel_schema_migrations", &[]).map_or_else(
+            |error| if matches!(error, StorageError::Lost(_)) { Err(error) } else { Ok(HashSet::new()) },
+            |rows| rows.into_iter().map(|mut row| row.text()).collect(),
+        )?;
+        let mut wanted = versions(&kit)?;
+        wanted.extend(versions(migrations)?);
+        if let Some(lacking) = wanted.into_iter().find(|version| !done.contains(version)) {
+            anyhow::bail!("{self:?} lacks the migration {lacking}: run `jumun migrate`");
+        }
+        Ok(())
+    }
+}
+
+/// The versions of migrations, which are the same for every kind of database.
+fn versions(migrations: &EmbeddedMigrations) -> anyhow::Result<Vec<String>> {
+    let migrations = MigrationSource::<diesel::sqlite::Sqlite>::migrations(migrations);
+    let migrations = migrations.map_err(|error| anyhow::anyhow!("cannot read migrations: {error}"))?;
+    Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
 }
 
 impl fmt::Debug for Database {
@@ -265,7 +292,7 @@ fn run_migrations<DB: diesel::backend::Backend>(
 /// Migrations by reference: diesel wants to own its source.
 struct EmbeddedSource<'a>(&'a EmbeddedMigrations);
 
-impl<DB: diesel::backend::Backend> diesel::migration::MigrationSource<DB> for EmbeddedSource<'_> {
+impl<DB: diesel::backend::Backend> MigrationSource<DB> for EmbeddedSource<'_> {
     fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn diesel::migration::Migration<DB>>>> {
         self.0.migrations()
     }

@@ -5,8 +5,8 @@ use std::process::{Command, Output};
 use kit::name::new_id;
 
 use super::{
-    fleet::text,
-    place::{Place, given, tool},
+    fleet::{RECOVERY, text},
+    place::{Place, eventually, given, tool},
     program::{JUMUN, Program, bare},
 };
 
@@ -48,12 +48,19 @@ async fn a_role_that_owns_no_tables_serves_what_their_owner_migrated() {
     let [owner, runtime] =
         [format!("{name}_owner"), name.clone()].map(|role| format!("postgres://{role}:{PASSWORD}@{host}/{name}"));
 
-    let migrated = bare(JUMUN).args(["migrate", "--database-url", &owner]).output().expect("jumun runs");
-    assert!(migrated.status.success(), "{}", text(&migrated));
     let mut program = Program::new(place.folder(), "up", &["up"]);
     program.set("JUMUN_DATABASE_URL", &runtime);
     program.set("JUMUN_MIGRATE", "false");
-    program.start().await;
+    program.spawn();
+    eventually("it to wait for the owner", RECOVERY, async || {
+        if program.logged().contains("run `jumun migrate`") { Ok(()) } else { Err(program.logged()) }
+    })
+    .await;
+    assert!(!program.logged().contains("ready"), "{}", program.logged());
+
+    let migrated = bare(JUMUN).args(["migrate", "--database-url", &owner]).output().expect("jumun runs");
+    assert!(migrated.status.success(), "{}", text(&migrated));
+    program.until_ready().await;
     let demo =
         bare(JUMUN).current_dir(place.folder()).args(["demo", "food-delivery", "--addr", &program.url()]).output();
     let demo = demo.expect("jumun runs");
