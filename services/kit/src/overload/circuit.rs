@@ -244,6 +244,6 @@ mod tests {
         assert!(circuit.may_retry(&Status::deadline_exceeded("no answer")));
         assert!(circuit.may_retry(&Error::deadline_exceeded("no answer").into()));
         let again = (0..1000).filter(|_| circuit.may_retry(&Status::unavailable("away")));
-        assert_eq!(again.count(), MAX_SAVED as usize, "what was saved");
+        assert_eq!(again.count() + 2, MAX_SAVED as usize, "what was saved, but for the two above");
     }
 }

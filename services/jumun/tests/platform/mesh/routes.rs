@@ -106,10 +106,10 @@ async fn what_nobody_serves_or_may_call_is_refused() {
 
     let authorize = AuthorizePaymentRequest { payable: "orders/1".to_owned(), ..AuthorizePaymentRequest::default() };
     let from_outside = PaymentServiceClient::new(outside).authorize_payment(authorize.clone()).await;
-    is_denied(from_outside.expect_err("the gateway charges nobody"));
+    is_denied(&from_outside.expect_err("the gateway charges nobody"));
     let [store, order] = ["store", "order"].map(|context| PaymentServiceClient::new(through_sidecar(&mesh, context)));
-    is_denied(store.clone().authorize_payment(authorize.clone()).await.expect_err("store is no caller of payment"));
-    is_denied(order.clone().list_payments(ListPaymentsRequest::default()).await.expect_err("order needs no lists"));
+    is_denied(&store.clone().authorize_payment(authorize.clone()).await.expect_err("store is no caller of payment"));
+    is_denied(&order.clone().list_payments(ListPaymentsRequest::default()).await.expect_err("order needs no lists"));
     // The same way is open to whom it is meant for: the refusal is payment's own.
     let invalid = order.clone().authorize_payment(authorize).await.expect_err("there is no amount");
     assert_eq!(invalid.code(), Code::InvalidArgument, "{invalid:?}");
@@ -129,7 +129,7 @@ async fn a_context_that_calls_nobody_knows_of_nobody_and_a_plain_caller_is_kept_
     assert!(!refused.metadata().contains_key("x-jumun-served-by"), "{refused:?}");
 }
 
-fn is_denied(status: Status) {
+fn is_denied(status: &Status) {
     assert_eq!((status.code(), status.message()), (Code::PermissionDenied, "RBAC: access denied"));
 }
 

@@ -207,7 +207,7 @@ impl Mesh {
         let context = schema.split('_').next().unwrap_or(schema);
         let mut psql = tokio::process::Command::new(tool("psql"));
         psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", &self.variables[&variable(context)]]);
-        psql.args(["-c", &format!("SET search_path = {schema}"), "-c", query]);
+        psql.args(["-c", &format!("SET search_path = \"{schema}\""), "-c", query]);
         let done = psql.output().await.expect("psql runs");
         text(&done).trim().parse().unwrap_or_else(|_| panic!("{query}: {}", text(&done)))
     }
