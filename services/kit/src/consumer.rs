@@ -1,9 +1,12 @@
 //! Whenever X happens, do Y: how a context hears another's events and applies each once and in order.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::watch;
+use tokio::sync::{
+    oneshot::{self, error::TryRecvError},
+    watch,
+};
 use tracing::Instrument;
 
 use crate::{
@@ -17,6 +20,8 @@ use crate::{
 
 /// Events that one consumer works on at once.
 const MAX_UNSETTLED: usize = 512;
+/// Aggregates whose last turn is remembered; those that are over are forgotten then.
+const MAX_TURNS: usize = 2 * MAX_UNSETTLED;
 /// The pause before a bus that failed is asked again.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(500);
 /// Delays before a transient failure is tried again: doubled each time, up to a bound.
@@ -115,14 +120,17 @@ impl<A: Stored> Consumer<A> {
     }
 
     async fn hear(&self, mut incoming: Incoming) {
-        let mut unsettled = FuturesUnordered::new();
+        let (mut unsettled, mut turns) = (FuturesUnordered::new(), Turns::default());
         let mut stopping = self.stopping.clone();
         loop {
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => break,
                 Some(()) = unsettled.next(), if !unsettled.is_empty() => {}
                 delivery = incoming.next(), if unsettled.len() < MAX_UNSETTLED => match delivery {
-                    Some(Ok(delivery)) => unsettled.push(self.apply(delivery)),
+                    Some(Ok(delivery)) => {
+                        let turn = delivery.message().ok().map(|message| turns.next(&message.aggregate));
+                        unsettled.push(self.apply(delivery, turn));
+                    }
                     Some(Err(error)) => {
                         tracing::debug!(%error, consumer = self.name, "subscription broke");
                         return;
@@ -136,7 +144,7 @@ impl<A: Stored> Consumer<A> {
         while unsettled.next().await.is_some() {}
     }
 
-    async fn apply(&self, delivery: Delivery) {
+    async fn apply(&self, delivery: Delivery, mut turn: Option<Turn>) {
         let message = match delivery.message() {
             Ok(message) => message,
             Err(reason) => {
@@ -145,6 +153,10 @@ impl<A: Stored> Consumer<A> {
                 return delivery.settle().await;
             }
         };
+        if let Some(before) = turn.as_mut().and_then(|turn| turn.before.take()) {
+            // Dropped, it is over.
+            let _ = before.await;
+        }
         let span = trace_span!(
             message.traceparent.as_deref(),
             "process",
@@ -155,7 +167,7 @@ impl<A: Stored> Consumer<A> {
             messaging.consumer.group.name = self.name,
         );
         let ambient = Ambient { traceparent: message.traceparent.clone(), ..Ambient::default() };
-        match ambient.scope(self.react(message, None)).instrument(span).await {
+        match ambient.scope(self.react(message, None, turn)).instrument(span).await {
             Ok(()) => delivery.settle().await,
             Err(error) => {
                 let delay = (FIRST_RETRY * 2_u32.pow(delivery.attempt().min(10) - 1)).min(MAX_RETRY);
@@ -166,7 +178,7 @@ impl<A: Stored> Consumer<A> {
     }
 
     /// Applies an event, or puts it aside. An error means: not now.
-    pub(crate) async fn react(&self, message: Arc<Message>, redriven: Option<i64>) -> Result<(), Error> {
+    async fn react(&self, message: Arc<Message>, redriven: Option<i64>, turn: Option<Turn>) -> Result<(), Error> {
         let (target, decide, poison): (_, Decide<A>, _) = match (self.policy)(message.clone()).await {
             Ok(Reaction::Decide(id, decide)) => (Some(id), decide, None),
             Ok(Reaction::Ignore) => (None, Box::new(|_| Ok(Decision::Leave)), None),
@@ -182,6 +194,33 @@ impl<A: Stored> Consumer<A> {
             traceparent: telemetry::traceparent(),
             answer: None,
         };
+        // Whoever comes next stands in line behind this job: submitting begins with that.
+        drop(turn);
         self.engine.submit(job).await.map(drop)
+    }
+
+    /// Applies a dead letter once more.
+    pub(crate) async fn redrive(&self, message: Arc<Message>, dead_letter: i64) -> Result<(), Error> {
+        self.react(message, Some(dead_letter), None).await
+    }
+}
+
+/// The order in which one consumer takes the events of each aggregate, however long a policy thinks about one of them.
+#[derive(Default)]
+struct Turns(HashMap<String, oneshot::Receiver<()>>);
+
+/// One event's turn. Dropped, it is over.
+struct Turn {
+    before: Option<oneshot::Receiver<()>>,
+    _over: oneshot::Sender<()>,
+}
+
+impl Turns {
+    fn next(&mut self, aggregate: &str) -> Turn {
+        if self.0.len() >= MAX_TURNS {
+            self.0.retain(|_, over| over.try_recv() == Err(TryRecvError::Empty));
+        }
+        let (sender, over) = oneshot::channel();
+        Turn { before: self.0.insert(aggregate.to_owned(), over), _over: sender }
     }
 }

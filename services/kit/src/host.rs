@@ -203,7 +203,7 @@ impl<A: Stored> Hearer for Consumer<A> {
     }
 
     fn redrive(&self, message: Arc<Message>, dead_letter: i64) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.react(message, Some(dead_letter)))
+        Box::pin(self.redrive(message, dead_letter))
     }
 }
 

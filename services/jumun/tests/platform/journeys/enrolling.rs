@@ -123,6 +123,7 @@ async fn the_same_application_fifty_times_at_once_is_one_enrollment_and_one_char
     assert_eq!(school.states("enrollment", "enrollment", "enrollments").await.len(), 1);
     assert_eq!(school.charges().await.len(), 1);
     // However far it is by now, and after a restart.
+    school.world.settle().await;
     school.complete(&answers[0].name).await.expect("registered");
     school.world.restart().await;
     assert_eq!(school.enroll("first", &application).await.expect("the same answer"), answers[0]);
