@@ -3,15 +3,15 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
 use contracts::admin::v1::admin_service_client::AdminServiceClient;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use kit::{
-    Aggregate, Context, Decision, Done, Edge, Engine, Error, FilterField, Message, Owner, Reaction, RequestKey, Stored,
-    Time, Unit, json_column, policy,
+    Aggregate, Context, Decision, Done, Edge, Engine, Error, FilterField, Message, Owner, Policy, Reaction, RequestKey,
+    Stored, Time, Unit, json_column, policy,
     storage::{Column, Row, StorageError, Table, Value},
     world::World,
 };
@@ -36,6 +36,10 @@ static POISONED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Mirrors that hold their process up, the first time that it has read them.
 static HELD_UP: Mutex<BTreeMap<String, HoldUp>> = Mutex::new(BTreeMap::new());
+
+/// Counters of whose first, third … event the mirror's policy thinks for a while, and how many events it was asked about.
+static PONDERED: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+const THOUGHT: Duration = Duration::from_millis(20);
 
 /// Tells that it was read, and waits until it may go on.
 type HoldUp = (oneshot::Sender<()>, mpsc::Receiver<()>);
@@ -154,9 +158,37 @@ fn build_counter(unit: &mut Unit<'_>) -> anyhow::Result<()> {
 
 fn build_mirror(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let engine = unit.engine()?;
-    unit.hear("counter", &engine, &policy(|by: i64, message| reflect(by, message)));
+    let reflects = policy(|by: i64, message| reflect(by, message));
+    let ponders: Policy<Mirror> = Arc::new(move |message| {
+        let reflected = reflects(message.clone());
+        Box::pin(async move {
+            if is_pondered(&message) {
+                tokio::time::sleep(THOUGHT).await;
+            }
+            reflected.await
+        })
+    });
+    unit.hear("counter", &engine, &ponders);
     BUILT.with_borrow_mut(|built| built.mirrors = Some(engine));
     Ok(())
+}
+
+fn is_pondered(message: &Message) -> bool {
+    let mut pondered = PONDERED.lock().unwrap_or_else(PoisonError::into_inner);
+    pondered.get_mut(&message.aggregate).is_some_and(|asked| {
+        *asked += 1;
+        message.number % 2 == 1
+    })
+}
+
+/// Lets the mirror's policy think about a counter from now on.
+pub(super) fn ponder(id: &str) {
+    PONDERED.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), 0);
+}
+
+/// How many events of it the policy was asked about.
+pub(super) fn asked_about(id: &str) -> usize {
+    PONDERED.lock().unwrap_or_else(PoisonError::into_inner)[id]
 }
 
 /// Writes down what was counted, unless it is poisoned.

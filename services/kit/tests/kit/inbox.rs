@@ -9,7 +9,7 @@ use contracts::admin::v1::{
 use futures::future::join_all;
 use kit::{Message, name::new_id, world::World};
 
-use super::counter::{IGNORED, added, admin, counting_world, cure, poison};
+use super::counter::{IGNORED, added, admin, asked_about, counting_world, cure, poison, ponder};
 
 /// Hands events to the bus, in this order, without waiting for them to be applied.
 async fn publish(world: &World, messages: impl IntoIterator<Item = Message>) {
@@ -55,6 +55,18 @@ async fn the_worst_order_of_many_aggregates_comes_right() {
     for id in ["a", "b", "c"] {
         built.hears(id, &all).await;
     }
+    world.finish().await;
+}
+
+/// Else those that need no thought would come too early, and be put off for longer and longer.
+#[tokio::test]
+async fn events_are_taken_in_turn_however_long_a_policy_thinks_about_one() {
+    let (world, built) = counting_world().await;
+    let (id, all) = ("pondered", (1..=20).collect::<Vec<_>>());
+    ponder(id);
+    publish(&world, all.iter().map(|number| added(id, *number, *number))).await;
+    built.hears(id, &all).await;
+    assert_eq!(asked_about(id), all.len(), "none came twice");
     world.finish().await;
 }
 
