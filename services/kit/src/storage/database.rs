@@ -30,9 +30,10 @@ const POSTGRES_CONNECT_TIMEOUT_S: u64 = 3;
 /// Every statement goes by a key. A plan made while the tables were empty would read them whole for ever after, because
 /// prepared statements keep their plans. Between the statements of a transaction nothing is waited for: who is silent
 /// there for a second hangs, and his locks would let every other replica hang that is asked the same.
+/// Statements are short, so compiling one costs more than running it; a scan that cannot be avoided would look dear enough.
 const POSTGRES_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '5s'; \
      SET idle_in_transaction_session_timeout = '1s'; \
-     SET client_min_messages = 'warning'; SET enable_seqscan = off; SET enable_hashjoin = off; \
+     SET client_min_messages = 'warning'; SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; \
      SET enable_mergejoin = off;";
 /// busy_timeout comes first: changing the journal mode can already meet a lock.
 /// A page that changes often is written to the file once per checkpoint (16 MB of log), and a log that is written anew
