@@ -109,7 +109,9 @@ fn stall(database: &Database) -> Connection {
     let mut connection = database.connect().expect("a connection");
     let lock = match connection {
         Connection::Sqlite(_) => "BEGIN IMMEDIATE",
-        Connection::Postgres(_) => "BEGIN; LOCK TABLE charges IN ACCESS EXCLUSIVE MODE",
+        Connection::Postgres(_) => {
+            "SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE charges IN ACCESS EXCLUSIVE MODE"
+        }
     };
     connection.batch(lock).expect("nobody else writes");
     connection
