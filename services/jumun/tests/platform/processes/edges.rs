@@ -9,7 +9,7 @@ use contracts::{
     },
     order::v1::order::State,
 };
-use futures::{StreamExt, future::join_all, stream};
+use futures::{StreamExt, stream};
 use serde_json::json;
 use tonic::{Code, transport::Channel};
 
@@ -121,20 +121,20 @@ async fn registrations_come_to_an_end_when_notification_hangs_and_when_it_is_kil
         }
     };
     let ids: Vec<_> = (0..PEOPLE).map(|_| new_id()).collect();
-    let registering = stream::iter(ids.iter().enumerate()).map(|(index, id)| {
-        let (customers, account) = (&customers, format!("slow-{index}"));
-        async move { insist("a word on the registration", || register(customers, &account, id)).await }
-    });
-    let (told, ()) = tokio::join!(registering.buffered(PEOPLE / 8).collect::<Vec<_>>(), killing);
+    let register_all = || {
+        let registering = stream::iter(ids.iter().enumerate()).map(|(index, id)| {
+            let (customers, account) = (&customers, format!("slow-{index}"));
+            async move { insist("a word on the registration", || register(customers, &account, id)).await }
+        });
+        registering.buffered(PEOPLE / 8).collect::<Vec<_>>()
+    };
+    let (told, ()) = tokio::join!(register_all(), killing);
     // Everybody has one answer, which is the same each time.
-    let again = join_all(ids.iter().enumerate().map(|(index, id)| {
-        let (customers, account) = (&customers, format!("slow-{index}"));
-        async move { register(customers, &account, id).await }
-    }));
+    let again = register_all().await;
     let reasons = |told: Vec<Answer<Customer>>| -> Vec<_> {
         told.into_iter().map(|told| told.map(|customer| customer.name).map_err(|refusal| refusal.reason)).collect()
     };
-    let (told, again) = (reasons(told), reasons(again.await));
+    let (told, again) = (reasons(told), reasons(again));
     assert_eq!(told, again);
     let registered = told.iter().filter(|told| told.is_ok()).count();
     assert!(registered > PEOPLE / 2, "{told:?}");
