@@ -5,17 +5,13 @@
 //! arrived, and the customer is registered after all, or it never will, because whatever comes late meets its tombstone.
 //! So PENDING is the one state that waits; whoever hears the word first writes it down.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use contracts::notification::v1::{
     Notification, SendNotificationRequest, WithdrawNotificationRequest, notification::State as NotificationState,
     notification_service_client::NotificationServiceClient,
 };
-use futures::{StreamExt, future::ready, stream};
-use kit::{Channel, Decision, Engine, Error, MAX_OUTGOING_CALL, RequestKey, Time, reason_of};
+use kit::{Channel, Decision, Engine, Error, MAX_OUTGOING_CALL, RequestKey, Time, reason_of, recovery};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -124,19 +120,8 @@ impl Registering {
         if !abandoned.is_empty() {
             tracing::info!(customers = abandoned.len(), "asking notification about abandoned registrations");
         }
-        // The first failure ends the round: notification is away, and asking on would only be a storm. What has begun
-        // is finished, or a circuit that lets a few calls through, to see, would never see one answered.
-        let failure = OnceLock::new();
-        stream::iter(abandoned)
-            .take_while(|_| ready(failure.get().is_none()))
-            .for_each_concurrent(RECOVERED_AT_ONCE, async |customer| {
-                if let Err(error) = self.bring_to_an_end(&customer).await {
-                    // Another came first, and says the same.
-                    let _ = failure.set(error);
-                }
-            })
-            .await;
-        failure.into_inner().map_or(Ok(()), Err)
+        let end = async |customer: Customer| self.bring_to_an_end(&customer).await;
+        recovery::bring_to_an_end(abandoned, RECOVERED_AT_ONCE, end).await
     }
 
     /// Has the welcome withdrawn, unless it arrived: notification says which.
@@ -167,11 +152,7 @@ fn word(notification: &Notification) -> Result<Word, Status> {
 /// What the caller is told when notification is not asked, because it does not answer anybody at present.
 fn not_asked(closed: &Error) -> Error {
     let message = "notification does not answer at present, so nobody was registered; repeat the request";
-    let error = Error::new(&reasons::NOTIFICATION_UNAVAILABLE, message);
-    match closed.retry_after {
-        Some(wait) => error.retry_after(wait),
-        None => error,
-    }
+    Error::new(&reasons::NOTIFICATION_UNAVAILABLE, message).retry_as_told(closed.retry_after)
 }
 
 /// What the caller is told while it is unknown whether the welcome arrived.
@@ -180,11 +161,8 @@ pub(crate) fn unconfirmed(customer: &Customer, status: &Status) -> Error {
     let error = match status.code() {
         Code::ResourceExhausted => {
             let message = "notification is overloaded, so the registration is put off; repeat the request";
-            let error = Error::new(&reasons::NOTIFICATION_OVERLOADED, message);
-            match status.get_details_retry_info().and_then(|info| info.retry_delay) {
-                Some(delay) => error.retry_after(delay),
-                None => error,
-            }
+            let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            Error::new(&reasons::NOTIFICATION_OVERLOADED, message).retry_as_told(told)
         }
         Code::DeadlineExceeded => Error::new(
             &reasons::NOTIFICATION_TIMED_OUT,

@@ -102,6 +102,12 @@ impl Error {
         Self { retry_after: Some(retry_after), ..self }
     }
 
+    /// Passes on when somebody else said to try again, where he said so.
+    #[must_use]
+    pub fn retry_as_told(self, told: Option<Duration>) -> Self {
+        Self { retry_after: told.or(self.retry_after), ..self }
+    }
+
     /// Adds a pair to the ErrorInfo's metadata.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {

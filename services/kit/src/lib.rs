@@ -30,6 +30,7 @@ mod overload;
 mod page;
 mod reason;
 pub mod reasons;
+pub mod recovery;
 mod server;
 mod setting;
 pub mod storage;

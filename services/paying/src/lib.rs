@@ -26,17 +26,13 @@ mod telling;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use contracts::payment::v1::{
     AuthorizePaymentRequest, GetPaymentRequest, Payment, VoidPaymentRequest, payment::State as PaymentState,
     payment_service_client::PaymentServiceClient,
 };
-use futures::{StreamExt, future::ready, stream};
-use kit::{Channel, Decision, Engine, Error, MAX_OUTGOING_CALL, RequestKey, Time, Unit, reason_of};
+use kit::{Channel, Decision, Engine, Error, MAX_OUTGOING_CALL, RequestKey, Time, Unit, reason_of, recovery};
 use tonic::{Code, Response, Status};
 
 pub use payable::{INVALID_PAYMENT_METHOD, PAYMENT_UNCONFIRMED, Payable, Standing};
@@ -164,19 +160,8 @@ impl<P: Payable> Paying<P> {
         if !abandoned.is_empty() {
             tracing::info!(table = P::TABLE.name, count = abandoned.len(), "asking payment about what was abandoned");
         }
-        // The first failure ends the round: payment is away, and asking on would only be a storm. What has begun is
-        // finished, or a circuit that lets a few calls through, to see, would never see one answered.
-        let failure = OnceLock::new();
-        stream::iter(abandoned)
-            .take_while(|_| ready(failure.get().is_none()))
-            .for_each_concurrent(RECOVERED_AT_ONCE, async |payable| {
-                if let Err(error) = self.bring_to_an_end(&payable).await {
-                    // Another came first, and says the same.
-                    let _ = failure.set(error);
-                }
-            })
-            .await;
-        failure.into_inner().map_or(Ok(()), Err)
+        let end = async |payable: P| self.bring_to_an_end(&payable).await;
+        recovery::bring_to_an_end(abandoned, RECOVERED_AT_ONCE, end).await
     }
 
     async fn bring_to_an_end(&self, payable: &P) -> Result<(), Error> {

@@ -42,11 +42,7 @@ pub(crate) fn not_asked<P: Payable>(closed: &Error) -> Error {
         "payment does not answer at present, so it was not asked and no {} was made; repeat the request",
         P::WORD
     );
-    let error = Error::new(&reasons::PAYMENT_UNAVAILABLE, message);
-    match closed.retry_after {
-        Some(wait) => error.retry_after(wait),
-        None => error,
-    }
+    Error::new(&reasons::PAYMENT_UNAVAILABLE, message).retry_as_told(closed.retry_after)
 }
 
 /// What the caller is told while it is unknown whether the money is held.
@@ -54,11 +50,8 @@ pub(crate) fn unconfirmed<P: Payable>(payable: &P, status: &Status) -> Error {
     tracing::debug!(payable = payable.name(), %status, "payment unconfirmed");
     let error = match status.code() {
         Code::ResourceExhausted => {
-            let error = Error::new(&reasons::PAYMENT_OVERLOADED, "payment is overloaded; repeat the request");
-            match status.get_details_retry_info().and_then(|info| info.retry_delay) {
-                Some(delay) => error.retry_after(delay),
-                None => error,
-            }
+            let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            Error::new(&reasons::PAYMENT_OVERLOADED, "payment is overloaded; repeat the request").retry_as_told(told)
         }
         Code::DeadlineExceeded => Error::new(
             &reasons::PAYMENT_TIMED_OUT,
