@@ -188,6 +188,7 @@ impl<A: Stored> Consumer<A> {
         let arrival = Arrival { consumer: self.name.clone(), message, poison, redriven };
         let job = Job {
             target,
+            begins: false,
             request: None,
             arrival: Some(arrival),
             decide,

@@ -104,11 +104,31 @@ pub(crate) struct Arrival {
 pub(crate) struct Job<A: Stored> {
     /// The aggregate it is about; None for an event that the consumer ignores.
     pub(crate) target: Option<String>,
+    /// Whether it most likely begins that, which is not there yet: it is looked for when this turns out to be wrong.
+    pub(crate) begins: bool,
     pub(crate) request: Option<RequestKey>,
     pub(crate) arrival: Option<Arrival>,
     pub(crate) decide: Decide<A>,
     pub(crate) traceparent: Option<String>,
     pub(crate) answer: Option<oneshot::Sender<Result<Done<A>, Error>>>,
+}
+
+impl<A: Stored> Job<A> {
+    fn command(
+        id: String,
+        request: Option<RequestKey>,
+        decide: impl FnMut(Option<&A>) -> Result<Decision<A>, Error> + Send + 'static,
+    ) -> Self {
+        Self {
+            target: Some(id),
+            begins: false,
+            request,
+            arrival: None,
+            decide: Box::new(decide),
+            traceparent: telemetry::traceparent(),
+            answer: None,
+        }
+    }
 }
 
 /// The one writer of an aggregate type, and its readers.
@@ -124,10 +144,18 @@ pub(crate) struct Shared<A: Stored> {
     runtime: tokio::runtime::Handle,
 }
 
+/// The events of one transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Committed {
+    /// What they are called together while they wait for the bus.
+    pub(crate) batch: Arc<str>,
+    pub(crate) messages: Vec<Message>,
+}
+
 /// What was just committed, on its way to the relay.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
-    pub(crate) fresh: tokio::sync::mpsc::Sender<Vec<Message>>,
+    pub(crate) fresh: tokio::sync::mpsc::Sender<Committed>,
     /// Rung when `fresh` was full: the relay finds the rest in the table.
     pub(crate) overflow: Arc<Notify>,
 }
@@ -164,15 +192,16 @@ impl<A: Stored> Engine<A> {
         request: Option<RequestKey>,
         decide: impl FnMut(Option<&A>) -> Result<Decision<A>, Error> + Send + 'static,
     ) -> Result<Done<A>, Error> {
-        self.submit(Job {
-            target: Some(id.into()),
-            request,
-            arrival: None,
-            decide: Box::new(decide),
-            traceparent: telemetry::traceparent(),
-            answer: None,
-        })
-        .await
+        self.submit(Job::command(id.into(), request, decide)).await
+    }
+
+    /// The same, of an aggregate that this most likely begins.
+    pub async fn begin(
+        &self,
+        id: impl Into<String>,
+        decide: impl FnMut(Option<&A>) -> Result<Decision<A>, Error> + Send + 'static,
+    ) -> Result<Done<A>, Error> {
+        self.submit(Job { begins: true, ..Job::command(id.into(), None, decide) }).await
     }
 
     /// Writes a new aggregate down, the caller's own; a repetition of the request gets the one that the first created, as it is now.
@@ -183,7 +212,8 @@ impl<A: Stored> Engine<A> {
             None => Decision::save(state.clone()),
             Some(_) => Ok(Decision::Leave),
         };
-        let done = self.execute(id, Some(RequestKey { creates: true, ..request }), create).await?;
+        let request = RequestKey { creates: true, ..request };
+        let done = self.submit(Job { begins: true, ..Job::command(id, Some(request), create) }).await?;
         done.state.ok_or_else(|| Error::internal("what was created is not there"))
     }
 
@@ -376,14 +406,14 @@ impl<A: Stored> Watch<A> {
 }
 
 impl<A: Stored> Shared<A> {
-    fn announce(&self, written: &[(String, (Arc<A>, Standing))], messages: Vec<Message>) {
+    fn announce(&self, written: &[(String, (Arc<A>, Standing))], events: Committed) {
         if self.changes.receiver_count() > 0 {
             for (_, (state, _)) in written {
                 // Nobody listening any more is no failure.
                 let _ = self.changes.send(state.clone());
             }
         }
-        if !messages.is_empty() && self.outbox.fresh.try_send(messages).is_err() {
+        if !events.messages.is_empty() && self.outbox.fresh.try_send(events).is_err() {
             self.outbox.overflow.notify_one();
         }
     }

@@ -28,4 +28,9 @@ impl Message {
     pub fn id(&self) -> String {
         format!("{}/{}/{}", self.context, self.aggregate, self.number)
     }
+
+    /// Unique in its context: the aggregate, and the event's number there.
+    pub(crate) fn key(&self) -> (&str, i64) {
+        (&self.aggregate, self.number)
+    }
 }

@@ -1,10 +1,15 @@
 //! The relay: takes committed events to the bus, in order per aggregate and many at once, and marks them published only
 //! when the bus has them.
 //!
-//! The queue is a table of what is unpublished, not a cursor: rows that are committed late are never skipped. What was just
+//! The queue is a table of what is unpublished, not a cursor: what is committed late is never skipped. It has a row for each
+//! transaction that announced something, because a row for each event would cost as much as the event. What was just
 //! committed comes straight from the writer; the table is read at the start, after an overflow, and every so often.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
@@ -16,21 +21,23 @@ use tracing::Instrument;
 use crate::{
     Error, Message, Stored, Time,
     bus::{Bus, Identity},
-    engine::{Engine, Outgoing},
-    storage::{Database, Row, StorageError, Value},
+    engine::{Committed, Engine, Outgoing},
+    json_column,
+    storage::{Connection, Database, Row, StorageError, Value},
     trace_span,
 };
 
-/// Events that the bus has not acknowledged yet.
+/// Events that the bus has not acknowledged yet, about; and batches that are under way.
 const MAX_IN_FLIGHT: usize = 2048;
-/// Rows read at once. Those in flight are among them, so the table is read only when these are few.
+/// Batches, and events about, that are read at once. Those in flight are among them, so the table is read only when these
+/// are few.
 const SCAN_BATCH: usize = MAX_IN_FLIGHT;
 const MAX_IN_FLIGHT_AT_SCAN: usize = MAX_IN_FLIGHT / 2;
 /// How often the table is read when nothing calls for it, and how often the bus is looked at.
 const SCAN_INTERVAL: Duration = Duration::from_millis(500);
 const IDENTITY_INTERVAL: Duration = Duration::from_secs(2);
-/// Rows, about, that are made unpublished in one transaction when a bus is fed again.
-const REFEED_BATCH: usize = 20_000;
+/// Events that wait as one batch when a bus is fed again.
+const REFEED_BATCH: usize = 512;
 /// Batches that may wait for the relay before it has to read the table.
 const MAX_FRESH: usize = 64;
 
@@ -43,26 +50,36 @@ pub(crate) fn channel() -> (Outgoing, Fresh) {
 
 /// What the writer just committed.
 pub(crate) struct Fresh {
-    receiver: mpsc::Receiver<Vec<Message>>,
+    receiver: mpsc::Receiver<Committed>,
     overflow: Arc<Notify>,
 }
 
+/// An event's aggregate, and its number there.
 type Key = (String, i64);
+type Batch = Arc<str>;
 
 /// Takes one context's events to the bus.
 pub(crate) struct Relay<A: Stored> {
     feed: Feed<A>,
-    in_flight: HashSet<Key>,
-    acknowledged: Vec<Key>,
-    sending: FuturesUnordered<BoxFuture<'static, (Key, bool)>>,
-    marking: Option<BoxFuture<'static, Vec<Key>>>,
+    under_way: HashMap<Batch, Flight>,
+    acknowledged: Vec<Batch>,
+    sending: FuturesUnordered<BoxFuture<'static, (Batch, bool)>>,
+    marking: Option<BoxFuture<'static, Vec<Batch>>>,
+}
+
+/// How far a batch is.
+struct Flight {
+    /// Events that the bus has not answered.
+    left: usize,
+    /// The bus did not take all of them.
+    has_failed: bool,
 }
 
 impl<A: Stored> Relay<A> {
     pub(crate) fn new(engine: Engine<A>, bus: Bus) -> Self {
         Self {
             feed: Feed { engine, bus },
-            in_flight: HashSet::new(),
+            under_way: HashMap::new(),
             acknowledged: Vec::new(),
             sending: FuturesUnordered::new(),
             marking: None,
@@ -76,24 +93,24 @@ impl<A: Stored> Relay<A> {
         scan.set_missed_tick_behavior(MissedTickBehavior::Delay);
         identity.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let room = self.in_flight.len() < MAX_IN_FLIGHT;
-            let scans = self.in_flight.len() < MAX_IN_FLIGHT_AT_SCAN;
+            let in_flight = self.sending.len().max(self.under_way.len());
+            let (room, scans) = (in_flight < MAX_IN_FLIGHT, in_flight < MAX_IN_FLIGHT_AT_SCAN);
             tokio::select! {
-                Some((key, taken)) = self.sending.next(), if !self.sending.is_empty() => {
-                    self.note(key, taken);
-                    while let Some(Some((key, taken))) = self.sending.next().now_or_never() {
-                        self.note(key, taken);
+                Some((batch, taken)) = self.sending.next(), if !self.sending.is_empty() => {
+                    self.note(batch, taken);
+                    while let Some(Some((batch, taken))) = self.sending.next().now_or_never() {
+                        self.note(batch, taken);
                     }
                     self.mark();
                 }
-                keys = wait_for(&mut self.marking) => {
+                batches = wait_for(&mut self.marking) => {
                     self.marking = None;
-                    for key in keys {
-                        self.in_flight.remove(&key);
+                    for batch in batches {
+                        self.under_way.remove(&batch);
                     }
                     self.mark();
                 }
-                Some(messages) = fresh.receiver.recv(), if room => self.send(messages).await,
+                Some(committed) = fresh.receiver.recv(), if room => self.send(committed).await,
                 () = fresh.overflow.notified(), if scans => self.scan().await,
                 _ = scan.tick(), if scans => self.scan().await,
                 _ = identity.tick() => self.check_identity().await,
@@ -125,15 +142,15 @@ impl<A: Stored> Relay<A> {
         if let Some(marking) = self.marking.take() {
             marking.await;
         }
-        self.in_flight.clear();
+        self.under_way.clear();
     }
 
-    async fn send(&mut self, messages: Vec<Message>) {
+    async fn send(&mut self, Committed { batch, messages }: Committed) {
+        if self.under_way.contains_key(&batch) {
+            return;
+        }
+        self.under_way.insert(batch.clone(), Flight { left: messages.len(), has_failed: false });
         for message in messages {
-            let key = (message.aggregate.clone(), message.number);
-            if !self.in_flight.insert(key.clone()) {
-                continue;
-            }
             let span = trace_span!(
                 message.traceparent.as_deref(),
                 "send",
@@ -143,48 +160,58 @@ impl<A: Stored> Relay<A> {
                 messaging.message.id = message.id(),
             );
             match self.feed.bus.publish(Arc::new(message)).instrument(span.clone()).await {
-                Ok(acknowledged) => self.sending.push(
-                    async move {
+                Ok(acknowledged) => {
+                    let batch = batch.clone();
+                    let answered = async move {
                         let result = acknowledged.await;
                         if let Err(error) = &result {
                             tracing::debug!(%error, "not published; tried again soon");
                         }
-                        (key, result.is_ok())
-                    }
-                    .instrument(span)
-                    .boxed(),
-                ),
+                        (batch, result.is_ok())
+                    };
+                    self.sending.push(answered.instrument(span).boxed());
+                }
                 Err(error) => {
                     tracing::debug!(%error, "not published; tried again soon");
-                    self.in_flight.remove(&key);
+                    self.note(batch.clone(), false);
                 }
             }
         }
     }
 
-    fn note(&mut self, key: Key, taken: bool) {
-        if taken {
-            self.acknowledged.push(key);
-        } else {
-            self.in_flight.remove(&key);
+    /// Notes what the bus said to one event. Of a batch that it did not take as a whole, everything is sent once more:
+    /// consumers know by its number what they have.
+    fn note(&mut self, batch: Batch, taken: bool) {
+        let Some(flight) = self.under_way.get_mut(&batch) else { return };
+        flight.left -= 1;
+        flight.has_failed |= !taken;
+        match flight {
+            Flight { left: 0, has_failed: true } => drop(self.under_way.remove(&batch)),
+            Flight { left: 0, has_failed: false } => self.acknowledged.push(batch),
+            Flight { .. } => {}
         }
     }
 
-    /// Marks what the bus acknowledged; while that is being written, more gathers for the next time.
+    /// Strikes off what the bus acknowledged; while that is being written, more gathers for the next time.
     fn mark(&mut self) {
         if self.marking.is_none() && !self.acknowledged.is_empty() {
-            let keys = std::mem::take(&mut self.acknowledged);
+            let batches = std::mem::take(&mut self.acknowledged);
             let shared = self.feed.engine.shared().clone();
             self.marking = Some(Box::pin(async move {
-                shared.queue.mark_published(keys.clone()).await;
-                keys
+                shared.queue.mark_published(&batches).await;
+                batches
             }));
         }
     }
 
     async fn scan(&mut self) {
-        match unpublished(self.feed.engine.database()).await {
-            Ok(messages) => self.send(messages).await,
+        let under_way = self.under_way.keys().cloned().collect();
+        match unpublished(self.feed.engine.database(), under_way).await {
+            Ok(batches) => {
+                for committed in batches {
+                    self.send(committed).await;
+                }
+            }
             Err(error) => tracing::warn!(%error, "cannot read the outbox"),
         }
     }
@@ -216,31 +243,33 @@ impl<A: Stored> Feed<A> {
         Ok(Some((identity, is_behind)))
     }
 
-    /// Makes every event unpublished again, one range of aggregates after another.
+    /// Makes every event unpublished again, one range after another. Replicas that do so at the same time write the same.
     async fn refeed(&self) -> Result<(), Error> {
-        let mut after = Some(String::new());
-        while let Some(from) = after {
-            after = self.range_end(from.clone()).await?;
-            let upto = after.clone().map_or_else(|| "1 = 1".to_owned(), |_| "aggregate <= ?".to_owned());
-            let binds = std::iter::once(from).chain(after.clone()).map(Value::from).collect();
-            let sql = format!(
-                "INSERT INTO unpublished SELECT aggregate, number FROM events WHERE aggregate > ? AND {upto} \
-                 ON CONFLICT DO NOTHING"
-            );
-            self.maintain(sql, binds).await?;
+        let mut last = (String::new(), 0);
+        loop {
+            let keys = self.keys_after(last.clone()).await?;
+            let (Some(first), Some(end)) = (keys.first(), keys.last()) else { return Ok(()) };
+            let batch = format!("{} {}..{} {}", first.0, first.1, end.0, end.1);
+            last = end.clone();
+            let now = self.engine.now();
+            let queue = &self.engine.shared().queue;
+            let again = move |connection: &mut Connection| {
+                note(connection, &batch, keys.iter().map(|(aggregate, number)| (aggregate.as_str(), *number)), now)
+            };
+            queue.maintain(Box::new(again)).await?;
         }
-        Ok(())
     }
 
-    /// The aggregate that ends the range of events after `from`; None when all of them are in it.
-    async fn range_end(&self, from: String) -> Result<Option<String>, Error> {
+    /// The events of the range after `last`.
+    async fn keys_after(&self, (aggregate, number): Key) -> Result<Vec<Key>, Error> {
         let sql = format!(
-            "SELECT aggregate FROM events WHERE aggregate > ? ORDER BY aggregate LIMIT 1 OFFSET {REFEED_BATCH}"
+            "SELECT aggregate, number FROM events WHERE (aggregate, number) > (?, ?) \
+             ORDER BY aggregate, number LIMIT {REFEED_BATCH}"
         );
-        let read = self.engine.database().read(move |connection| {
-            connection.query(&sql, &[from.as_str().into()])?.pop().map(|mut row| row.text()).transpose()
-        });
-        read.await
+        let binds = [aggregate.into(), number.into()];
+        let read =
+            move |connection: &mut Connection| connection.query(&sql, &binds)?.iter_mut().map(read_key).collect();
+        self.engine.database().read(read).await
     }
 
     async fn remember(&self, identity: String) -> Result<(), Error> {
@@ -262,11 +291,35 @@ impl<A: Stored> Feed<A> {
     }
 }
 
-async fn wait_for(marking: &mut Option<BoxFuture<'static, Vec<Key>>>) -> Vec<Key> {
+async fn wait_for(marking: &mut Option<BoxFuture<'static, Vec<Batch>>>) -> Vec<Batch> {
     match marking {
         Some(marking) => marking.await,
         None => std::future::pending().await,
     }
+}
+
+/// Notes that events wait for the bus, as one batch. It may be noted already.
+pub(crate) fn note<'a>(
+    connection: &mut Connection,
+    batch: &str,
+    events: impl Iterator<Item = (&'a str, i64)>,
+    now: Time,
+) -> Result<(), StorageError> {
+    let events: Vec<_> = events.collect();
+    if events.is_empty() {
+        return Ok(());
+    }
+    let size = i64::try_from(events.len()).unwrap_or(i64::MAX);
+    let sql = "INSERT INTO unpublished (batch, events, size, time) VALUES (?, ?, ?, ?) ON CONFLICT (batch) DO NOTHING";
+    connection.execute(sql, &[batch.into(), json_column(&events), size.into(), now.0.into()]).map(drop)
+}
+
+/// Strikes off what the bus has.
+pub(crate) fn strike(connection: &mut Connection, published: &[Batch]) -> Result<(), StorageError> {
+    for batch in published {
+        connection.execute("DELETE FROM unpublished WHERE batch = ?", &[Value::from(&**batch)])?;
+    }
+    Ok(())
 }
 
 async fn fed_identity(database: &Database) -> Result<Option<String>, Error> {
@@ -281,16 +334,51 @@ async fn fed_identity(database: &Database) -> Result<Option<String>, Error> {
         .await
 }
 
-async fn unpublished(database: &Database) -> Result<Vec<Message>, Error> {
+/// What waits for the bus and is not under way.
+async fn unpublished(database: &Database, under_way: HashSet<Batch>) -> Result<Vec<Committed>, Error> {
     let schema = database.schema().to_owned();
-    database
-        .read(move |connection| {
+    let sql = format!("SELECT batch, size FROM unpublished ORDER BY batch LIMIT {SCAN_BATCH}");
+    let read = move |connection: &mut Connection| {
+        let (mut found, mut events) = (Vec::new(), 0);
+        for mut row in connection.query(&sql, &[])? {
+            let (batch, size) = (Batch::from(row.text()?), row.int()?);
+            if events < SCAN_BATCH && !under_way.contains(&batch) {
+                events += usize::try_from(size).unwrap_or(SCAN_BATCH);
+                found.push(batch);
+            }
+        }
+        found.into_iter().map(|batch| read_batch(connection, &schema, batch)).collect()
+    };
+    database.read(read).await
+}
+
+/// The events of a batch; none where another replica just struck it off.
+fn read_batch(connection: &mut Connection, schema: &str, batch: Batch) -> Result<Committed, StorageError> {
+    let row = connection.query("SELECT events FROM unpublished WHERE batch = ?", &[Value::from(&*batch)])?.pop();
+    let keys: Vec<Key> = row.map_or(Ok(Vec::new()), |mut row| row.json())?;
+    let mut rows = Vec::with_capacity(keys.len());
+    match connection {
+        Connection::Postgres(_) => {
+            let (aggregates, numbers) = keys.into_iter().map(|(id, number)| (Some(id.into()), Some(number))).unzip();
             let sql = format!(
-                "{SELECT_EVENTS} JOIN unpublished USING (aggregate, number) ORDER BY aggregate, number LIMIT {SCAN_BATCH}"
+                "{SELECT_EVENTS} JOIN UNNEST(?::text[], ?::bigint[]) AS u (aggregate, number) \
+                 USING (aggregate, number) ORDER BY aggregate, number"
             );
-            connection.query(&sql, &[])?.into_iter().map(|mut row| read_event(&schema, &mut row)).collect()
-        })
-        .await
+            rows = connection.query(&sql, &[Value::Texts(aggregates), Value::Ints(numbers)])?;
+        }
+        Connection::Sqlite(_) => {
+            let sql = format!("{SELECT_EVENTS} WHERE aggregate = ? AND number = ?");
+            for (aggregate, number) in keys {
+                rows.append(&mut connection.query(&sql, &[aggregate.into(), number.into()])?);
+            }
+        }
+    }
+    let messages = rows.iter_mut().map(|row| read_event(schema, row)).collect::<Result<_, _>>()?;
+    Ok(Committed { batch, messages })
+}
+
+fn read_key(row: &mut Row) -> Result<Key, StorageError> {
+    Ok((row.text()?, row.int()?))
 }
 
 /// Every column of an event that `read_event` reads.
@@ -315,7 +403,7 @@ pub fn read_event(context: &str, row: &mut Row) -> Result<Message, StorageError>
 pub struct OutboxStatus {
     /// Events that wait.
     pub unpublished: i64,
-    /// When the oldest of them was committed.
+    /// Since when the first of them waits.
     pub oldest: Option<Time>,
 }
 
@@ -323,7 +411,7 @@ pub struct OutboxStatus {
 pub async fn status(database: &Database) -> Result<OutboxStatus, Error> {
     database
         .read(|connection| {
-            let sql = "SELECT COUNT(*), MIN(time) FROM unpublished JOIN events USING (aggregate, number)";
+            let sql = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT), MIN(time) FROM unpublished";
             connection.query(sql, &[])?.pop().map_or(Ok(OutboxStatus::default()), |mut row| {
                 Ok(OutboxStatus { unpublished: row.int()?, oldest: row.optional_int()?.map(Time) })
             })

@@ -32,7 +32,7 @@ impl PaymentApi {
         let id = asked.id.clone();
         let verdict = self.provider.authorize(&id, amount, &asked.payment_method).await?;
         let rule = move |payment: Option<&Payment>| Payment::authorize(payment, &asked, &verdict);
-        let payment = self.payments.execute(id, None, rule).await?.state;
+        let payment = self.payments.begin(id, rule).await?.state;
         payment.map(|payment| payment.as_authorized()).ok_or_else(|| Error::internal("an authorization left nothing"))
     }
 

@@ -164,7 +164,7 @@ impl SimulatedProvider {
             create_time: now,
             update_time: now,
         };
-        let done = self.charges.execute(key, None, move |charge| Charge::asked(charge, &asked)).await?;
+        let done = self.charges.begin(key, move |charge| Charge::asked(charge, &asked)).await?;
         done.state.ok_or_else(|| Error::internal("a charge was written and is not there"))?.verdict()
     }
 

@@ -192,10 +192,8 @@ pub(super) async fn rows<T: Send + 'static>(
 async fn read_log(database: &Database, table: &str, settled_before: Time) -> anyhow::Result<Log> {
     let context = database.schema().to_owned();
     let count = |row: &mut Row| row.int();
-    let stuck = format!(
-        "SELECT COUNT(*) FROM unpublished JOIN events USING (aggregate, number) WHERE time < {}",
-        settled_before.0
-    );
+    let stuck =
+        format!("SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM unpublished WHERE time < {}", settled_before.0);
     let heard =
         rows(database, "SELECT id, last_event FROM inbox".to_owned(), |row| Ok((row.text()?, row.int()?))).await?;
     let last =

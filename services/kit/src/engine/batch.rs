@@ -8,9 +8,11 @@ use std::{
 
 use prost::Message as _;
 
-use super::{Arrival, Decide, Done, Job, RequestKey, Standing, read_stored, select};
+use super::{Arrival, Committed, Decide, Done, Job, RequestKey, Standing, read_stored, select};
 use crate::{
-    Decision, Error, Message, Stored, Time, reasons,
+    Decision, Error, Message, Stored, Time,
+    name::new_id,
+    outbox, reasons,
     storage::{Column, Connection, StorageError, Value, insert_rows, update_rows},
 };
 
@@ -78,8 +80,8 @@ pub(super) type Written<A> = Vec<(String, (Arc<A>, Standing))>;
 /// One aggregate while the batch works on it.
 struct Slot<A> {
     state: Option<Arc<A>>,
-    /// Taken from what was written lately, not from the table.
-    recent: bool,
+    /// Not read: it was written lately, or it is taken to be not there.
+    assumed: bool,
     /// As it is stored; version 0: it is not.
     stored: Standing,
     now: Standing,
@@ -87,7 +89,7 @@ struct Slot<A> {
 
 impl<A> Default for Slot<A> {
     fn default() -> Self {
-        Self { state: None, recent: false, stored: Standing::default(), now: Standing::default() }
+        Self { state: None, assumed: false, stored: Standing::default(), now: Standing::default() }
     }
 }
 
@@ -124,34 +126,36 @@ pub(super) struct Batch<A: Stored> {
 pub(super) struct Outcome<A: Stored> {
     pub(super) answers: Vec<Result<Done<A>, Error>>,
     pub(super) written: Written<A>,
-    pub(super) messages: Vec<Message>,
+    pub(super) events: Committed,
 }
 
 impl<A: Stored> Outcome<A> {
     /// Answers, and nothing written.
     pub(super) fn nothing(answers: Vec<Result<Done<A>, Error>>) -> Self {
-        Self { answers, written: Vec::new(), messages: Vec::new() }
+        Self { answers, written: Vec::new(), events: Committed::default() }
     }
 }
 
 impl<A: Stored> Batch<A> {
-    /// Reads everything that the jobs name: one query per table.
+    /// Reads everything that the jobs name: one query per table. When it is `trusting`, what a job is to begin is taken to
+    /// be not there: where that is wrong, an insert fails as stale.
     pub(super) fn load(
         connection: &mut Connection,
         schema: &str,
         now: Time,
         jobs: &[Job<A>],
         recent: &Recent<A>,
+        trusting: bool,
     ) -> Result<Self, StorageError> {
         // The aggregates last: they are then at least as new as the gates and replies that say what was done to them.
-        let replies = load_replies(connection, jobs)?;
+        let replies = load_replies(connection, jobs, trusting)?;
         let gates = load_gates(connection, jobs)?;
         let parked = load_parked(connection, jobs)?;
         Ok(Self {
             doubtful: false,
             schema: schema.to_owned(),
             now,
-            slots: load_slots(connection, jobs, &replies, recent)?,
+            slots: load_slots(connection, jobs, &replies, recent, trusting)?,
             gates,
             replies,
             new_requests: Vec::new(),
@@ -262,7 +266,7 @@ impl<A: Stored> Batch<A> {
         let decision = decide(&mut job.decide, slot.state.as_deref());
         let saves = matches!(decision, Ok(Decision::Save(..)));
         // What this batch wrote itself is as good as the save it comes with.
-        self.doubtful |= slot.recent && !saves && slot.now.version == slot.stored.version;
+        self.doubtful |= slot.assumed && !saves && slot.now.version == slot.stored.version;
         match decision? {
             Decision::Leave => {}
             Decision::Save(state, events) => {
@@ -340,23 +344,22 @@ impl<A: Stored> Batch<A> {
             return Err(StorageError::Stale("memory"));
         }
         let written = self.save_aggregates(connection)?;
-        self.save_events(connection)?;
+        let events = self.save_events(connection)?;
         self.save_gates(connection)?;
         insert_rows(connection, "requests", &refs(REQUEST_COLUMNS), self.new_requests)?;
         insert_rows(connection, "dead_letters", &refs(DEAD_LETTER_COLUMNS), self.dead_letters)?;
         for dead_letter in self.redriven {
             connection.execute("DELETE FROM dead_letters WHERE seq = ?", &[dead_letter.into()])?;
         }
-        Ok(Outcome { answers, written, messages: self.messages })
+        Ok(Outcome { answers, written, events })
     }
 
-    /// The events, which stay as they are, and a note of each that waits for the bus.
-    fn save_events(&self, connection: &mut Connection) -> Result<(), StorageError> {
-        let events = self.messages.iter().map(event_row).collect();
-        let waiting = self.messages.iter().map(|event| vec![event.aggregate.as_str().into(), event.number.into()]);
-        insert_rows(connection, "events", &refs(EVENT_COLUMNS), events)?;
-        insert_rows(connection, "unpublished", &refs(&EVENT_COLUMNS[..2]), waiting.collect())?;
-        Ok(())
+    /// The events, which stay as they are, and a note that they wait for the bus.
+    fn save_events(&mut self, connection: &mut Connection) -> Result<Committed, StorageError> {
+        let events = Committed { batch: new_id().into(), messages: std::mem::take(&mut self.messages) };
+        insert_rows(connection, "events", &refs(EVENT_COLUMNS), events.messages.iter().map(event_row).collect())?;
+        outbox::note(connection, &events.batch, events.messages.iter().map(Message::key), self.now)?;
+        Ok(events)
     }
 
     fn save_gates(&mut self, connection: &mut Connection) -> Result<(), StorageError> {
@@ -418,53 +421,30 @@ impl Arrival {
     }
 }
 
-/// Notes that the bus has these events.
-pub(super) fn mark_published(connection: &mut Connection, published: &[(String, i64)]) -> Result<(), StorageError> {
-    match connection {
-        Connection::Postgres(_) => {
-            let aggregates = published.iter().map(|(aggregate, _)| Some(aggregate.into())).collect();
-            let numbers = published.iter().map(|(_, number)| Some(*number)).collect();
-            connection.execute(
-                "DELETE FROM unpublished AS e USING UNNEST(?::text[], ?::bigint[]) AS u (aggregate, number) \
-                 WHERE e.aggregate = u.aggregate AND e.number = u.number",
-                &[Value::Texts(aggregates), Value::Ints(numbers)],
-            )?;
-        }
-        Connection::Sqlite(_) => {
-            let sql = "DELETE FROM unpublished WHERE aggregate = ? AND number = ?";
-            for (aggregate, number) in published {
-                connection.execute(sql, &[aggregate.as_str().into(), (*number).into()])?;
-            }
-        }
-    }
-    Ok(())
-}
-
 fn load_slots<A: Stored>(
     connection: &mut Connection,
     jobs: &[Job<A>],
     replies: &HashMap<String, (String, Vec<u8>)>,
     recent: &Recent<A>,
+    trusting: bool,
 ) -> Result<HashMap<String, Slot<A>>, StorageError> {
-    // What a request creates for the first time has a new id: there is nothing to load.
-    let creates = |job: &&Job<A>| job.request.as_ref().is_some_and(|key| key.creates && !replies.contains_key(&key.id));
-    let ids: Vec<String> = jobs.iter().filter(|job| !creates(job)).filter_map(|job| job.target(replies)).collect();
-    let ids = distinct(ids.iter().map(String::as_str));
     let mut slots = HashMap::with_capacity(jobs.len());
-    let mut unknown = Vec::new();
-    for id in ids {
-        match recent.0.get(id) {
-            Some((state, standing)) => {
-                let slot = Slot { state: Some(state.clone()), recent: true, stored: *standing, now: *standing };
-                slots.insert(id.to_owned(), slot);
-            }
-            None => unknown.push(id),
+    let mut unknown = HashSet::new();
+    for job in jobs {
+        let Some(id) = job.target(replies) else { continue };
+        if let Some((state, standing)) = recent.0.get(&id) {
+            slots.insert(id, Slot { state: Some(state.clone()), assumed: true, stored: *standing, now: *standing });
+        } else if trusting && job.begins {
+            slots.insert(id, Slot { assumed: true, ..Slot::default() });
+        } else {
+            unknown.insert(id);
         }
     }
     if !unknown.is_empty() {
+        let unknown: Vec<&str> = unknown.iter().map(String::as_str).collect();
         for mut row in connection.query_any(&select::<A>(), "id", &unknown)? {
             let (state, standing): (A, Standing) = read_stored(&mut row)?;
-            let slot = |state| Slot { state: Some(Arc::new(state)), recent: false, stored: standing, now: standing };
+            let slot = |state| Slot { state: Some(Arc::new(state)), assumed: false, stored: standing, now: standing };
             slots.insert(state.id().to_owned(), slot(state));
         }
     }
@@ -499,8 +479,10 @@ fn load_parked<A: Stored>(connection: &mut Connection, jobs: &[Job<A>]) -> Resul
 fn load_replies<A: Stored>(
     connection: &mut Connection,
     jobs: &[Job<A>],
+    trusting: bool,
 ) -> Result<HashMap<String, (String, Vec<u8>)>, StorageError> {
-    let ids = distinct(jobs.iter().filter_map(|job| job.request.as_ref()).flat_map(RequestKey::ids));
+    let read = jobs.iter().filter(|job| !(trusting && job.begins));
+    let ids = distinct(read.filter_map(|job| job.request.as_ref()).flat_map(RequestKey::ids));
     let mut replies = HashMap::with_capacity(ids.len());
     if !ids.is_empty() {
         for mut row in connection.query_any("SELECT id, fingerprint, reply FROM requests", "id", &ids)? {

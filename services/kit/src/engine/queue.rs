@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -38,8 +38,8 @@ pub(crate) type Maintenance = Box<dyn FnMut(&mut Connection) -> Result<(), Stora
 /// What one transaction does.
 pub(crate) struct Load<A: Stored> {
     pub(crate) jobs: Vec<Job<A>>,
-    /// Events that the bus acknowledged: aggregate and number.
-    pub(crate) published: Vec<(String, i64)>,
+    /// Batches whose events the bus acknowledged.
+    pub(crate) published: Vec<Arc<str>>,
     pub(crate) marked: Vec<oneshot::Sender<()>>,
     pub(crate) maintenance: Vec<(Maintenance, oneshot::Sender<Result<(), Error>>)>,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Queue<A: Stored> {
 struct Waiting<A: Stored> {
     commands: VecDeque<Job<A>>,
     events: VecDeque<Job<A>>,
-    published: Vec<(String, i64)>,
+    published: Vec<Arc<str>>,
     marked: Vec<oneshot::Sender<()>>,
     maintenance: Vec<(Maintenance, oneshot::Sender<Result<(), Error>>)>,
     /// When a transaction was last so large that it shows load.
@@ -100,12 +100,12 @@ impl<A: Stored> Queue<A> {
         Ok(())
     }
 
-    /// Marks events that the bus has. It rides along with the next transaction.
-    pub(crate) async fn mark_published(&self, events: Vec<(String, i64)>) {
+    /// Marks batches whose events the bus has. It rides along with the next transaction.
+    pub(crate) async fn mark_published(&self, batches: &[Arc<str>]) {
         let (answer, answered) = oneshot::channel();
         {
             let mut waiting = self.lock();
-            waiting.published.extend(events);
+            waiting.published.extend_from_slice(batches);
             waiting.marked.push(answer);
         }
         self.ready.notify_one();

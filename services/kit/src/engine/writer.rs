@@ -1,25 +1,27 @@
 //! The writer thread: one transaction after another, and what to do when one fails.
 
-use std::{thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use super::{
     Job, Shared,
-    batch::{self, Batch, Outcome, Recent},
+    batch::{Batch, Outcome, Recent},
     queue::Load,
 };
 use crate::{
-    Error, Stored,
+    Error, Stored, outbox,
     storage::{Connection, StorageError},
 };
 
 /// Attempts to run one job whose aggregate another replica keeps changing.
 const MAX_STALE_ATTEMPTS: usize = 8;
+/// Batches that read what they are to begin, after one found something there that it took to be not there.
+const DOUBTED_BATCHES: usize = 64;
 /// Attempts to reach the database before the waiting jobs are turned away, and the pause between them.
 const MAX_CONNECT_ATTEMPTS: usize = 4;
 const CONNECT_PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) fn run<A: Stored>(shared: &Shared<A>) {
-    let mut writer = Writer { shared, connection: None, recent: Recent::new() };
+    let mut writer = Writer { shared, connection: None, recent: Recent::new(), doubts: 0 };
     while let Some(load) = shared.queue.take(&shared.clock) {
         writer.write(load);
     }
@@ -29,15 +31,22 @@ struct Writer<'a, A: Stored> {
     shared: &'a Shared<A>,
     connection: Option<Connection>,
     recent: Recent<A>,
+    /// Batches until what is to begin is taken to be not there again.
+    doubts: usize,
 }
 
 impl<A: Stored> Writer<'_, A> {
     fn write(&mut self, mut load: Load<A>) {
         self.maintain(&mut load);
-        let mut result = self.attempt(&mut load.jobs, &load.published);
-        // Once more with another connection, or from what is stored instead of what is remembered.
+        let trusting = self.doubts == 0;
+        self.doubts = self.doubts.saturating_sub(1);
+        let mut result = self.attempt(&mut load.jobs, &load.published, trusting);
+        if trusting && matches!(result, Err(StorageError::Stale(_))) {
+            self.doubts = DOUBTED_BATCHES;
+        }
+        // Once more with another connection, or from what is stored instead of what was assumed.
         if matches!(result, Err(StorageError::Lost(_) | StorageError::Stale(_))) {
-            result = self.attempt(&mut load.jobs, &load.published);
+            result = self.attempt(&mut load.jobs, &load.published, false);
         }
         match result {
             Ok(outcome) => self.answer(load.jobs, outcome),
@@ -48,7 +57,7 @@ impl<A: Stored> Writer<'_, A> {
                     self.write_alone(job);
                 }
                 // Events that stay unmarked are published once more; consumers know them by their number.
-                if let Err(error) = self.attempt(&mut [], &load.published) {
+                if let Err(error) = self.attempt(&mut [], &load.published, false) {
                     tracing::warn!(%error, "published events could not be marked");
                 }
             }
@@ -67,7 +76,12 @@ impl<A: Stored> Writer<'_, A> {
 
     /// Runs jobs in one transaction. After an error nothing is written, except that a connection lost at the commit
     /// leaves that unknown: running the jobs again then finds their request ids, gates and states.
-    fn attempt(&mut self, jobs: &mut [Job<A>], published: &[(String, i64)]) -> Result<Outcome<A>, StorageError> {
+    fn attempt(
+        &mut self,
+        jobs: &mut [Job<A>],
+        published: &[Arc<str>],
+        trusting: bool,
+    ) -> Result<Outcome<A>, StorageError> {
         if jobs.is_empty() && published.is_empty() {
             return Ok(Outcome::nothing(Vec::new()));
         }
@@ -77,11 +91,9 @@ impl<A: Stored> Writer<'_, A> {
         // Whatever goes wrong, what was remembered is forgotten.
         let recent = std::mem::replace(&mut self.recent, Recent::new());
         let result = self.connection()?.transaction(|connection| {
-            let mut batch = Batch::load(connection, shared.database.schema(), now, jobs, &recent)?;
+            let mut batch = Batch::load(connection, shared.database.schema(), now, jobs, &recent, trusting)?;
             let answers = jobs.iter_mut().map(|job| batch.decide(job)).collect();
-            if !published.is_empty() {
-                batch::mark_published(connection, published)?;
-            }
+            outbox::strike(connection, published)?;
             batch.save(connection, answers)
         });
         match &result {
@@ -95,7 +107,7 @@ impl<A: Stored> Writer<'_, A> {
     fn write_alone(&mut self, mut job: Job<A>) {
         let mut attempts = 0;
         let result = loop {
-            match self.attempt(std::slice::from_mut(&mut job), &[]) {
+            match self.attempt(std::slice::from_mut(&mut job), &[], false) {
                 Err(StorageError::Stale(_)) if attempts < MAX_STALE_ATTEMPTS => attempts += 1,
                 result => break result,
             }
@@ -118,7 +130,7 @@ impl<A: Stored> Writer<'_, A> {
     }
 
     fn answer(&mut self, jobs: Vec<Job<A>>, outcome: Outcome<A>) {
-        self.shared.announce(&outcome.written, outcome.messages);
+        self.shared.announce(&outcome.written, outcome.events);
         self.recent.remember(outcome.written.into_iter());
         let callers = jobs.into_iter().map(|job| job.answer).zip(outcome.answers);
         let answers: Vec<_> = callers.filter_map(|(caller, answer)| Some((caller?, answer))).collect();

@@ -56,7 +56,8 @@ async fn a_world_with_an_unpublished_event_does_not_finish() {
     let event = "INSERT INTO events (aggregate, number, kind, payload, time) VALUES ('a', 1, 'Added', ?, 0)";
     let mut connection = database.connect().expect("a connection");
     connection.execute(event, &[[8_u8, 1].as_slice().into()]).expect("inserted");
-    connection.execute("INSERT INTO unpublished (aggregate, number) VALUES ('a', 1)", &[]).expect("inserted");
+    let waits = "INSERT INTO unpublished (batch, events, size, time) VALUES ('b', '[[\"a\", 1]]', 1, 0)";
+    connection.execute(waits, &[]).expect("inserted");
     world.finish().await;
 }
 

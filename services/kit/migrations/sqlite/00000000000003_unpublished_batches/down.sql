@@ -1,0 +1,8 @@
+DROP TABLE unpublished;
+CREATE TABLE unpublished (
+    aggregate TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    PRIMARY KEY (aggregate, number)
+) WITHOUT ROWID;
+-- Whatever is published once more is known by its number.
+INSERT INTO unpublished SELECT aggregate, number FROM events;
