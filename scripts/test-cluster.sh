@@ -53,14 +53,15 @@ release() { # [MORE...]
 
 order='{"customer":"customers/mina","store":"stores/gangnam","paymentMethod":"tok_visa","items":[{"item":"items/bibimbap","quantity":1,"unitPrice":{"currencyCode":"KRW","units":"9000"}}]}'
 caller() { # FILE PREFIX: orders again and again; a line for the last answer to each
-  local count=0 code attempt
+  local count=0 code id attempt
   while [[ ! -e $folder/stop ]]; do
-    count=$((count + 1))
+    count=$((count + 1)) id=$2-$count
     for attempt in $(seq 0 "${repeats:-0}"); do
-      # A repetition has the same request_id, and is the same order.
       ((attempt == 0)) || { echo >>"$folder/repeated"; sleep 2; }
-      code=$(curl -s -o "$1.answer" -w '%{http_code}' --max-time 10 -H 'content-type: application/json' -d "$order" "$gateway/v1/orders?request_id=$2-$count") || true
+      code=$(curl -s -o "$1.answer" -w '%{http_code}' --max-time 10 -H 'content-type: application/json' -d "$order" "$gateway/v1/orders?request_id=$id") || true
       [[ $code != 200 ]] || break
+      # As every answer says: the same request again; after an order that came to nothing, another one.
+      ! grep -q ORDER_NOT_PLACED "$1.answer" || id=$2-$count-$attempt
     done
     echo "$code" >>"$1"
     [[ $code == 200 ]] || { echo "$code"; cat "$1.answer" 2>/dev/null; echo; } >>"$folder/failures"

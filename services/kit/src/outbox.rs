@@ -146,7 +146,7 @@ impl<A: Stored> Relay<A> {
     }
 
     async fn send(&mut self, Committed { batch, messages }: Committed) {
-        if self.under_way.contains_key(&batch) {
+        if messages.is_empty() || self.under_way.contains_key(&batch) {
             return;
         }
         self.under_way.insert(batch.clone(), Flight { left: messages.len(), has_failed: false });

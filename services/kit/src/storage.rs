@@ -9,7 +9,7 @@ mod table;
 pub use connection::{Connection, Row, Value};
 pub use database::{Database, DatabaseUrl, without_password};
 pub use table::{Column, Kind, Table};
-pub(crate) use table::{insert_rows, update_rows};
+pub(crate) use table::{differing, insert_rows, update_rows};
 
 /// What can go wrong between us and a database.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ use crate::{
     Decision, Error, Message, Stored, Time,
     name::new_id,
     outbox, reasons,
-    storage::{Column, Connection, StorageError, Value, insert_rows, update_rows},
+    storage::{Column, Connection, StorageError, Value, differing, insert_rows, update_rows},
 };
 
 const EVENT_COLUMNS: &[Column] = &[
@@ -83,13 +83,20 @@ struct Slot<A> {
     /// Not read: it was written lately, or it is taken to be not there.
     assumed: bool,
     /// As it is stored; version 0: it is not.
+    before: Option<Arc<A>>,
     stored: Standing,
     now: Standing,
 }
 
+impl<A> Slot<A> {
+    fn of(state: Arc<A>, standing: Standing, assumed: bool) -> Self {
+        Self { before: Some(state.clone()), state: Some(state), assumed, stored: standing, now: standing }
+    }
+}
+
 impl<A> Default for Slot<A> {
     fn default() -> Self {
-        Self { state: None, assumed: false, stored: Standing::default(), now: Standing::default() }
+        Self { state: None, assumed: false, before: None, stored: Standing::default(), now: Standing::default() }
     }
 }
 
@@ -376,19 +383,33 @@ impl<A: Stored> Batch<A> {
     }
 
     fn save_aggregates(&mut self, connection: &mut Connection) -> Result<Written<A>, StorageError> {
-        let changed = self.slots.drain().filter(|(_, slot)| slot.now.version > slot.stored.version);
-        let written = in_order(changed.filter_map(|(id, slot)| slot.state.map(|state| (id, (state, slot.now)))));
-        let (mut created, mut updated) = (Vec::new(), Vec::new());
-        for (id, (state, standing)) in &written {
-            let kept = [id.as_str().into(), standing.version.into(), standing.last_event.into()];
-            let row = kept.into_iter().chain(state.to_row()).collect();
-            if standing.version == 1 { created.push(row) } else { updated.push(row) }
+        let changed = in_order(self.slots.drain().filter(|(_, slot)| slot.now.version > slot.stored.version));
+        let (mut created, mut before, mut updated) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, slot) in &changed {
+            let Some(state) = &slot.state else { continue };
+            match &slot.before {
+                None => created.push(row(id, slot.now, &**state)),
+                Some(state_before) => {
+                    before.push(row(id, slot.stored, &**state_before));
+                    updated.push(row(id, slot.now, &**state));
+                }
+            }
         }
-        let (columns, updates) = (columns::<A>(), updated.len());
-        insert_rows(connection, A::TABLE.name, &columns, created)?;
+        insert_rows(connection, A::TABLE.name, &columns::<A>(), created)?;
+        // SQLite writes the index of every column that is set, whether it differs or not.
+        let (columns, updated) = differing(columns::<A>(), &before, updated);
         let saved = update_rows(connection, A::TABLE.name, &columns, updated)?;
-        if saved == updates { Ok(written) } else { Err(StorageError::Stale(A::TABLE.name)) }
+        if saved != before.len() {
+            return Err(StorageError::Stale(A::TABLE.name));
+        }
+        Ok(changed.into_iter().filter_map(|(id, slot)| Some((id, (slot.state?, slot.now)))).collect())
     }
+}
+
+/// What `columns` hold of an aggregate.
+fn row<'a, A: Stored>(id: &'a str, standing: Standing, state: &'a A) -> Vec<Value<'a>> {
+    let kept = [id.into(), standing.version.into(), standing.last_event.into()];
+    kept.into_iter().chain(state.to_row()).collect()
 }
 
 /// Rows in the order of their ids: replicas that write the same rows wait for each other, and never in a circle.
@@ -433,7 +454,7 @@ fn load_slots<A: Stored>(
     for job in jobs {
         let Some(id) = job.target(replies) else { continue };
         if let Some((state, standing)) = recent.0.get(&id) {
-            slots.insert(id, Slot { state: Some(state.clone()), assumed: true, stored: *standing, now: *standing });
+            slots.insert(id, Slot::of(state.clone(), *standing, true));
         } else if trusting && job.begins {
             slots.insert(id, Slot { assumed: true, ..Slot::default() });
         } else {
@@ -444,8 +465,7 @@ fn load_slots<A: Stored>(
         let unknown: Vec<&str> = unknown.iter().map(String::as_str).collect();
         for mut row in connection.query_any(&select::<A>(), "id", &unknown)? {
             let (state, standing): (A, Standing) = read_stored(&mut row)?;
-            let slot = |state| Slot { state: Some(Arc::new(state)), assumed: false, stored: standing, now: standing };
-            slots.insert(state.id().to_owned(), slot(state));
+            slots.insert(state.id().to_owned(), Slot::of(Arc::new(state), standing, false));
         }
     }
     Ok(slots)

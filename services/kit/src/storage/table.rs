@@ -116,6 +116,23 @@ pub(crate) fn update_rows(
     }
 }
 
+/// The columns, and what the rows have in them, without those in which no row differs from what it was before. The first
+/// column, the key, stays.
+pub(crate) fn differing<'c, 'a>(
+    columns: Vec<&'c Column>,
+    before: &[Vec<Value<'_>>],
+    rows: Vec<Vec<Value<'a>>>,
+) -> (Vec<&'c Column>, Vec<Vec<Value<'a>>>) {
+    let differs = |index: usize| before.iter().zip(&rows).any(|(before, after)| before[index] != after[index]);
+    let stays: Vec<bool> = (0..columns.len()).map(|index| index == 0 || differs(index)).collect();
+    let rows = rows.into_iter().map(|row| only(&stays, row)).collect();
+    (only(&stays, columns), rows)
+}
+
+fn only<T>(stays: &[bool], all: Vec<T>) -> Vec<T> {
+    all.into_iter().zip(stays).filter_map(|(one, stays)| stays.then_some(one)).collect()
+}
+
 /// Runs a statement of SQLite over many rows of binds: `sql(n)` takes n of them.
 fn in_chunks(
     connection: &mut Connection,

@@ -271,6 +271,30 @@ async fn what_a_request_created_is_created_once_and_found_by_its_repetition_as_i
 }
 
 #[tokio::test]
+async fn what_is_to_begin_and_is_there_is_found_and_its_neighbours_begin() {
+    let (mut world, built) = counting_world().await;
+    built.add("a", 5).await.expect("counted");
+    world.settle().await;
+    // Nothing of it is in memory any more.
+    world.restart().await;
+    let counters = Built::last().counters();
+    let begin = |id: &'static str| counters.begin(id, move |counter| Counter::add(counter, id, 1));
+    let begun = join_all(["a", "b", "c"].map(begin)).await;
+    let values: Vec<_> = begun.into_iter().map(|done| done.expect("begun").state.expect("a counter").value).collect();
+    assert_eq!(values, [6, 1, 1]);
+    world.restart().await;
+    let counters = Built::last().counters();
+    let unless_there = |counter: Option<&Counter>| match counter {
+        None => Counter::add(None, "b", 100),
+        Some(_) => Ok(Decision::Leave),
+    };
+    assert_eq!(counters.begin("b", unless_there).await.expect("found").state.expect("a counter").value, 1);
+    let refused = counters.begin("nobody", |counter| Counter::add(counter, "nobody", 0)).await;
+    assert_eq!(refused.expect_err("zero").reason, "NOTHING_TO_ADD");
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn a_creation_that_fails_leaves_it_to_its_repetition() {
     let (world, built) = counting_world().await;
     let counters = built.counters();
