@@ -76,7 +76,10 @@ case ${1:-} in
     kubectl --namespace "$namespace" wait pods -l "$of_release,version=canary" --for=condition=Ready --timeout=30s >/dev/null ||
       fail 'a canary is not ready'
     [[ $(restarts) == "$before" ]] || fail "canaries came or went: before $before, now $(restarts)"
-    helm --namespace "$namespace" test "$release" --logs --timeout "${TIMEOUT:-10m}"
+    helm --namespace "$namespace" test "$release" --timeout "${TIMEOUT:-10m}" >/dev/null || {
+      kubectl --namespace "$namespace" logs test --all-containers --prefix --tail 20 >&2 || true
+      fail '`helm test` does not pass'
+    }
     say 'the canary is well'
     ;;
   promote)
