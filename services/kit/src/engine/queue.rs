@@ -30,7 +30,7 @@ const MAX_EVENT_DELAY: Duration = Duration::from_secs(10);
 const GATHER: Duration = Duration::from_millis(1);
 /// A transaction of so many commands shows load; so many waiting are company enough.
 const BUSY_BATCH: usize = 16;
-const FULL_BATCH: usize = 192;
+const FULL_BATCH: usize = 96;
 
 /// Work on the kit's own tables, in the writer's transaction.
 pub(crate) type Maintenance = Box<dyn FnMut(&mut Connection) -> Result<(), StorageError> + Send>;
