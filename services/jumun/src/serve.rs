@@ -9,6 +9,7 @@ use kit::{
     bus::{Bus, JetStreamBus, LocalBus},
     telemetry,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -68,6 +69,7 @@ impl Plan {
             return Ok(write!(std::io::stdout(), "{}", self.settings.print(&self.places))?);
         }
         telemetry::start(self.settings.log_format.into(), &self.settings.service_version)?;
+        open_many_files();
         let listen = self.settings.listen;
         let listener = TcpListener::bind(listen)
             .await
@@ -142,6 +144,15 @@ async fn when_there(
 
 fn is_away(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(kit::storage::StorageError::Lost(_)))
+}
+
+/// Lets the process open as many files as the system allows it: each connection is one, and shells start programs with
+/// 1,024.
+fn open_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Done at the first SIGTERM or SIGINT; the second ends the process at once.

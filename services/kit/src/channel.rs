@@ -6,7 +6,7 @@
 mod again;
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,7 +20,7 @@ use tracing::Instrument;
 use crate::{
     Caller, Error, admission, ambient,
     auth::{ServiceToken, service_caller},
-    edge::Edge,
+    edge::WayBack,
     overload::Circuit,
     reasons, telemetry,
     tls::Trust,
@@ -50,16 +50,15 @@ pub struct Channel {
 
 #[derive(Clone)]
 enum Transport {
-    /// Set once every context of the process is built.
-    Local(Arc<OnceLock<Edge>>, Caller),
+    Local(WayBack, Caller),
     /// With what is shown there, where tokens are asked for.
     Remote(tonic::transport::Channel, Option<Arc<ServiceToken>>),
 }
 
 impl Channel {
     /// The contexts of this process, called by one of them.
-    pub(crate) fn local(edge: Arc<OnceLock<Edge>>, context: &str, circuit: Arc<Circuit>) -> Self {
-        Self { transport: Transport::Local(edge, service_caller(context)), circuit, longest: MAX_OUTGOING_CALL }
+    pub(crate) fn local(way: WayBack, context: &str, circuit: Arc<Circuit>) -> Self {
+        Self { transport: Transport::Local(way, service_caller(context)), circuit, longest: MAX_OUTGOING_CALL }
     }
 
     /// A process at `http://host:port` or `https://host:port`. It is connected to when it is first called.
@@ -134,13 +133,13 @@ impl Transport {
                 }
                 channel.oneshot(request).await.map_err(failed).and_then(sent).inspect(warn_when_kept_out)
             }
-            Self::Local(edge, caller) => match edge.get() {
+            Self::Local(way, caller) => match way.edge() {
                 Some(edge) => {
                     // The edge takes it from here, and only from here, without a token.
                     request.extensions_mut().insert(caller);
                     Ok(edge.serve(request, timeout).await)
                 }
-                None => Err(Status::unavailable("the process is starting")),
+                None => Err(Status::unavailable("the process is starting, or ending")),
             },
         }
     }

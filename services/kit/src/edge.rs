@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
-    sync::Arc,
+    sync::{Arc, OnceLock, Weak},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -72,6 +72,24 @@ struct Inner {
     signatures: Signatures,
     /// None: the process was not started for drills.
     faults: Option<Arc<Faults>>,
+}
+
+/// The way from a context to the edge of its own process, which is built after it. The edge has the contexts, so it is not
+/// held by them: whoever ended would stay, with everything that it has open.
+#[derive(Clone, Default)]
+pub(crate) struct WayBack(Arc<OnceLock<Weak<Inner>>>);
+
+impl WayBack {
+    /// Set once every context of the process is built.
+    pub(crate) fn lead_to(&self, edge: &Edge) {
+        // It is built once.
+        let _ = self.0.set(Arc::downgrade(&edge.0));
+    }
+
+    /// The edge, while there is one.
+    pub(crate) fn edge(&self) -> Option<Edge> {
+        self.0.get()?.upgrade().map(Edge)
+    }
 }
 
 impl Edge {

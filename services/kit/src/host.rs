@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     convert::Infallible,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,7 +23,7 @@ use crate::{
     bus::Bus,
     channel::Channel,
     consumer::{Consumer, Policy},
-    edge::{Edge, Services},
+    edge::{Edge, Services, WayBack},
     engine::{Engine, Maintenance},
     fault::Faults,
     http::{Doors, Origins},
@@ -221,7 +221,7 @@ struct Wiring {
     clock: Clock,
     bus: Bus,
     here: Vec<&'static str>,
-    edge: Arc<OnceLock<Edge>>,
+    way_back: WayBack,
     services: Services,
     names: Vec<&'static str>,
     relays: Vec<BoxFuture<'static, ()>>,
@@ -262,7 +262,7 @@ impl Unit<'_> {
         let circuit = Arc::new(Circuit::new(self.name, context, self.wiring.settings.overload_protection));
         self.wiring.circuits.push(circuit.clone());
         if self.wiring.here.contains(&context) {
-            return Ok(Channel::local(self.wiring.edge.clone(), self.name, circuit));
+            return Ok(Channel::local(self.wiring.way_back.clone(), self.name, circuit));
         }
         let address = self.wiring.places.addresses.get(context).ok_or_else(|| {
             anyhow::anyhow!(
@@ -397,7 +397,7 @@ impl Host {
         clock: Clock,
         bus: Bus,
     ) -> anyhow::Result<Self> {
-        let edge = Arc::new(OnceLock::new());
+        let way_back = WayBack::default();
         let mut wiring = Wiring {
             places,
             settings,
@@ -406,7 +406,7 @@ impl Host {
             clock,
             bus: bus.clone(),
             here: contexts.iter().map(|context| context.name).collect(),
-            edge: edge.clone(),
+            way_back: way_back.clone(),
             services: Services::default(),
             names: Vec::new(),
             relays: Vec::new(),
@@ -436,11 +436,11 @@ impl Host {
         let gate = wiring.places.guard.over(AccessTable::of_services(&wiring.names)?);
         let (admissions, page) = wiring.admissions(&overload)?;
         let signatures = Signatures::new(&wiring.settings.service_version, &wiring.names);
-        let built = Edge::new(wiring.services, gate, admissions, signatures, faults);
-        let _ = edge.set(built.clone());
+        let edge = Edge::new(wiring.services, gate, admissions, signatures, faults);
+        way_back.lead_to(&edge);
         Ok(Self {
-            doors: Doors::new(built.clone(), page, &wiring.names)?,
-            edge: built,
+            doors: Doors::new(edge.clone(), page, &wiring.names)?,
+            edge,
             overload,
             health,
             services: wiring.names,

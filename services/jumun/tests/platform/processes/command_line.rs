@@ -1,8 +1,11 @@
 //! What the command says when it is used wrongly, and what it prints.
 
 use std::{
-    net::TcpListener,
-    process::{Command, Output},
+    fs::File,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::json;
@@ -12,8 +15,8 @@ use super::{
     coffee_kills::{PRODUCT, call},
     door::DOORS,
     fleet::{EACH_ALONE, Fleet, RECOVERY, text},
-    place::{Place, tool},
-    program::{JUMUN, Program, bare},
+    place::{Place, eventually, tool},
+    program::{JUMUN, Program, bare, ready_address},
     school::Learners,
 };
 
@@ -178,6 +181,32 @@ fn completions_are_a_script_that_bash_reads() {
 fn check_without_a_database_says_so() {
     let output = jumun(&["check"], &[]);
     assert_explains(&output, 1, &["there is no database", "JUMUN_DATA_DIR"]);
+}
+
+#[tokio::test]
+async fn it_opens_as_many_files_as_the_system_allows() {
+    let place = Place::new();
+    let log = place.path("log");
+    // Fewer than there will be connections; the process may allow itself more.
+    let mut child = bare("sh")
+        .args(["-c", "ulimit -Sn 32 && exec \"$0\" up", JUMUN])
+        .current_dir(place.folder())
+        .envs([("JUMUN_LISTEN", "127.0.0.1:0"), ("JUMUN_LOG_FORMAT", "json")])
+        .stdout(Stdio::null())
+        .stderr(File::create(&log).expect("a log"))
+        .spawn()
+        .expect("jumun starts");
+    let ready = async || ready_address(&log).ok_or("no ready line");
+    let address = eventually("jumun to be ready", Duration::from_secs(30), ready).await;
+    let mut connections: Vec<_> = (0..64).map(|_| TcpStream::connect(address).expect("a connection")).collect();
+    let last = connections.last_mut().expect("the last");
+    last.set_read_timeout(Some(Duration::from_secs(5))).expect("a bound");
+    last.write_all(b"GET /v1/orders HTTP/1.1\r\nhost: jumun\r\n\r\n").expect("sent");
+    let mut answer = [0; 12];
+    last.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    child.kill().expect("a child of ours");
+    child.wait().expect("a child of ours");
 }
 
 #[tokio::test]

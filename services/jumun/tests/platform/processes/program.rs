@@ -167,7 +167,7 @@ fn read(log: &Path) -> String {
     std::fs::read_to_string(log).unwrap_or_default()
 }
 
-fn ready_address(log: &Path) -> Option<SocketAddr> {
+pub(super) fn ready_address(log: &Path) -> Option<SocketAddr> {
     read(log).lines().find_map(|line| {
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
         line["address"].as_str().filter(|_| line["message"] == "ready")?.parse().ok()
