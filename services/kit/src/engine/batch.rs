@@ -82,7 +82,7 @@ struct Slot<A> {
     state: Option<Arc<A>>,
     /// Not read: it was written lately, or it is taken to be not there.
     assumed: bool,
-    /// As it is stored; version 0: it is not.
+    /// As it is stored; None, and version 0: it is not.
     before: Option<Arc<A>>,
     stored: Standing,
     now: Standing,

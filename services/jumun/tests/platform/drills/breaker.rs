@@ -45,9 +45,7 @@ async fn full() {
         assert!(during.goodput() >= none[1].goodput(), "protection costs nothing of what can be done");
         assert!(after.goodput() >= 0.9 * before.goodput(), "it is over when it is over");
     }
-    for [before, during, _] in [&limiter, &both] {
-        assert!(during.goodput() >= before.goodput(), "as many are served as on an ordinary day");
-    }
+    assert!(limiter[1].goodput() >= 0.8 * CAPACITY && both[1].goodput() >= 0.8 * CAPACITY, "what can be done is done");
 }
 
 /// Before, during and after too much, with these protections.
