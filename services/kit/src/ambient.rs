@@ -55,7 +55,8 @@ pub(crate) fn version() -> Option<HeaderValue> {
 
 /// How long the present work may still take; None: nobody set a bound.
 pub fn remaining() -> Option<Duration> {
-    Ambient::current().deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    let deadline = AMBIENT.try_with(|ambient| ambient.deadline).ok().flatten();
+    deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }
 
 /// Lets a future that another task will run keep the present deadline, caller, trace and span.

@@ -24,7 +24,7 @@ const CURRENCIES: &[(&str, u32)] = &[
 const NANOS_PER_UNIT: i64 = 1_000_000_000;
 
 /// An amount, e.g. 1250 minor units of EUR for 12.50 €.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Money {
     currency: &'static str,
     minor: i64,

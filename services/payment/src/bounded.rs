@@ -1,20 +1,40 @@
 //! The payment provider behind a bulkhead: what it can do at once is known, and what is more is turned away early.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use kit::{Bulkhead, Error, Money};
+use tokio::sync::OnceCell;
 
 use crate::provider::{PaymentProvider, Verdict};
 
-/// A provider of whom only so much is asked at once.
+/// What the provider says about a charge, once it has said it.
+type Answer = Arc<OnceCell<Result<Verdict, Error>>>;
+
+/// A provider of whom only so much is asked at once, and nothing twice at once.
 pub(crate) struct Bounded<P> {
     provider: P,
     bulkhead: Arc<Bulkhead>,
+    /// By key, amount and token: what is being asked. Each has a place in the bulkhead, or waits for one.
+    asked: Mutex<HashMap<Question, Answer>>,
 }
 
-impl<P> Bounded<P> {
+type Question = (String, Money, String);
+
+impl<P: PaymentProvider> Bounded<P> {
     pub(crate) fn new(provider: P, bulkhead: Arc<Bulkhead>) -> Self {
-        Self { provider, bulkhead }
+        Self { provider, bulkhead, asked: Mutex::default() }
+    }
+
+    async fn ask(&self, (key, amount, token): &Question) -> Result<Verdict, Error> {
+        let _place = self.bulkhead.enter().await?;
+        self.provider.authorize(key, *amount, token).await
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashMap<Question, Answer>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -23,9 +43,14 @@ impl<P> Bounded<P> {
 /// wait behind money that is to be held.
 #[tonic::async_trait]
 impl<P: PaymentProvider> PaymentProvider for Bounded<P> {
+    /// Whoever asks again meanwhile, because it took too long for him, waits for the same answer: a second place would be
+    /// taken from somebody else's charge. It is asked to its end, also when nobody waits any more (see [`kit::ambient::finish`]).
     async fn authorize(&self, key: &str, amount: Money, token: &str) -> Result<Verdict, Error> {
-        let _place = self.bulkhead.enter().await?;
-        self.provider.authorize(key, amount, token).await
+        let question = (key.to_owned(), amount, token.to_owned());
+        let answer = self.asked().entry(question.clone()).or_default().clone();
+        let verdict = answer.get_or_init(|| self.ask(&question)).await.clone();
+        self.asked().remove(&question);
+        verdict
     }
 
     async fn capture(&self, key: &str) -> Result<(), Error> {

@@ -23,7 +23,7 @@ const ENOUGH: usize = 30;
 /// Longer than a circuit stays open.
 const CLOSED_WITHIN: Duration = Duration::from_secs(20);
 
-async fn status(food: &Food) -> GetOverloadStatusResponse {
+pub(super) async fn status(food: &Food) -> GetOverloadStatusResponse {
     let mut admin = AdminServiceClient::new(food.world.channel());
     inner(admin.get_overload_status(GetOverloadStatusRequest {}).await).expect("a status")
 }

@@ -10,7 +10,10 @@ use kit::reason_of;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::food::{ABANDONED, Food, LATE, inner, order_named_by, payment_name, wish, won, wrong_fields};
+use super::{
+    food::{ABANDONED, Food, LATE, inner, order_named_by, payment_name, wish, won, wrong_fields},
+    overload::status,
+};
 
 #[tokio::test]
 async fn a_declined_card_leaves_no_standing_order_and_no_charge() {
@@ -162,6 +165,24 @@ async fn one_payable_has_one_payment() {
     let error = authorize(&food, &order, 23_000, "tok_visa").await.expect_err("another amount");
     assert_eq!(error.code(), Code::FailedPrecondition);
     assert_eq!(food.states("payment", payment::PROVIDER_SCHEMA, "charges").await.len(), 1);
+    food.close().await;
+}
+
+#[tokio::test]
+async fn whoever_asks_again_meanwhile_waits_for_the_same_answer() {
+    let food = Food::open().await;
+    let bulkhead = async || status(&food).await.bulkheads.swap_remove(0);
+    let ask = || authorize(&food, "orders/slow", 22_000, "tok_slow");
+    let (first, again, ()) = tokio::join!(ask(), ask(), async {
+        while bulkhead().await.active_count == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(bulkhead().await.active_count, 1, "the provider is asked once");
+    });
+    assert_eq!(first.expect("an authorization"), again.expect("the same"));
+    let other = authorize(&food, "orders/slow", 23_000, "tok_slow").await.expect_err("another amount");
+    assert_eq!(other.code(), Code::FailedPrecondition);
     food.close().await;
 }
 
