@@ -44,8 +44,6 @@ const OVERFLOW: &str = "x-envoy-overloaded";
 pub struct Channel {
     transport: Transport,
     circuit: Arc<Circuit>,
-    /// How long a call may take at most.
-    longest: Duration,
 }
 
 #[derive(Clone)]
@@ -58,7 +56,7 @@ enum Transport {
 impl Channel {
     /// The contexts of this process, called by one of them.
     pub(crate) fn local(way: WayBack, context: &str, circuit: Arc<Circuit>) -> Self {
-        Self { transport: Transport::Local(way, service_caller(context)), circuit, longest: MAX_OUTGOING_CALL }
+        Self { transport: Transport::Local(way, service_caller(context)), circuit }
     }
 
     /// A process at `http://host:port` or `https://host:port`. It is connected to when it is first called.
@@ -76,7 +74,7 @@ impl Channel {
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
         let transport = Transport::Remote(endpoint.connect_lazy(), token.map(Arc::new));
-        Ok(Self { transport, circuit, longest: MAX_OUTGOING_CALL })
+        Ok(Self { transport, circuit })
     }
 
     /// Fails with CIRCUIT_OPEN while a call would not be sent, because too many before it were not answered.
@@ -95,8 +93,8 @@ impl Service<Request<Body>> for Channel {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let left = ambient::remaining().map_or(self.longest, |left| left.saturating_sub(RESERVE));
-        let timeout = left.min(self.longest);
+        let left = ambient::remaining().map(|left| left.saturating_sub(RESERVE));
+        let timeout = left.unwrap_or(MAX_OUTGOING_CALL).min(MAX_OUTGOING_CALL);
         let span = client_span(request.uri().path());
         let (transport, circuit) = (self.transport.clone(), self.circuit.clone());
         Box::pin(
