@@ -1,7 +1,7 @@
 //! What a context tells the engine about its aggregates.
 
 use crate::{
-    Error, Money, Owner, Time,
+    Error, LateIndex, Money, Owner, Time,
     storage::{Row, StorageError, Table, Value},
 };
 
@@ -30,6 +30,9 @@ pub trait Stored: Aggregate {
     /// Who sees it and decides upon it, besides operators and other contexts, who see everything: a line for each role,
     /// e.g. `Owner::by(Role::Customer, "customer", |order| &order.customer)`.
     const OWNERS: &'static [Owner<Self>];
+
+    /// The column by which lists go that has its index written late; the others' are the database's own.
+    const LATE_INDEX: Option<LateIndex> = None;
 
     /// The columns' values, in the table's order.
     fn to_row(&self) -> Vec<Value<'_>>;

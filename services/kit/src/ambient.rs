@@ -9,7 +9,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use http::HeaderValue;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::futures::TaskLocalFuture};
 use tracing::{Instrument, Span, instrument::Instrumented};
 
 use crate::auth::Caller;
@@ -38,14 +38,19 @@ impl Ambient {
     }
 
     /// Runs a future with this going along.
-    pub async fn scope<F: Future>(self, future: F) -> F::Output {
-        AMBIENT.scope(self, future).await
+    pub fn scope<F: Future>(self, future: F) -> TaskLocalFuture<Self, F> {
+        AMBIENT.scope(self, future)
     }
 }
 
 /// On whose behalf the present work is done.
 pub fn caller() -> Caller {
     AMBIENT.try_with(|ambient| ambient.caller.clone()).unwrap_or_default()
+}
+
+/// The W3C trace context that the present work came with.
+pub(crate) fn traceparent() -> Option<String> {
+    AMBIENT.try_with(|ambient| ambient.traceparent.clone()).ok().flatten()
 }
 
 /// The version that the present request wants to be served by.

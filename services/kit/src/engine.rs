@@ -6,6 +6,7 @@
 //! transaction fails, its jobs run again one by one, so that the guilty one fails alone.
 
 mod batch;
+mod late_index;
 mod once;
 mod queue;
 mod writer;
@@ -15,6 +16,8 @@ use std::{sync::Arc, thread, time::Duration};
 use futures::{Stream, stream};
 use tokio::sync::{Notify, broadcast, oneshot};
 
+pub use late_index::LateIndex;
+pub(crate) use late_index::has_value;
 pub(crate) use queue::Maintenance;
 pub use queue::{MAX_BATCH, MAX_QUEUED};
 

@@ -49,7 +49,7 @@ pub use channel::{Channel, MAX_OUTGOING_CALL};
 pub use consumer::{Policy, Reaction, event_id, policy};
 pub use contracts::validation::ERROR_DOMAIN;
 pub use edge::{Edge, MAX_CALL};
-pub use engine::{Decide, Done, Engine, MAX_BATCH, MAX_QUEUED, RequestKey};
+pub use engine::{Decide, Done, Engine, LateIndex, MAX_BATCH, MAX_QUEUED, RequestKey};
 pub use error::{Error, Violation, Violations, declared, reason_of};
 pub use host::{Context, DEFAULT_PROVIDER_CALLS, Host, Places, Settings, Unit};
 pub use message::Message;

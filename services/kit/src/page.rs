@@ -9,7 +9,12 @@ mod token;
 pub use filter::FilterField;
 pub(crate) use token::Tokens;
 
-use crate::{Engine, Error, Stored, ambient, engine::select, error::Violations, storage::Value};
+use crate::{
+    Engine, Error, Stored, ambient,
+    engine::{has_value, select},
+    error::Violations,
+    storage::Value,
+};
 
 /// Items on a page when the caller does not say, and at most.
 const DEFAULT_PAGE_SIZE: usize = 50;
@@ -42,8 +47,12 @@ impl<A: Stored> Engine<A> {
         let (size, filter, after) = (page_size(request.page_size), filter.unwrap_or_default(), after.flatten());
 
         let (beyond, order) = if request.order_by == OLDEST_FIRST { ("id > ?", "ASC") } else { ("id < ?", "DESC") };
-        let mut conditions: Vec<String> = filter.iter().map(|(column, _)| format!("{column} = ?")).collect();
-        let mut binds: Vec<Value<'static>> = filter.into_iter().map(|(_, value)| value.into()).collect();
+        let (mut conditions, mut binds) = (Vec::new(), Vec::<Value<'static>>::new());
+        for (column, value) in filter {
+            let (condition, count) = has_value::<A>(column);
+            conditions.push(condition);
+            binds.extend(vec![value.into(); count]);
+        }
         if let Some(id) = after {
             conditions.push(beyond.to_owned());
             binds.push(id.into());

@@ -14,7 +14,7 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry, filter::FilterExt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-use crate::{ServiceVersion, ambient::Ambient};
+use crate::{ServiceVersion, ambient};
 
 /// The target of spans that are traces, not logs.
 pub const TRACE_TARGET: &str = "jumun::trace";
@@ -92,7 +92,7 @@ pub fn is_tracing() -> bool {
 
 /// The W3C `traceparent` of the present work.
 pub fn traceparent() -> Option<String> {
-    if is_tracing() { traceparent_of(&Span::current()) } else { Ambient::current().traceparent }
+    if is_tracing() { traceparent_of(&Span::current()) } else { ambient::traceparent() }
 }
 
 fn traceparent_of(span: &Span) -> Option<String> {

@@ -1,7 +1,7 @@
 //! How orders are stored.
 
 use kit::{
-    Owner, Role, StateName, Stored, json_column,
+    LateIndex, Owner, Role, StateName, Stored, json_column,
     storage::{Column, Row, StorageError, Table, Value},
 };
 
@@ -29,6 +29,8 @@ impl Stored for Order {
 
     /// Owned by its customer.
     const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Customer, "customer", |order| &order.customer)];
+
+    const LATE_INDEX: Option<LateIndex> = Some(LateIndex { name: "orders_by_customer", column: "customer" });
 
     fn to_row(&self) -> Vec<Value<'_>> {
         vec![

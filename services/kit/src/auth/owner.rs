@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Principal, Role, Roles};
-use crate::{Error, Stored, storage::Value};
+use crate::{Error, Stored, engine::has_value, storage::Value};
 
 /// Callers of a role see the aggregates that a column gives to them.
 pub struct Owner<A> {
@@ -82,14 +82,14 @@ impl Caller {
             return None;
         }
         let one = |owner: &Owner<A>| match owner.or_nobody {
-            true => format!("{} IN (?, '')", owner.column),
-            false => format!("{} = ?", owner.column),
+            true => (format!("{} IN (?, '')", owner.column), 1),
+            false => has_value::<A>(owner.column),
         };
-        let conditions: Vec<_> = owners().map(one).collect();
+        let (conditions, counts): (Vec<_>, Vec<_>) = owners().map(one).unzip();
         if conditions.is_empty() {
             return Some(("1 = 0".to_owned(), Vec::new()));
         }
-        let binds = owners().map(|_| principal.subject.clone().into()).collect();
+        let binds = vec![principal.subject.clone().into(); counts.into_iter().sum()];
         Some((format!("({})", conditions.join(" OR ")), binds))
     }
 

@@ -395,6 +395,9 @@ impl<A: Stored> Batch<A> {
                 }
             }
         }
+        if let Some(index) = A::LATE_INDEX {
+            index.add::<A>(connection, &created)?;
+        }
         insert_rows(connection, A::TABLE.name, &columns::<A>(), created)?;
         // SQLite writes the index of every column that is set, whether it differs or not.
         let (columns, updated) = differing(columns::<A>(), &before, updated);

@@ -26,8 +26,10 @@ const COMMANDS_PER_EVENT: usize = 8;
 const BUSY_FOR: Duration = Duration::from_millis(200);
 /// Events wait for callers so long at most, from when they were announced.
 const MAX_EVENT_DELAY: Duration = Duration::from_secs(10);
-/// Under load a commit waits this long for company: fewer and larger transactions do more in all.
+/// Under load a commit waits this long for company: fewer and larger transactions do more in all. What nobody waits for
+/// an answer to waits longer for commands to go along with: a transaction of its own would cost as much as theirs.
 const GATHER: Duration = Duration::from_millis(1);
+const GATHER_COMMANDS: Duration = Duration::from_millis(20);
 /// A transaction of so many commands shows load; so many waiting are company enough.
 const BUSY_BATCH: usize = 16;
 const FULL_BATCH: usize = 96;
@@ -59,7 +61,7 @@ struct Waiting<A: Stored> {
     maintenance: Vec<(Maintenance, oneshot::Sender<Result<(), Error>>)>,
     /// When a transaction was last so large that it shows load.
     last_busy: Option<Instant>,
-    /// So many waiting commands wake the writer: waking it for each would cost more than the command.
+    /// So many waiting commands wake the writer, 0: anything does. Waking it for each would cost more than the command.
     wakes_at: usize,
     closed: bool,
 }
@@ -75,7 +77,7 @@ impl<A: Stored> Queue<A> {
                 marked: Vec::new(),
                 maintenance: Vec::new(),
                 last_busy: None,
-                wakes_at: 1,
+                wakes_at: 0,
                 closed: false,
             }),
             ready: Condvar::new(),
@@ -92,7 +94,11 @@ impl<A: Stored> Queue<A> {
             return Err(Error::new(&reasons::QUEUE_FULL, "too many requests are waiting"));
         }
         line.push_back(job);
-        let wakes = waiting.wakes_at == 1 || waiting.commands.len() >= waiting.wakes_at;
+        let wakes = waiting.commands.len() >= waiting.wakes_at;
+        if wakes {
+            // Once is enough.
+            waiting.wakes_at = usize::MAX;
+        }
         drop(waiting);
         if wakes {
             self.ready.notify_one();
@@ -127,14 +133,13 @@ impl<A: Stored> Queue<A> {
             if waiting.closed {
                 return None;
             }
-            waiting.wakes_at = 1;
+            waiting.wakes_at = 0;
             waiting = self.ready.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         let busy = waiting.last_busy.is_some_and(|at| at.elapsed() < BUSY_FOR);
-        if busy && waiting.commands.len() < FULL_BATCH {
-            waiting.wakes_at = FULL_BATCH;
-            let alone = |waiting: &mut Waiting<A>| waiting.commands.len() < FULL_BATCH && !waiting.closed;
-            waiting = self.ready.wait_timeout_while(waiting, GATHER, alone).unwrap_or_else(PoisonError::into_inner).0;
+        if busy {
+            waiting = self.gather(waiting, 1, GATHER_COMMANDS);
+            waiting = self.gather(waiting, FULL_BATCH, GATHER);
         }
         let commands = waiting.commands.len().min(MAX_BATCH);
         if commands >= BUSY_BATCH {
@@ -156,6 +161,20 @@ impl<A: Stored> Queue<A> {
             marked: std::mem::take(&mut waiting.marked),
             maintenance: std::mem::take(&mut waiting.maintenance),
         })
+    }
+
+    /// Waits until so many commands are there, but no longer than this.
+    fn gather<'a>(
+        &self,
+        mut waiting: MutexGuard<'a, Waiting<A>>,
+        commands: usize,
+        longest: Duration,
+    ) -> MutexGuard<'a, Waiting<A>> {
+        waiting.wakes_at = commands;
+        let are_few = |waiting: &mut Waiting<A>| {
+            waiting.commands.len() < commands && waiting.maintenance.is_empty() && !waiting.closed
+        };
+        self.ready.wait_timeout_while(waiting, longest, are_few).unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Commands and events that wait.

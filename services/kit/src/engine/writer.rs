@@ -5,6 +5,7 @@ use std::{sync::Arc, thread, time::Duration};
 use super::{
     Job, Shared,
     batch::{Batch, Outcome, Recent},
+    late_index::MAX_WAITING,
     queue::Load,
 };
 use crate::{
@@ -21,7 +22,7 @@ const MAX_CONNECT_ATTEMPTS: usize = 4;
 const CONNECT_PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) fn run<A: Stored>(shared: &Shared<A>) {
-    let mut writer = Writer { shared, connection: None, recent: Recent::new(), doubts: 0 };
+    let mut writer = Writer { shared, connection: None, recent: Recent::new(), doubts: 0, unsorted: MAX_WAITING };
     while let Some(load) = shared.queue.take(&shared.clock) {
         writer.write(load);
     }
@@ -33,11 +34,16 @@ struct Writer<'a, A: Stored> {
     recent: Recent<A>,
     /// Batches until what is to begin is taken to be not there again.
     doubts: usize,
+    /// Entries that wait to be sorted into the late index; at the start nobody knows how many there are.
+    unsorted: usize,
 }
 
 impl<A: Stored> Writer<'_, A> {
     fn write(&mut self, mut load: Load<A>) {
-        self.maintain(&mut load);
+        for (mut work, answer) in load.maintenance.drain(..) {
+            // A caller that stopped waiting needs no answer.
+            let _ = answer.send(self.maintain(&mut work).map_err(Error::from));
+        }
         let trusting = self.doubts == 0;
         self.doubts = self.doubts.saturating_sub(1);
         let mut result = self.attempt(&mut load.jobs, &load.published, trusting);
@@ -65,6 +71,16 @@ impl<A: Stored> Writer<'_, A> {
         for answer in load.marked {
             // A relay that stopped needs no answer.
             let _ = answer.send(());
+        }
+        self.sort_in();
+    }
+
+    /// Sorts the entries of the late index in when there are many, with everybody answered.
+    fn sort_in(&mut self) {
+        let Some(index) = A::LATE_INDEX.filter(|_| self.unsorted >= MAX_WAITING) else { return };
+        self.unsorted = 0;
+        if let Err(error) = self.maintain(&mut |connection| index.sort_in(connection)) {
+            tracing::debug!(%error, "a late index is sorted later");
         }
     }
 
@@ -116,21 +132,23 @@ impl<A: Stored> Writer<'_, A> {
         self.answer(vec![job], outcome);
     }
 
-    fn maintain(&mut self, load: &mut Load<A>) {
-        for (mut work, answer) in load.maintenance.drain(..) {
-            let shared = self.shared;
-            let _writing = shared.database.lock_writing();
-            let result = self.connection().and_then(|connection| connection.transaction(|connection| work(connection)));
-            if matches!(result, Err(StorageError::Lost(_))) {
-                self.connection = None;
-            }
-            // A caller that stopped waiting needs no answer.
-            let _ = answer.send(result.map_err(Error::from));
+    /// Works on the kit's own tables, in a transaction of its own.
+    fn maintain(
+        &mut self,
+        work: &mut dyn FnMut(&mut Connection) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let shared = self.shared;
+        let _writing = shared.database.lock_writing();
+        let result = self.connection().and_then(|connection| connection.transaction(|connection| work(connection)));
+        if matches!(result, Err(StorageError::Lost(_))) {
+            self.connection = None;
         }
+        result
     }
 
     fn answer(&mut self, jobs: Vec<Job<A>>, outcome: Outcome<A>) {
         self.shared.announce(&outcome.written, outcome.events);
+        self.unsorted += outcome.written.iter().filter(|(_, (_, standing))| standing.version == 1).count();
         self.recent.remember(outcome.written.into_iter());
         if jobs.is_empty() {
             return;

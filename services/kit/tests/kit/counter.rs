@@ -10,8 +10,8 @@ use std::{
 use contracts::admin::v1::admin_service_client::AdminServiceClient;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use kit::{
-    Aggregate, Context, Decision, Done, Edge, Engine, Error, FilterField, Message, Owner, Policy, Reaction, RequestKey,
-    Stored, Time, Unit, json_column, policy,
+    Aggregate, Context, Decision, Done, Edge, Engine, Error, FilterField, LateIndex, Message, Owner, Policy, Reaction,
+    RequestKey, Stored, Time, Unit, json_column, policy,
     storage::{Column, Row, StorageError, Table, Value},
     world::World,
 };
@@ -96,6 +96,8 @@ impl Stored for Counter {
     const TABLE: Table = Table { name: "counters", columns: &[Column::int("value"), Column::text("note")] };
 
     const OWNERS: &'static [Owner<Self>] = &[];
+
+    const LATE_INDEX: Option<LateIndex> = Some(LateIndex { name: "counters_by_note", column: "note" });
 
     fn to_row(&self) -> Vec<Value<'_>> {
         vec![self.value.into(), self.note.clone().into()]

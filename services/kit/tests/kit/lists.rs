@@ -1,8 +1,8 @@
 //! Lists: every row once, and each token for its own list.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use kit::{Decision, PageRequest, name::new_id};
+use kit::{Decision, PageRequest, name::new_id, world::World};
 use tonic::Code;
 
 use super::counter::{Built, Counter, FILTER, counting_world};
@@ -75,6 +75,47 @@ async fn a_filter_finds_exactly_what_it_says_and_is_never_sql() {
     for wrong in ["value = 0", "id = plain", "note", "note = ", "note = a b", "note = a OR note = b"] {
         assert_eq!(page(&built, 0, "", wrong).await.expect_err(wrong).code, Code::InvalidArgument, "{wrong}");
     }
+    world.finish().await;
+}
+
+/// Entries of the late index that were sorted in, and those that wait.
+fn sorted_and_waiting(world: &World) -> (i64, i64) {
+    let mut connection = world.database("counter", "counter").connect().expect("a connection");
+    let mut count = |table: &str| {
+        let sql = format!("SELECT COUNT(*) FROM {table}");
+        connection.query(&sql, &[]).expect("a count").remove(0).int().expect("a count")
+    };
+    (count("counters_by_note"), count("counters_by_note_waiting"))
+}
+
+async fn until_all_are_sorted(world: &World, entries: i64) {
+    let sorted = async {
+        while sorted_and_waiting(world) != (entries, 0) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), sorted).await.expect("they are sorted in");
+}
+
+#[tokio::test]
+async fn a_late_index_finds_what_waits_and_what_was_sorted_in() {
+    let (mut world, built) = counting_world().await;
+    // At the start nobody knows how many wait, so the first are sorted in.
+    create(&built, "a", "note").await;
+    until_all_are_sorted(&world, 1).await;
+    for id in ["b", "c", "d"] {
+        create(&built, id, if id == "c" { "other" } else { "note" }).await;
+    }
+    assert_eq!(sorted_and_waiting(&world), (1, 3), "few are left to wait");
+    let (first, token) = page(&built, 2, "", "note = note").await.expect("a page");
+    let (rest, _) = page(&built, 2, &token, "note = note").await.expect("the rest");
+    assert_eq!((first, rest), (vec!["d".to_owned(), "b".to_owned()], vec!["a".to_owned()]));
+    world.restart().await;
+    let built = Built::last();
+    create(&built, "e", "note").await;
+    until_all_are_sorted(&world, 5).await;
+    assert_eq!(page(&built, 0, "", "note = note").await.expect("a page").0, ["e", "d", "b", "a"]);
+    assert_eq!(page(&built, 0, "", "note = other").await.expect("a page").0, ["c"]);
     world.finish().await;
 }
 

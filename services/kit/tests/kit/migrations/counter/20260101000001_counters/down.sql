@@ -1,1 +1,3 @@
+DROP TABLE counters_by_note;
+DROP TABLE counters_by_note_waiting;
 DROP TABLE counters;

@@ -5,4 +5,6 @@ CREATE TABLE counters (
     value BIGINT NOT NULL,
     note TEXT
 );
-CREATE INDEX counters_by_note ON counters (note, id);
+CREATE TABLE counters_by_note_waiting (id TEXT NOT NULL, note TEXT);
+CREATE TABLE counters_by_note (note TEXT, id TEXT NOT NULL);
+CREATE INDEX counters_by_note_then_id ON counters_by_note (note, id);
