@@ -1,9 +1,10 @@
-//! `jumun check`: an auditor that reads every database and holds it against the rules S1–S11 and L1.
+//! `jumun check`: an auditor that reads every database and holds it against the rules S1–S11, L1, N1–N3 and I1.
 //!
 //! It knows the tables, not the code that wrote them. What is on its way is not a violation: an order, a payment or an
 //! event that changed within `--grace-seconds` may still be waiting for its next step.
 
 mod books;
+mod indexes;
 mod people;
 mod registrations;
 mod requests;

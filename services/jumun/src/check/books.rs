@@ -8,7 +8,11 @@ use kit::{
     storage::{Database, Row, StorageError},
 };
 
-use super::{people::People, requests, requests::Creation};
+use super::{
+    indexes,
+    people::People,
+    requests::{self, Creation},
+};
 
 /// Everything that was read.
 pub(super) struct Books {
@@ -25,6 +29,8 @@ pub(super) struct Books {
     pub(super) customer_views: HashMap<String, dashboard::CustomerView>,
     pub(super) people: People,
     pub(super) creations: Vec<Creation>,
+    /// Orders and the entries of their index by customer, where they were read.
+    pub(super) orders_by_customer: Option<Vec<indexes::Entry>>,
     /// Each context's log.
     pub(super) logs: BTreeMap<String, Log>,
     /// Which contexts were read.
@@ -145,6 +151,7 @@ impl Books {
             charges = read_charges(&places.database("payment", payment::PROVIDER_SCHEMA)?).await?;
         }
         let people = People::read(places).await?;
+        let orders_by_customer = indexes::read(places).await?;
         let contexts = places.databases.keys().cloned().collect();
         Ok(Self {
             settled_before,
@@ -158,6 +165,7 @@ impl Books {
             customer_views,
             people,
             creations,
+            orders_by_customer,
             logs,
             contexts,
         })

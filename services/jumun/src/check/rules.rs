@@ -7,7 +7,7 @@ use std::{
 
 use dashboard::View;
 
-use super::{Finding, books::Books, registrations, requests, stock};
+use super::{Finding, books::Books, indexes, registrations, requests, stock};
 
 /// Holds the books against every rule that can be seen in them.
 pub(super) fn check(books: &Books) -> Vec<Finding> {
@@ -38,6 +38,7 @@ pub(super) fn check(books: &Books) -> Vec<Finding> {
     }
     findings.extend(requests::check(books));
     findings.extend(registrations::check(books));
+    findings.extend(books.orders_by_customer.as_deref().map(indexes::check));
     findings
 }
 

@@ -240,6 +240,7 @@ async fn check_finds_what_is_wrong() {
     let void = |name: &str| format!("UPDATE payment.payments SET state = 'VOIDED' WHERE payable LIKE '{name}%'");
     let damage = [
         ("warehouse", "UPDATE warehouse.stock_items SET quantity = 11".to_owned(), &["S6"][..], " stockItems/"),
+        ("order", "DELETE FROM order_.orders_by_customer".to_owned(), &["I1"], " orders/"),
         ("order", "UPDATE order_.requests SET reply = 'another'".to_owned(), &["S10"], " made another in order"),
         // A field that nobody reads: `tok_visa`, as field 100.
         (
@@ -262,7 +263,7 @@ async fn check_finds_what_is_wrong() {
         ("enrollment", "UPDATE enrollment.enrollments SET state = 'VOIDING'".to_owned(), &["L1"], " enrollments/"),
     ];
     for (context, sql, rules, named) in damage {
-        let sql = sql.replace("order_.", "\"order\".");
+        let sql = sql.replace(" order_.", " \"order\".");
         let psql = Command::new(tool("psql")).args(["-Xqc", &sql, fleet.database(context)]).output();
         let psql = psql.expect("psql runs");
         assert!(psql.status.success(), "{}", text(&psql));
