@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-JUMUN := target/release/jumun
+# The program; scripts/test-cluster.sh takes another one, too.
+JUMUN ?= target/release/jumun
 DRILL := cargo test --release --locked -p jumun --test platform -- --ignored --nocapture --exact platform::
 TOOLS := $${JUMUN_TOOLS_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/jumun-tools}/bin
 

@@ -22,7 +22,7 @@ const MAX_CONNECT_ATTEMPTS: usize = 4;
 const CONNECT_PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) fn run<A: Stored>(shared: &Shared<A>) {
-    let mut writer = Writer { shared, connection: None, recent: Recent::new(), doubts: 0, unsorted: MAX_WAITING };
+    let mut writer = Writer { shared, connection: None, recent: Recent::new(), doubts: 0, unsorted: MAX_WAITING - 1 };
     while let Some(load) = shared.queue.take(&shared.clock) {
         writer.write(load);
     }
@@ -34,7 +34,7 @@ struct Writer<'a, A: Stored> {
     recent: Recent<A>,
     /// Batches until what is to begin is taken to be not there again.
     doubts: usize,
-    /// Entries that wait to be sorted into the late index; at the start nobody knows how many there are.
+    /// Entries that wait to be sorted into the late index; at the start nobody knows how many, so the next one is enough.
     unsorted: usize,
 }
 
