@@ -15,13 +15,13 @@ pub(super) struct Entry {
 
 /// Reads the orders and their index by customer at one moment; None where they are not here.
 pub(super) async fn read(places: &Places) -> anyhow::Result<Option<Vec<Entry>>> {
-    let Some(LateIndex { name, column }) = order::Order::LATE_INDEX.filter(|_| places.databases.contains_key("order"))
-    else {
+    let Some(index) = order::Order::LATE_INDEX.filter(|_| places.databases.contains_key("order")) else {
         return Ok(None);
     };
+    let LateIndex { name, column } = index;
     let table = order::Order::TABLE.name;
     let part = |table: &str, is_row: i64| format!("SELECT id, {column}, CAST({is_row} AS BIGINT) FROM {table}");
-    let sql = [part(table, 1), part(name, 0), part(&format!("{name}_waiting"), 0)].join(" UNION ALL ");
+    let sql = [part(table, 1), part(name, 0), part(&index.waiting(), 0)].join(" UNION ALL ");
     let entry = |row: &mut Row| Ok(Entry { id: row.text()?, value: row.text()?, is_row: row.int()? == 1 });
     rows(&places.database("order", "order")?, sql, entry).await.map(Some)
 }

@@ -25,6 +25,11 @@ pub struct LateIndex {
 }
 
 impl LateIndex {
+    /// The table of the entries that wait to be sorted in.
+    pub fn waiting(&self) -> String {
+        format!("{}_waiting", self.name)
+    }
+
     /// Lets the entries of new rows wait; `rows` are as [`columns`] says.
     pub(super) fn add<A: Stored>(
         &self,
@@ -34,20 +39,18 @@ impl LateIndex {
         let place = columns::<A>().iter().position(|column| column.name == self.column).unwrap_or_default();
         let entries = rows.iter().map(|row| vec![row[0].clone(), row[place].clone()]).collect();
         let own = [&Column::text("id"), &Column::text(self.column)];
-        insert_rows(connection, &format!("{}_waiting", self.name), &own, entries).map(drop)
+        insert_rows(connection, &self.waiting(), &own, entries).map(drop)
     }
 
     /// Sorts in what waits. Replicas that do so at once move each entry once.
     pub(super) fn sort_in(&self, connection: &mut Connection) -> Result<(), StorageError> {
-        let Self { name, column } = self;
+        let (Self { name, column }, waiting) = (self, self.waiting());
         let insert = format!("INSERT INTO {name} (id, {column}) SELECT id, {column} FROM");
-        let take = format!("DELETE FROM {name}_waiting");
+        let take = format!("DELETE FROM {waiting}");
         match connection {
             Connection::Postgres(_) => connection
                 .batch(&format!("WITH taken AS ({take} RETURNING id, {column}) {insert} taken ORDER BY {column}, id")),
-            Connection::Sqlite(_) => {
-                connection.batch(&format!("{insert} {name}_waiting ORDER BY {column}, id; {take}"))
-            }
+            Connection::Sqlite(_) => connection.batch(&format!("{insert} {waiting} ORDER BY {column}, id; {take}")),
         }
     }
 }
@@ -56,9 +59,9 @@ impl LateIndex {
 pub(crate) fn has_value<A: Stored>(column: &str) -> (String, usize) {
     match A::LATE_INDEX.filter(|index| index.column == column) {
         None => (format!("{column} = ?"), 1),
-        Some(LateIndex { name, .. }) => {
+        Some(index) => {
             let ids = |table: &str| format!("SELECT id FROM {table} WHERE {column} = ?");
-            (format!("id IN ({} UNION ALL {})", ids(name), ids(&format!("{name}_waiting"))), 2)
+            (format!("id IN ({} UNION ALL {})", ids(index.name), ids(&index.waiting())), 2)
         }
     }
 }
