@@ -209,6 +209,23 @@ async fn it_opens_as_many_files_as_the_system_allows() {
     child.wait().expect("a child of ours");
 }
 
+/// Memory of its own that everything in one process takes, before anybody calls: its program and libraries come on top, which
+/// other processes share and which are larger where they were built for tests.
+const MAX_IDLE_MB: u64 = 30;
+
+#[tokio::test]
+async fn it_takes_little_memory_while_nobody_calls() {
+    let mut fleet = Fleet::whole();
+    fleet.start().await;
+    // Every worker has had its turn.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let status = format!("/proc/{}/status", fleet.program("order").pid());
+    let status = std::fs::read_to_string(status).expect("it runs");
+    let own = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its size");
+    let own: u64 = own.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(own / 1024 <= MAX_IDLE_MB, "{} MB", own / 1024);
+}
+
 #[tokio::test]
 async fn health_is_told_by_the_exit_code() {
     let mut fleet = Fleet::whole();
