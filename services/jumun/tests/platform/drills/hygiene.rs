@@ -20,7 +20,7 @@ use contracts::{
 use tokio::task::JoinHandle;
 
 use super::load::quantile;
-use crate::platform::processes::{clients::channel, fleet::Fleet};
+use crate::platform::processes::{clients::channel, fleet::Fleet, program::memory_mb};
 
 /// The process may take so much memory.
 const MAX_RESIDENT_MB: u64 = 200;
@@ -65,11 +65,11 @@ async fn drill(scale: &Scale) {
     fleet.set("RUST_LOG", "warn,jumun=info");
     fleet.start().await;
     let (address, pid) = (fleet.program("order").address, fleet.program("order").pid());
-    let before = resident_mb(pid);
+    let before = memory_mb(pid, "VmRSS");
     let normal = Normal::start(address, pid);
     println!("\nresident before: {before} MB");
     let phase = |name: &str, begun: Instant| {
-        println!("{name:<44}{:>8.1} s{:>8} MB", begun.elapsed().as_secs_f64(), resident_mb(pid));
+        println!("{name:<44}{:>8.1} s{:>8} MB", begun.elapsed().as_secs_f64(), memory_mb(pid, "VmRSS"));
     };
 
     let begun = Instant::now();
@@ -136,14 +136,8 @@ async fn keep_calling(address: SocketAddr, pid: u32, end: Arc<AtomicBool>) -> Se
         };
         tokio::time::timeout(CALL_WITHIN, calls).await.expect("a normal client is served");
         seen.calls.push(begun.elapsed());
-        seen.peak_mb = seen.peak_mb.max(resident_mb(pid));
+        seen.peak_mb = seen.peak_mb.max(memory_mb(pid, "VmRSS"));
         tokio::time::sleep(CALL_EVERY).await;
     }
     seen
-}
-
-fn resident_mb(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux, and a running process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its size");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
 }

@@ -16,7 +16,7 @@ use super::{
     door::DOORS,
     fleet::{EACH_ALONE, Fleet, RECOVERY, text},
     place::{Place, eventually, tool},
-    program::{JUMUN, Program, bare, ready_address},
+    program::{JUMUN, Program, bare, memory_mb, ready_address},
     school::Learners,
 };
 
@@ -219,11 +219,8 @@ async fn it_takes_little_memory_while_nobody_calls() {
     fleet.start().await;
     // Every worker has had its turn.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let status = format!("/proc/{}/status", fleet.program("order").pid());
-    let status = std::fs::read_to_string(status).expect("it runs");
-    let own = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its size");
-    let own: u64 = own.trim().trim_end_matches(" kB").parse().expect("a number");
-    assert!(own / 1024 <= MAX_IDLE_MB, "{} MB", own / 1024);
+    let own = memory_mb(fleet.program("order").pid(), "RssAnon");
+    assert!(own <= MAX_IDLE_MB, "{own} MB");
 }
 
 #[tokio::test]

@@ -163,6 +163,13 @@ pub(crate) fn bare(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
+/// Memory of a running process in MB: all that is resident as "VmRSS", what is its own as "RssAnon".
+pub(crate) fn memory_mb(pid: u32, kind: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux, and a running process");
+    let size = status.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(':')).expect("its size");
+    size.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+}
+
 fn read(log: &Path) -> String {
     std::fs::read_to_string(log).unwrap_or_default()
 }
