@@ -3,7 +3,12 @@
 
 #![allow(missing_docs, clippy::all)]
 
+mod money;
+mod platform;
+pub mod role;
 pub mod validation;
+
+pub use platform::{POOL, contracts};
 
 macro_rules! package {
     ($($context:ident),*) => {

@@ -5,6 +5,7 @@
 
 use std::{marker::PhantomData, sync::LazyLock};
 
+use jumun_core::{ERROR_DOMAIN, Violation, reported};
 use prost::Message;
 use regex::Regex;
 use tonic::{
@@ -14,25 +15,12 @@ use tonic::{
 use tonic_prost::{ProstCodec, ProstEncoder};
 use tonic_types::{ErrorDetails, StatusExt};
 
-/// The `domain` of every ErrorInfo (AIP-193).
-pub const ERROR_DOMAIN: &str = "jumun.dev";
-/// Violations in one answer: errors travel in headers, and some clients take no more than 8 KiB of those.
-const MAX_REPORTED: usize = 16;
 /// The reason of a request whose fields are wrong.
 pub const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
 /// The reason of a request that is not the message it should be.
 pub const UNREADABLE_REQUEST: &str = "UNREADABLE_REQUEST";
 
 include!(concat!(env!("OUT_DIR"), "/checks.rs"));
-
-/// One field of a request that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The field's path in the request, e.g. `order.items[3].quantity`.
-    pub field: String,
-    /// What is wrong with it.
-    pub description: String,
-}
 
 /// A message that gRPC receives.
 pub trait Received: Message + Default {
@@ -91,17 +79,6 @@ impl std::fmt::Display for Path<'_> {
 
 fn compiled(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the build compiled it, too")
-}
-
-/// What a caller is told: one sentence, and the violations that it may learn at once.
-pub fn reported(mut violations: Vec<Violation>) -> (String, Vec<Violation>) {
-    let more = violations.len().saturating_sub(MAX_REPORTED);
-    violations.truncate(MAX_REPORTED);
-    let mut words: Vec<_> = violations.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.description)).collect();
-    if more > 0 {
-        words.push(format!("and {more} more"));
-    }
-    (words.join("; "), violations)
 }
 
 /// Encodes and decodes as prost does, and refuses requests that break a rule.

@@ -1,0 +1,42 @@
+//! The engine: load many, decide each, save many; with the storage below it and the tables that it keeps for a context:
+//! events, requests, inbox and dead letters.
+//!
+//! A context describes an aggregate ([`Aggregate`], [`Stored`]) and decides by pure rules; the engine stores it in SQLite or
+//! PostgreSQL, answers repeated requests with the first answer, holds callers to what they own, and pages through lists.
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests may sleep and spawn as they like"))]
+
+mod aggregate;
+mod batch;
+pub mod bus_identity;
+pub mod dead_letters;
+mod deferred_index;
+mod engine;
+mod filter;
+mod handle;
+mod job;
+mod list;
+pub mod outbox;
+mod owner;
+mod ownership;
+mod page_token;
+mod queue;
+mod request_key;
+mod row;
+mod shared;
+pub mod storage;
+mod watch;
+mod writer;
+
+pub use aggregate::{Aggregate, Decision, StateName, Stored, json_column};
+pub use deferred_index::DeferredIndex;
+pub use engine::{Engine, existing};
+pub use filter::FilterField;
+pub use handle::EngineHandle;
+pub use job::{Arrival, Decide, Done};
+pub use list::{PageRequest, page_size};
+pub use owner::Owner;
+pub use ownership::may_see;
+pub use page_token::Tokens;
+pub use queue::{MAX_BATCH, MAX_QUEUED, Maintenance};
+pub use request_key::RequestKey;

@@ -1,0 +1,37 @@
+//! An aggregate's row: its id, its version, the number of its last event, and its own columns.
+
+use crate::{
+    Stored,
+    storage::{Column, Row, StorageError, Value},
+};
+
+/// `id, version, last_event` and the table's own columns.
+pub(crate) fn columns<A: Stored>() -> Vec<&'static Column> {
+    const KEPT: [Column; 3] = [Column::text("id"), Column::int("version"), Column::int("last_event")];
+    KEPT.iter().chain(A::TABLE.columns).collect()
+}
+
+/// `SELECT id, version, last_event, <columns> FROM <table>`.
+pub(crate) fn select<A: Stored>() -> String {
+    let names = columns::<A>().iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
+    format!("SELECT {names} FROM {}", A::TABLE.name)
+}
+
+/// The version of an aggregate's row, and the number of its last event.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Revision {
+    pub(crate) version: i64,
+    pub(crate) last_event: i64,
+}
+
+pub(crate) fn read_stored<A: Stored>(row: &mut Row) -> Result<(A, Revision), StorageError> {
+    let id = row.text()?;
+    let revision = Revision { version: row.int()?, last_event: row.int()? };
+    Ok((A::from_row(id, row)?, revision))
+}
+
+/// What `columns` hold of an aggregate.
+pub(crate) fn row<'a, A: Stored>(id: &'a str, revision: Revision, state: &'a A) -> Vec<Value<'a>> {
+    let kept = [id.into(), revision.version.into(), revision.last_event.into()];
+    kept.into_iter().chain(state.to_row()).collect()
+}

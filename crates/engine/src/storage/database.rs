@@ -1,0 +1,298 @@
+//! One context's database: where it is, how it is opened, read and migrated.
+
+use std::{
+    collections::HashSet,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+// Only its build matters: libpq links the OpenSSL that it makes.
+#[cfg(feature = "postgres-tls")]
+use openssl_sys as _;
+
+use diesel::{Connection as _, migration::MigrationSource, pg::PgConnection, sqlite::SqliteConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use ring::hmac;
+use tokio::sync::{OnceCell, Semaphore};
+
+use jumun_core::{Error, task, url::without_password};
+
+use super::{Connection, StorageError};
+
+const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// Connections that read at once, per database.
+const MAX_READERS: usize = 4;
+/// How long a PostgreSQL server may take to answer a connection attempt, and a statement.
+const POSTGRES_CONNECT_TIMEOUT_S: u64 = 3;
+/// Every statement goes by a key. A plan made while the tables were empty would read them whole for ever after, because
+/// prepared statements keep their plans. Between the statements of a transaction nothing is waited for: who is silent
+/// there for a second hangs, and his locks would let every other replica hang that is asked the same.
+/// Statements are short, so compiling one costs more than running it; a scan that cannot be avoided would look dear enough.
+const POSTGRES_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '5s'; \
+     SET idle_in_transaction_session_timeout = '1s'; \
+     SET client_min_messages = 'warning'; SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; \
+     SET enable_mergejoin = off;";
+/// busy_timeout comes first: changing the journal mode can already meet a lock.
+/// A page that changes often is written to the file once per checkpoint (16 MB of log), and a log that is written anew
+/// from its beginning does not grow, which makes a commit cheap. A commit may look at every cached page (8 MB).
+const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+     PRAGMA wal_autocheckpoint = 4096; PRAGMA cache_size = -8192;";
+/// What every migration waits behind, so that replicas that start together migrate one after another.
+const MIGRATION_LOCK: i64 = 0x006a_756d_756e;
+
+/// Where a database is: `sqlite://PATH` or `postgres://…`. Shown without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A server.
+    Postgres(String),
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Self, String> {
+        if let Some(path) = url.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
+            Ok(Self::Sqlite(PathBuf::from(path)))
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            if needs_tls(url) && !cfg!(feature = "postgres-tls") {
+                return Err(
+                    "this build speaks no TLS to PostgreSQL: build it with `--features postgres-tls`, or leave \
+                            sslmode out and keep the way there private"
+                        .to_owned(),
+                );
+            }
+            Ok(Self::Postgres(url.to_owned()))
+        } else {
+            Err("a database URL is sqlite://PATH or postgres://USER@HOST/DATABASE".to_owned())
+        }
+    }
+}
+
+/// Whether a URL of PostgreSQL asks for more than TLS where there happens to be some.
+fn needs_tls(url: &str) -> bool {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    query
+        .split('&')
+        .filter_map(|pair| pair.strip_prefix("sslmode="))
+        .any(|mode| matches!(mode, "require" | "verify-ca" | "verify-full"))
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(url) => f.write_str(&without_password(url)),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One context's database. On PostgreSQL each context has a schema of its own, so that contexts may share a server.
+#[derive(Clone)]
+pub struct Database(Arc<Inner>);
+
+struct Inner {
+    schema: String,
+    url: DatabaseUrl,
+    idle: Mutex<Vec<Connection>>,
+    readers: Semaphore,
+    /// SQLite has one writer at a time: waiting here is fair and wakes at once, its own busy handler sleeps.
+    writing: Mutex<()>,
+    page_key: OnceCell<hmac::Key>,
+}
+
+impl Database {
+    /// Names a database; nothing is opened yet.
+    pub fn new(schema: impl Into<String>, url: DatabaseUrl) -> Self {
+        Self(Arc::new(Inner {
+            schema: schema.into(),
+            url,
+            idle: Mutex::default(),
+            readers: Semaphore::new(MAX_READERS),
+            writing: Mutex::default(),
+            page_key: OnceCell::new(),
+        }))
+    }
+
+    /// The context's name, which is the schema's.
+    pub fn schema(&self) -> &str {
+        &self.0.schema
+    }
+
+    /// Opens a connection for writing.
+    pub fn connect(&self) -> Result<Connection, StorageError> {
+        let lost = |error: diesel::ConnectionError| StorageError::Lost(error.to_string());
+        match &self.0.url {
+            DatabaseUrl::Sqlite(path) => {
+                let path = path.to_string_lossy();
+                let mut connection = Connection::Sqlite(SqliteConnection::establish(&path).map_err(lost)?);
+                connection.batch(SQLITE_SETTINGS)?;
+                Ok(connection)
+            }
+            DatabaseUrl::Postgres(url) => {
+                let timeout = format!("connect_timeout={POSTGRES_CONNECT_TIMEOUT_S}");
+                let join = if url.contains('?') { '&' } else { '?' };
+                let url = if url.contains("connect_timeout") { url.clone() } else { format!("{url}{join}{timeout}") };
+                let mut connection = Connection::Postgres(PgConnection::establish(&url).map_err(lost)?);
+                connection.batch(&format!("{POSTGRES_SETTINGS} SET search_path TO \"{}\";", self.0.schema))?;
+                Ok(connection)
+            }
+        }
+    }
+
+    /// Waits for the right to write, where the database has only one.
+    pub(crate) fn lock_writing(&self) -> Option<MutexGuard<'_, ()>> {
+        matches!(self.0.url, DatabaseUrl::Sqlite(_))
+            .then(|| self.0.writing.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads on a thread for blocking work, with a connection of its own.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        mut work: impl FnMut(&mut Connection) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _permit = self.0.readers.acquire().await.map_err(Error::internal)?;
+        let database = self.clone();
+        task::spawn_blocking(move || {
+            database.read_blocking(&mut work).or_else(|error| match error {
+                // Idle connections may have died meanwhile; reading twice does no harm.
+                StorageError::Lost(_) => {
+                    database.idle().clear();
+                    database.read_blocking(&mut work)
+                }
+                error => Err(error),
+            })
+        })
+        .await
+        .map_err(Error::internal)?
+        .map_err(Error::from)
+    }
+
+    /// What page tokens are signed with.
+    pub(crate) async fn page_key(&self) -> Result<&hmac::Key, Error> {
+        let read = || async {
+            let key =
+                self.read(|connection| connection.query("SELECT key FROM page_key", &[])?.remove(0).bytes()).await?;
+            Ok(hmac::Key::new(hmac::HMAC_SHA256, &key))
+        };
+        self.0.page_key.get_or_try_init(read).await
+    }
+
+    fn read_blocking<T>(
+        &self,
+        work: &mut impl FnMut(&mut Connection) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let idle = self.idle().pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        let result = work(&mut connection);
+        if !matches!(result, Err(StorageError::Lost(_))) {
+            self.idle().push(connection);
+        }
+        result
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings the schema up to date: the engine's own tables, then the context's.
+    pub fn migrate(&self, migrations: &EmbeddedMigrations) -> anyhow::Result<()> {
+        if let DatabaseUrl::Sqlite(path) = &self.0.url {
+            std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+        }
+        let mut connection = self.connect()?;
+        if matches!(connection, Connection::Postgres(_)) {
+            let schema = self.schema();
+            connection.batch(&format!(
+                "SELECT pg_advisory_lock({MIGRATION_LOCK}); CREATE SCHEMA IF NOT EXISTS \"{schema}\";"
+            ))?;
+        }
+        let run = match &mut connection {
+            Connection::Sqlite(connection) => run_migrations(connection, SQLITE_MIGRATIONS, migrations),
+            Connection::Postgres(connection) => run_migrations(connection, POSTGRES_MIGRATIONS, migrations),
+        };
+        run.map_err(|error| anyhow::anyhow!("cannot migrate {} at {}: {error}", self.schema(), self.0.url))
+    }
+
+    /// Fails unless somebody brought the schema up to date. It only reads: the role need not own anything.
+    pub fn require_migrated(&self, migrations: &EmbeddedMigrations) -> anyhow::Result<()> {
+        let mut connection = self.connect()?;
+        let own = match &connection {
+            Connection::Sqlite(_) => SQLITE_MIGRATIONS,
+            Connection::Postgres(_) => POSTGRES_MIGRATIONS,
+        };
+        let done = connection.query("SELECT version FROM __diesel_schema_migrations", &[]).map_or_else(
+            |error| if matches!(error, StorageError::Lost(_)) { Err(error) } else { Ok(HashSet::new()) },
+            |rows| rows.into_iter().map(|mut row| row.text()).collect(),
+        )?;
+        let mut wanted = versions(&own)?;
+        wanted.extend(versions(migrations)?);
+        if let Some(lacking) = wanted.into_iter().find(|version| !done.contains(version)) {
+            anyhow::bail!("{self:?} lacks the migration {lacking}: run `jumun migrate`");
+        }
+        Ok(())
+    }
+}
+
+/// The versions of migrations, which are the same for every kind of database.
+fn versions(migrations: &EmbeddedMigrations) -> anyhow::Result<Vec<String>> {
+    let migrations = MigrationSource::<diesel::sqlite::Sqlite>::migrations(migrations);
+    let migrations = migrations.map_err(|error| anyhow::anyhow!("cannot read migrations: {error}"))?;
+    Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.0.schema, self.0.url)
+    }
+}
+
+fn run_migrations<DB: diesel::backend::Backend>(
+    connection: &mut impl MigrationHarness<DB>,
+    own: EmbeddedMigrations,
+    context: &EmbeddedMigrations,
+) -> diesel::migration::Result<()> {
+    connection.run_pending_migrations(own)?;
+    connection.run_pending_migrations(EmbeddedSource(context))?;
+    Ok(())
+}
+
+/// Migrations by reference: diesel wants to own its source.
+struct EmbeddedSource<'a>(&'a EmbeddedMigrations);
+
+impl<DB: diesel::backend::Backend> MigrationSource<DB> for EmbeddedSource<'_> {
+    fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn diesel::migration::Migration<DB>>>> {
+        self.0.migrations()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_two_kinds_are_urls() {
+        assert!("mysql://h/db".parse::<DatabaseUrl>().is_err());
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let url = format!("postgres://h/db?connect_timeout=1&sslmode={mode}");
+            assert_eq!(url.parse::<DatabaseUrl>().is_ok(), cfg!(feature = "postgres-tls"), "{mode}");
+        }
+        assert!("postgres://h/db?sslmode=prefer".parse::<DatabaseUrl>().is_ok());
+        assert!("sqlite://".parse::<DatabaseUrl>().is_err());
+        assert_eq!("sqlite://a/b.db".parse(), Ok(DatabaseUrl::Sqlite("a/b.db".into())));
+    }
+}

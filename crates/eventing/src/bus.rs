@@ -1,0 +1,139 @@
+//! The two buses behind one face: `local`, within the process, and `jetstream`. Both deliver at least once and keep an
+//! aggregate's events in order as far as they can; the inbox makes it once and exactly in order.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::FutureExt;
+
+use jumun_core::Envelope;
+
+use crate::{
+    jetstream::{JetStreamBus, JetStreamDelivery, JetStreamIncoming},
+    local::{LocalBus, LocalDelivery, LocalIncoming},
+    transport::{Acknowledged, BusError, Identity},
+};
+
+/// When an event that is given back comes again: not before its consumer is gone, or it would get it once more.
+const GIVE_BACK_DELAY: Duration = Duration::from_millis(300);
+
+/// Where events go and come from.
+#[derive(Clone)]
+pub enum Bus {
+    /// Within the process.
+    Local(LocalBus),
+    /// NATS JetStream.
+    JetStream(Arc<JetStreamBus>),
+}
+
+impl Bus {
+    /// Hands an event over. The order of calls is the order of delivery; the future tells when the bus has it.
+    pub async fn publish(&self, message: Arc<Envelope>) -> Result<Acknowledged, BusError> {
+        match self {
+            Self::Local(bus) => bus.publish(message).await,
+            Self::JetStream(bus) => bus.publish(&message).await,
+        }
+    }
+
+    /// Which bus this is for a context's events: another identity has not seen the earlier events.
+    pub async fn identity(&self, context: &str) -> Result<Identity, BusError> {
+        match self {
+            Self::Local(bus) => Ok(bus.identity(context)),
+            Self::JetStream(bus) => bus.identity(context).await,
+        }
+    }
+
+    /// Hears a context's events as `consumer`, from where it stopped.
+    pub async fn subscribe(&self, context: &str, consumer: &str) -> Result<Incoming, BusError> {
+        match self {
+            Self::Local(bus) => Ok(Incoming::Local(bus.subscribe(context, consumer))),
+            Self::JetStream(bus) => {
+                bus.subscribe(context, consumer).await.map(|incoming| Incoming::JetStream(Box::new(incoming)))
+            }
+        }
+    }
+
+    /// Waits until the broker has what was told to it.
+    pub async fn flush(&self) {
+        if let Self::JetStream(bus) = self {
+            bus.flush().await;
+        }
+    }
+
+    /// Events that a consumer has not settled yet, as far as the bus knows.
+    pub async fn unsettled(&self, context: &str, consumer: &str) -> Result<u64, BusError> {
+        match self {
+            // An event counts as published only when every consumer settled it.
+            Self::Local(_) => Ok(0),
+            Self::JetStream(bus) => bus.unsettled(context, consumer).await,
+        }
+    }
+}
+
+/// A subscription's deliveries.
+pub enum Incoming {
+    /// Of the local bus.
+    Local(LocalIncoming),
+    /// Of JetStream.
+    JetStream(Box<JetStreamIncoming>),
+}
+
+impl Incoming {
+    /// Gives back what was delivered and nobody began with. The local bus needs no telling: its publisher notices.
+    pub(crate) async fn give_back(&mut self) {
+        if matches!(self, Self::JetStream(_)) {
+            while let Some(Some(Ok(delivery))) = self.next().now_or_never() {
+                delivery.retry(GIVE_BACK_DELAY).await;
+            }
+        }
+    }
+
+    /// The next delivery; an error, or None, ends the subscription, and it is to be made anew.
+    pub async fn next(&mut self) -> Option<Result<Delivery, BusError>> {
+        match self {
+            Self::Local(incoming) => incoming.next().await.map(|delivery| Ok(Delivery::Local(delivery))),
+            Self::JetStream(incoming) => incoming.next().await.map(|next| next.map(Delivery::JetStream)),
+        }
+    }
+}
+
+/// An event that waits to be settled. Dropped, it comes again.
+pub enum Delivery {
+    /// Of the local bus.
+    Local(LocalDelivery),
+    /// Of JetStream.
+    JetStream(Box<JetStreamDelivery>),
+}
+
+impl Delivery {
+    /// The event, or why it cannot be read.
+    pub fn message(&self) -> Result<Arc<Envelope>, String> {
+        match self {
+            Self::Local(delivery) => Ok(delivery.message.clone()),
+            Self::JetStream(delivery) => delivery.message.clone(),
+        }
+    }
+
+    /// How often it has been delivered, this time included.
+    pub fn attempt(&self) -> u32 {
+        match self {
+            Self::Local(delivery) => delivery.attempt,
+            Self::JetStream(delivery) => delivery.attempt,
+        }
+    }
+
+    /// It is applied, or put aside: not again.
+    pub async fn settle(self) {
+        match self {
+            Self::Local(delivery) => delivery.settle(),
+            Self::JetStream(delivery) => delivery.settle().await,
+        }
+    }
+
+    /// It could not be applied now: again after `delay`.
+    pub async fn retry(self, delay: Duration) {
+        match self {
+            Self::Local(delivery) => delivery.retry(delay),
+            Self::JetStream(delivery) => delivery.retry(delay).await,
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! NATS JetStream: one stream per context, one durable pull consumer per subscription.
+//!
+//! The broker may lose what it acknowledged (it acknowledges before it syncs to disk), so the outbox stays the source
+//! of truth: a stream that was made anew has another identity, and is fed again from the beginning.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        self, AckKind,
+        consumer::{AckPolicy, DeliverPolicy, pull},
+        stream::{Config as StreamConfig, RetentionPolicy, StorageType},
+    },
+};
+use futures::StreamExt;
+
+use jumun_core::{Envelope, Time, time::timeout};
+use net::tls::Trust;
+
+use crate::transport::{Acknowledged, BusError, Identity};
+
+/// How long the broker remembers message ids. Correctness comes from the inbox; this only saves work.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+/// How long a consumer may take with an event before it comes again. (A consumer `backoff` would override it.)
+/// What a killed process had comes again only then, and everything has to be whole 30 s after a fault.
+const ACK_WAIT: Duration = Duration::from_secs(10);
+/// Events that a consumer may have unsettled.
+const MAX_ACK_PENDING: i64 = 1024;
+/// Events fetched at once, how long a fetch waits, and how often the broker shows that it lives.
+const FETCH_BATCH: usize = 256;
+const FETCH_EXPIRES: Duration = Duration::from_secs(30);
+const FETCH_HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long the broker may take to answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(4);
+/// Subjects are spread over so many partitions, by aggregate.
+const PARTITIONS: u32 = 16;
+
+/// How streams are kept.
+#[derive(Clone, Debug)]
+pub struct JetStreamSettings {
+    /// Where the broker is, `nats://host:port`, several joined by commas.
+    pub url: String,
+    /// The first token of every subject, and of every stream's name.
+    pub prefix: String,
+    /// Copies of each stream.
+    pub replicas: usize,
+    /// How long events stay in the broker; zero: for ever.
+    pub max_age: Duration,
+    /// Whom to trust at addresses that are `tls://`, and what to show there.
+    pub trust: Trust,
+}
+
+/// Options that say who connects, and whom TLS trusts where it is spoken. The client itself reads no user in an address.
+fn connecting(trust: &Trust, address: Option<&async_nats::ServerAddr>) -> async_nats::ConnectOptions {
+    let mut options = async_nats::ConnectOptions::new();
+    options = match address.and_then(|address| Some((address.username()?, address.password()))) {
+        Some((user, Some(password))) => options.user_and_password(user.to_owned(), password.to_owned()),
+        Some((token, None)) => options.token(token.to_owned()),
+        None => options,
+    };
+    if let Some(file) = &trust.ca_file {
+        options = options.add_root_certificates(file.clone());
+    }
+    match &trust.identity {
+        Some(identity) => options.add_client_certificate(identity.cert_file.clone(), identity.key_file.clone()),
+        None => options,
+    }
+}
+
+/// A connection to the broker.
+#[derive(Clone)]
+pub struct JetStreamBus {
+    client: async_nats::Client,
+    context: jetstream::Context,
+    settings: Arc<JetStreamSettings>,
+    streams: Arc<Mutex<HashMap<String, jetstream::stream::Stream>>>,
+}
+
+impl JetStreamBus {
+    /// Connects; goes on trying when the broker is not there yet.
+    pub async fn connect(settings: JetStreamSettings) -> anyhow::Result<Self> {
+        let addresses: Vec<async_nats::ServerAddr> =
+            settings.url.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>()?;
+        let client = connecting(&settings.trust, addresses.first())
+            .name("jumun")
+            .retry_on_initial_connect()
+            .ping_interval(PING_INTERVAL)
+            .reconnect_delay_callback(|attempts| {
+                let exponent = u32::try_from(attempts.min(6)).unwrap_or(6);
+                MAX_RECONNECT_DELAY.min(Duration::from_millis(50 * 2_u64.pow(exponent)))
+            })
+            .connect(addresses)
+            .await?;
+        let mut context = jetstream::new(client.clone());
+        context.set_timeout(REQUEST_TIMEOUT);
+        Ok(Self { client, context, settings: Arc::new(settings), streams: Arc::default() })
+    }
+
+    /// The context's stream, made when it is not there.
+    async fn stream(&self, context: &str) -> Result<jetstream::stream::Stream, BusError> {
+        let name = self.stream_name(context);
+        let stream = self
+            .context
+            .get_or_create_stream(StreamConfig {
+                name: name.clone(),
+                subjects: vec![format!("{}.{context}.>", self.settings.prefix)],
+                // Not a work queue: several consumers hear each event, and a rebuilt view hears all of them again.
+                retention: RetentionPolicy::Limits,
+                storage: StorageType::File,
+                num_replicas: self.settings.replicas,
+                max_age: self.settings.max_age,
+                duplicate_window: DUPLICATE_WINDOW,
+                ..StreamConfig::default()
+            })
+            .await
+            .map_err(BusError::new)?;
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).insert(name, stream.clone());
+        Ok(stream)
+    }
+
+    fn stream_name(&self, context: &str) -> String {
+        format!("{}-{context}", self.settings.prefix)
+    }
+
+    pub(crate) async fn identity(&self, context: &str) -> Result<Identity, BusError> {
+        let stream = self.stream(context).await?;
+        let created = stream.cached_info().created;
+        Ok(Identity(format!("jetstream-{}-{}", self.stream_name(context), created.unix_timestamp_nanos())))
+    }
+
+    pub(crate) async fn publish(&self, message: &Envelope) -> Result<Acknowledged, BusError> {
+        let subject = format!(
+            "{}.{}.{:02}.{}.{}",
+            self.settings.prefix,
+            message.context,
+            partition(&message.aggregate),
+            message.kind,
+            message.aggregate
+        );
+        let acknowledged = self
+            .context
+            .publish_with_headers(subject, headers(message), message.payload.clone().into())
+            .await
+            .map_err(BusError::new)?;
+        Ok(Box::pin(async move {
+            let ack = acknowledged.await.map_err(BusError::new)?;
+            // Old servers answered "duplicate" without a sequence for a message that was never stored.
+            if ack.duplicate && ack.sequence == 0 { Err(BusError::new("not stored")) } else { Ok(()) }
+        }))
+    }
+
+    pub(crate) async fn subscribe(&self, context: &str, consumer: &str) -> Result<JetStreamIncoming, BusError> {
+        let stream = self.stream(context).await?;
+        let config = pull::Config {
+            durable_name: Some(consumer.to_owned()),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WAIT,
+            deliver_policy: DeliverPolicy::All,
+            max_ack_pending: MAX_ACK_PENDING,
+            ..pull::Config::default()
+        };
+        let consumer = stream.get_or_create_consumer(consumer, config).await.map_err(BusError::new)?;
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(FETCH_BATCH)
+            .expires(FETCH_EXPIRES)
+            .heartbeat(FETCH_HEARTBEAT)
+            .messages()
+            .await
+            .map_err(BusError::new)?;
+        Ok(JetStreamIncoming { messages, context: context.to_owned() })
+    }
+
+    pub(crate) async fn flush(&self) {
+        // A broker that is away is told nothing; what it does not hear it delivers again.
+        let _ = timeout(FLUSH_TIMEOUT, self.client.flush()).await;
+    }
+
+    pub(crate) async fn unsettled(&self, context: &str, consumer: &str) -> Result<u64, BusError> {
+        let found = self.context.get_consumer_from_stream(consumer, self.stream_name(context)).await;
+        let consumer: jetstream::consumer::PullConsumer = found.map_err(BusError::new)?;
+        let info = consumer.cached_info();
+        Ok(info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or_default())
+    }
+}
+
+fn partition(aggregate: &str) -> u32 {
+    // FNV-1a: the same on every version and machine.
+    let hash = aggregate.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    hash % PARTITIONS
+}
+
+/// CloudEvents 1.0 attributes (binary mode), the broker's message id, and W3C trace context.
+fn headers(message: &Envelope) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let id = message.id();
+    headers.insert("Nats-Msg-Id", id.as_str());
+    headers.insert("ce-specversion", "1.0");
+    headers.insert("ce-id", id);
+    headers.insert("ce-source", format!("/jumun/{}", message.context));
+    headers.insert("ce-type", format!("dev.jumun.{}.v1.{}", message.context, message.kind));
+    headers.insert("ce-subject", message.aggregate.as_str());
+    headers.insert("ce-number", message.number.to_string());
+    headers.insert("ce-timemicros", message.time.0.to_string());
+    headers.insert("ce-datacontenttype", "application/protobuf");
+    if let Some(traceparent) = &message.traceparent {
+        headers.insert("traceparent", traceparent.as_str());
+    }
+    if let Some(causation) = &message.causation {
+        headers.insert("ce-causationid", causation.as_str());
+    }
+    headers
+}
+
+fn read(context: &str, delivered: &async_nats::Message) -> Result<Envelope, String> {
+    let headers = delivered.headers.as_ref().ok_or("no headers")?;
+    let header = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
+    let required = |name: &str| header(name).ok_or_else(|| format!("no {name}"));
+    let number = |name: &str| required(name)?.parse::<i64>().map_err(|error| format!("{name}: {error}"));
+    let kind = required("ce-type")?;
+    Ok(Envelope {
+        context: context.to_owned(),
+        aggregate: required("ce-subject")?,
+        number: number("ce-number")?,
+        kind: kind.rsplit('.').next().unwrap_or_default().to_owned(),
+        payload: delivered.payload.to_vec(),
+        time: Time(number("ce-timemicros")?),
+        traceparent: header("traceparent"),
+        causation: header("ce-causationid"),
+    })
+}
+
+/// What one consumer hears.
+pub struct JetStreamIncoming {
+    messages: pull::Stream,
+    context: String,
+}
+
+impl JetStreamIncoming {
+    pub(crate) async fn next(&mut self) -> Option<Result<Box<JetStreamDelivery>, BusError>> {
+        let delivered = match self.messages.next().await? {
+            Ok(delivered) => delivered,
+            // A missing heartbeat leaves the stream hanging: it has to be made anew.
+            Err(error) => return Some(Err(BusError::new(error))),
+        };
+        let attempt = delivered.info().map_or(1, |info| u32::try_from(info.delivered).unwrap_or(u32::MAX));
+        let message = read(&self.context, &delivered.message).map(Arc::new);
+        Some(Ok(Box::new(JetStreamDelivery { message, attempt, delivered })))
+    }
+}
+
+/// An event for one consumer.
+pub struct JetStreamDelivery {
+    pub(crate) message: Result<Arc<Envelope>, String>,
+    pub(crate) attempt: u32,
+    delivered: jetstream::Message,
+}
+
+impl JetStreamDelivery {
+    pub(crate) async fn settle(self) {
+        self.tell(AckKind::Ack).await;
+    }
+
+    pub(crate) async fn retry(self, delay: Duration) {
+        self.tell(AckKind::Nak(Some(delay))).await;
+    }
+
+    /// Told after the commit; when it is lost the event comes again, and is known by its number.
+    async fn tell(&self, kind: AckKind) {
+        if let Err(error) = self.delivered.ack_with(kind).await {
+            tracing::debug!(%error, "acknowledgement lost");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A stream that is bounded in time: it ends with a status, so that its reader knows that it is not the end.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{HeaderMap, Response};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use jumun_core::{
+    Error, reasons,
+    time::{Sleep, sleep},
+};
+use tonic::{Status, body::Body};
+
+/// Ends a stream's body after `time` with `error`, unless it ends before.
+pub(crate) fn bound(response: Response<Body>, time: Duration, error: Error) -> Response<Body> {
+    response.map(|body| Body::new(Bounded { body, end: Box::pin(sleep(time)), error: Some(error) }))
+}
+
+/// What a reader is told whose stream went on for as long as a stream may.
+pub(crate) fn expired() -> Error {
+    Error::new(&reasons::STREAM_EXPIRED, "the stream went on for as long as one may; open it again")
+}
+
+struct Bounded {
+    body: Body,
+    end: Pin<Box<Sleep>>,
+    /// Taken when the stream ended.
+    error: Option<Error>,
+}
+
+impl HttpBody for Bounded {
+    type Data = <Body as HttpBody>::Data;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
+        if self.error.is_none() {
+            return Poll::Ready(None);
+        }
+        if self.end.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(self.error.take().map(|error| trailers(&error.into()).map(Frame::trailers)));
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.error.is_none() || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+fn trailers(status: &Status) -> Result<HeaderMap, Status> {
+    let mut trailers = HeaderMap::new();
+    status.add_header(&mut trailers)?;
+    Ok(trailers)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_goes_on_too_long_ends_with_a_status_that_says_to_open_it_again() {
+        let silent = Body::new(http_body_util::StreamBody::new(futures::stream::pending::<Result<Frame<_>, Status>>()));
+        let response = bound(Response::new(silent), Duration::from_millis(10), expired());
+        let body = response.into_body().collect().await.expect("it ends");
+        let status = Status::from_header_map(body.trailers().expect("trailers")).expect("a status");
+        assert_eq!((status.code(), jumun_core::reason_of(&status).as_str()), (Code::Unavailable, "STREAM_EXPIRED"));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_before_is_left_as_it_is() {
+        let mut own = HeaderMap::new();
+        own.insert("grpc-status", http::HeaderValue::from_static("0"));
+        let frames = futures::stream::iter([Ok::<_, Status>(Frame::trailers(own.clone()))]);
+        let body = Body::new(http_body_util::StreamBody::new(frames));
+        let body = bound(Response::new(body), Duration::from_secs(60), expired()).into_body();
+        assert_eq!(body.collect().await.expect("it ends").trailers(), Some(&own));
+    }
+}

@@ -1,0 +1,250 @@
+//! The cluster that tests run in: contexts in one process, on databases and a bus of their own, with a clock that tests
+//! move. Nothing happens by itself but the delivery of events.
+//!
+//! By default everything is embedded (SQLite, the local bus). With `JUMUN_TEST_BACKEND=servers` it is PostgreSQL and
+//! JetStream, where `JUMUN_TEST_POSTGRES_URL` and `JUMUN_TEST_NATS_URL` say.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    thread,
+    time::{Duration, Instant},
+};
+
+use engine::{outbox, storage::Database};
+use eventing::{Bus, LocalBus};
+use futures::future::join_all;
+use jumun_core::{Clock, Time, task};
+use rpc::GrpcStack;
+use runtime::{Context, HttpListener, Platform, Runtime, Settings, Topology, listener};
+use tokio::net::TcpListener;
+use transcode::Origins;
+
+use crate::backend::{self, Backend};
+
+/// How long a cluster may take to settle, and how often it is looked at.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
+const SETTLE_POLL: Duration = Duration::from_millis(5);
+/// Where nobody listens: the address of a context that is left out.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+/// Contexts at work. A test ends with [`TestCluster::finish`].
+pub struct TestCluster {
+    platform: Platform,
+    contexts: Vec<Context>,
+    settings: Settings,
+    topology: Topology,
+    clock: Clock,
+    bus: Bus,
+    runtime: Runtime,
+    backend: Backend,
+    finished: bool,
+}
+
+impl TestCluster {
+    /// A new cluster in which these contexts run.
+    pub async fn new(platform: Platform, contexts: Vec<Context>) -> Self {
+        Self::with_settings(platform, contexts, BTreeMap::new()).await
+    }
+
+    /// The same, where the contexts are told this, by the settings' flags.
+    pub async fn with_settings(
+        platform: Platform,
+        contexts: Vec<Context>,
+        settings: BTreeMap<String, String>,
+    ) -> Self {
+        Self::with(platform, contexts, Settings::default(), settings).await
+    }
+
+    /// The same, in a process that is told how it is to serve.
+    pub async fn with(
+        platform: Platform,
+        contexts: Vec<Context>,
+        settings: Settings,
+        of_contexts: BTreeMap<String, String>,
+    ) -> Self {
+        let (backend, mut topology, bus) = backend::prepare(&contexts).await;
+        topology.settings = of_contexts;
+        topology.migrate(&contexts).expect("the databases take the schemas");
+        let clock = Clock::manual();
+        let runtime = start(&platform, &contexts, &[], &settings, &topology, &clock, &bus).await;
+        Self { platform, contexts, settings, topology, clock, bus, runtime, backend, finished: false }
+    }
+
+    /// The way in: a tonic client can be made of it.
+    pub fn channel(&self) -> GrpcStack {
+        self.runtime.stack()
+    }
+
+    /// What comes in over HTTP, without a network.
+    pub fn listener(&self) -> HttpListener {
+        self.runtime.listener()
+    }
+
+    /// Serves every door on a port of loopback, for as long as the test runs; pages of these origins may call.
+    pub async fn listen(&self, origins: &Origins) -> SocketAddr {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = socket.local_addr().expect("an address");
+        let (http, overload) = (self.runtime.listener().shared_with(origins), self.runtime.overload());
+        task::spawn(listener::serve(socket, None, http, overload, std::future::pending()));
+        address
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// The bus, to slip something in.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// One of a context's databases, to look into it.
+    pub fn database(&self, context: &str, schema: &str) -> Database {
+        self.topology.database(context, schema).expect("a context of this cluster")
+    }
+
+    /// Moves the clock, lets every worker have its turn, and settles.
+    pub async fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        if let Err(error) = self.runtime.run_workers_once().await {
+            tracing::debug!(%error, "a worker tries again next time");
+        }
+        self.settle().await;
+    }
+
+    /// Waits until every event is published and applied; panics with what is left when that takes too long.
+    pub async fn settle(&self) {
+        let start = Instant::now();
+        while !self.is_settled().await {
+            assert!(start.elapsed() < SETTLE_TIMEOUT, "the cluster does not settle: {}", self.left().await);
+            tokio::time::sleep(SETTLE_POLL).await;
+        }
+    }
+
+    /// Ends the process and starts it again, with every context.
+    pub async fn restart(&mut self) {
+        self.restart_without(&[]).await;
+    }
+
+    /// Ends the process and starts it again without some of the contexts: they are down, and cannot be reached.
+    pub async fn restart_without(&mut self, down: &[&str]) {
+        self.runtime.stop().await;
+        if matches!(self.bus, Bus::Local(_)) {
+            // It lives and dies with its process.
+            self.bus = Bus::Local(LocalBus::default());
+        }
+        self.runtime = start(&self.platform, &self.contexts, down, &self.settings, &self.topology, &self.clock, &self.bus).await;
+    }
+
+    /// Another process on the same databases, without some of the contexts; it hears and feeds `bus`.
+    pub async fn replica_without(&self, down: &[&str], bus: &Bus) -> Runtime {
+        start(&self.platform, &self.contexts, down, &self.settings, &self.topology, &self.clock, bus).await
+    }
+
+    /// The broker loses every event; the embedded bus has none to lose.
+    pub async fn lose_streams(&self) {
+        self.backend.lose_streams(&self.contexts).await;
+    }
+
+    /// Settles, and asserts that nothing is left behind: no event unpublished, none put aside.
+    pub async fn finish(mut self) {
+        self.settle().await;
+        let left = self.left().await;
+        self.finished = true;
+        self.runtime.stop().await;
+        self.backend.clear(&self.contexts).await;
+        assert!(left.is_empty(), "the cluster is left with {left}");
+    }
+
+    /// Events beget events: nothing may have been committed between looking at the outboxes and at the consumers.
+    async fn is_settled(&self) -> bool {
+        let before = self.committed_events().await;
+        self.is_fed().await && self.runtime.is_settled().await && self.committed_events().await == before
+    }
+
+    /// Whether the relays know that this is their bus: before that, they may have to feed it again.
+    async fn is_fed(&self) -> bool {
+        let is_fed = async |database: &Database| {
+            let Ok(identity) = self.bus.identity(database.schema()).await else { return false };
+            count(database, "SELECT COUNT(*) FROM bus_identity WHERE identity = ?", &identity.0).await > 0
+        };
+        join_all(self.runtime.databases().map(is_fed)).await.into_iter().all(|is_fed| is_fed)
+    }
+
+    async fn committed_events(&self) -> i64 {
+        let events = |database| count(database, "SELECT COUNT(*) FROM events WHERE aggregate <> ?", "");
+        join_all(self.runtime.databases().map(events)).await.into_iter().sum()
+    }
+
+    /// Each context's name, with the name of each of its databases.
+    fn schemas(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let schemas = |context: &Context| context.databases.iter().map(|(schema, _)| *schema).collect::<Vec<_>>();
+        self.contexts.iter().flat_map(move |context| schemas(context).into_iter().map(|schema| (context.name, schema)))
+    }
+
+    /// What waits or was put aside, in words; empty when there is nothing.
+    async fn left(&self) -> String {
+        let mut left = Vec::new();
+        for (context, schema) in self.schemas() {
+            let database = self.database(context, schema);
+            let unpublished = outbox::status(&database).await.expect("a readable outbox").unpublished;
+            if unpublished > 0 {
+                left.push(format!("{unpublished} events that {schema} did not publish"));
+            }
+            for reason in dead_letters(&database).await {
+                left.push(format!("a dead letter of {schema}: {reason}"));
+            }
+            // Most contexts do not hear most others.
+            let unsettled = self.contexts.iter().map(async |source| {
+                let consumer = format!("{schema}-on-{}", source.name);
+                let unsettled = self.bus.unsettled(source.name, &consumer).await.ok().filter(|count| *count > 0)?;
+                Some(format!("{unsettled} events that {consumer} did not settle"))
+            });
+            left.extend(join_all(unsettled).await.into_iter().flatten());
+        }
+        left.join("; ")
+    }
+}
+
+impl Drop for TestCluster {
+    fn drop(&mut self) {
+        assert!(self.finished || thread::panicking(), "a test ends with `cluster.finish().await`");
+    }
+}
+
+async fn start(
+    platform: &Platform,
+    contexts: &[Context],
+    down: &[&str],
+    settings: &Settings,
+    topology: &Topology,
+    clock: &Clock,
+    bus: &Bus,
+) -> Runtime {
+    let up = contexts.iter().filter(|context| !down.contains(&context.name));
+    let copy = |context: &Context| Context { databases: Vec::new(), ..*context };
+    let up: Vec<_> = up.map(copy).collect();
+    let mut topology = topology.clone();
+    topology.addresses = down.iter().map(|context| ((*context).to_owned(), NOWHERE.to_owned())).collect();
+    let mut runtime =
+        Runtime::build(platform, &up, topology, settings.clone(), clock.clone(), bus.clone()).expect("contexts that fit together");
+    runtime.start().await;
+    runtime
+}
+
+async fn count(database: &Database, sql: &'static str, bind: &str) -> i64 {
+    let bind = bind.to_owned();
+    let read = database.read(move |connection| connection.query(sql, &[bind.as_str().into()])?.remove(0).int());
+    read.await.expect("a readable database")
+}
+
+async fn dead_letters(database: &Database) -> Vec<String> {
+    let sql = "SELECT consumer, event, reason FROM dead_letters ORDER BY seq";
+    let read = database.read(move |connection| {
+        let rows = connection.query(sql, &[])?;
+        rows.into_iter().map(|mut row| Ok(format!("{} {}: {}", row.text()?, row.text()?, row.text()?))).collect()
+    });
+    read.await.expect("readable dead letters")
+}
