@@ -106,10 +106,10 @@ impl Bulkhead {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Instant};
+    use std::sync::Arc;
 
     use super::*;
-    use jumun_core::RequestContext;
+    use jumun_core::{RequestContext, time::Instant};
 
     #[tokio::test]
     async fn a_few_wait_and_the_rest_is_turned_away_at_once() {

@@ -115,10 +115,10 @@ fn what_is_remembered_is_bounded() {
 
 #[test]
 fn the_contexts_key_makes_nobody_else_than_a_service() {
-    let folder = std::env::temp_dir().join(crate::name::new_id());
+    let folder = std::env::temp_dir().join(jumun_core::name::new_id());
     let key = SigningKey::create(&folder.join("key.pem")).expect("a key");
     std::fs::remove_dir_all(&folder).expect("it was made");
-    let claims = crate::auth::Claims {
+    let claims = Claims {
         issuer: "issuer",
         audience: "jumun",
         subject: "services/order",
@@ -127,7 +127,7 @@ fn the_contexts_key_makes_nobody_else_than_a_service() {
         ttl: std::time::Duration::from_secs(60),
     };
     let token = key.sign(&claims);
-    let now = crate::auth::token::unix_now();
+    let now = crate::token::unix_now();
     let with_key = KeySet::read(JWKS.to_owned(), Some(&key)).expect("keys");
     let verified = expected().verify(&token, &with_key, now).unwrap_or_else(|fault| panic!("{fault:?}"));
     assert_eq!(verified.principal.roles, Roles::of(&[SERVICE]));
