@@ -1,5 +1,5 @@
 //! The protobuf contracts of every context. Generated from `proto/` at build time; nothing here is written by hand
-//! but the module tree, and the codec that holds requests to what their protos declare.
+//! but the module tree, the trait of events, and the codec that holds requests to what their protos declare.
 
 #![allow(missing_docs, clippy::all)]
 
@@ -41,6 +41,22 @@ pub mod google {
         tonic::include_proto!("google.api");
     }
 }
+
+/// An event that says what happened.
+pub trait EventKind {
+    /// The name of what happened, which is the message in the event's `kind`, e.g. "OrderPlaced"; empty when it does not
+    /// say. It is stored and part of the bus's subjects.
+    fn kind(&self) -> &'static str;
+}
+
+/// What announces nothing.
+impl EventKind for () {
+    fn kind(&self) -> &'static str {
+        ""
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/events.rs"));
 
 pub use google::r#type::Money;
 pub use jumun::*;
