@@ -7,10 +7,10 @@ mod overload_status;
 use std::{collections::HashSet, sync::Arc};
 
 use contracts::admin::v1::{
-    ClearFaultsRequest, ClearFaultsResponse, DeadLetter, DiscardDeadLettersRequest, DiscardDeadLettersResponse,
-    Fault as FaultWire, GetOutboxStatusRequest, GetOutboxStatusResponse, GetOverloadStatusRequest,
-    GetOverloadStatusResponse, ListDeadLettersRequest, ListDeadLettersResponse, ListFaultsRequest, ListFaultsResponse,
-    RedriveDeadLettersRequest, RedriveDeadLettersResponse, SetFaultRequest,
+    ClearFaultsRequest, ClearFaultsResponse, DeadLetter as DeadLetterWire, DiscardDeadLettersRequest,
+    DiscardDeadLettersResponse, Fault as FaultWire, GetOutboxStatusRequest, GetOutboxStatusResponse,
+    GetOverloadStatusRequest, GetOverloadStatusResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+    ListFaultsRequest, ListFaultsResponse, RedriveDeadLettersRequest, RedriveDeadLettersResponse, SetFaultRequest,
     admin_service_server::{AdminService, AdminServiceServer},
     get_outbox_status_response,
 };
@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     Error, Message, Time, declared,
+    engine::DeadLetter,
     error::Violations,
     fault::Faults,
     host::{Hearer, Outbox},
@@ -25,7 +26,7 @@ use crate::{
     overload::Overload,
     page::{Tokens, page_size},
     server::MAX_REQUEST_BYTES,
-    storage::{Database, Row, StorageError},
+    storage::{Database, Record, select},
 };
 
 /// Dead letters that one call applies again.
@@ -38,46 +39,30 @@ pub(crate) struct Admin {
     faults: Option<Arc<Faults>>,
 }
 
-/// A dead letter, whole.
-struct Stored {
-    seq: i64,
-    consumer: String,
-    message: Message,
-    reason: String,
-    time: Time,
-}
-
-const SELECT: &str = "SELECT seq, consumer, context, aggregate, number, kind, payload, event_time, traceparent, reason, time FROM dead_letters";
-
-impl Stored {
-    fn read(row: &mut Row) -> Result<Self, StorageError> {
-        Ok(Self {
-            seq: row.int()?,
-            consumer: row.text()?,
-            message: Message {
-                context: row.text()?,
-                aggregate: row.text()?,
-                number: row.int()?,
-                kind: row.text()?,
-                payload: row.bytes()?,
-                time: Time(row.int()?),
-                traceparent: row.optional_text()?,
-                causation: None,
-            },
-            reason: row.text()?,
-            time: Time(row.int()?),
-        })
-    }
-
-    fn to_wire(&self, context: &str) -> DeadLetter {
-        DeadLetter {
+impl DeadLetter {
+    fn to_wire(&self, context: &str) -> DeadLetterWire {
+        DeadLetterWire {
             name: format!("deadLetters/{context}-{}", self.seq),
             context: context.to_owned(),
             consumer: self.consumer.clone(),
-            event: self.message.id(),
-            kind: self.message.kind.clone(),
+            event: self.event.clone(),
+            kind: self.kind.clone(),
             reason: self.reason.clone(),
             create_time: Some(self.time.to_timestamp()),
+        }
+    }
+
+    /// The event, to be applied again.
+    fn into_message(self) -> Message {
+        Message {
+            context: self.context,
+            aggregate: self.aggregate,
+            number: self.number,
+            kind: self.kind,
+            payload: self.payload,
+            time: self.event_time,
+            traceparent: self.traceparent,
+            causation: None,
         }
     }
 }
@@ -96,11 +81,13 @@ impl Admin {
         AdminServiceServer::new(self).max_decoding_message_size(MAX_REQUEST_BYTES)
     }
 
-    async fn dead_letters(database: &Database, after: i64, limit: usize) -> Result<Vec<Stored>, Error> {
+    async fn dead_letters(database: &Database, after: i64, limit: usize) -> Result<Vec<DeadLetter>, Error> {
         database
             .read(move |connection| {
-                let sql = format!("{SELECT} WHERE seq > ? ORDER BY seq LIMIT {limit}");
-                connection.query(&sql, &[after.into()])?.iter_mut().map(Stored::read).collect()
+                let letters = select::<DeadLetter>(&["seq"]);
+                let sql = format!("{letters} WHERE seq > ? ORDER BY seq LIMIT {limit}");
+                let rows = connection.query(&sql, &[after.into()])?;
+                rows.into_iter().map(|mut row| DeadLetter::from_row(row.int()?, &mut row)).collect()
             })
             .await
     }
@@ -192,11 +179,12 @@ impl AdminService for Admin {
             // What follows a dead letter that stays dead stays behind it.
             let mut stuck = HashSet::new();
             for letter in Self::dead_letters(outbox.database(), 0, MAX_REDRIVEN).await? {
-                let gate = (letter.consumer.clone(), letter.message.aggregate.clone());
+                let gate = (letter.consumer.clone(), letter.aggregate.clone());
                 let hearer = self.hearers.iter().find(|hearer| hearer.name() == letter.consumer);
                 let applied = match hearer {
                     Some(hearer) if !stuck.contains(&gate) => {
-                        hearer.redrive(Arc::new(letter.message), letter.seq).await.is_ok()
+                        let seq = letter.seq;
+                        hearer.redrive(Arc::new(letter.into_message()), seq).await.is_ok()
                     }
                     _ => false,
                 };

@@ -9,6 +9,7 @@ mod batch;
 mod late_index;
 mod once;
 mod queue;
+mod rows;
 mod writer;
 
 use std::{sync::Arc, thread, time::Duration};
@@ -20,16 +21,16 @@ pub use late_index::LateIndex;
 pub(crate) use late_index::has_value;
 pub(crate) use queue::Maintenance;
 pub use queue::{MAX_BATCH, MAX_QUEUED};
+pub(crate) use rows::DeadLetter;
 
 use crate::{
     Caller, Clock, Decision, Error, Message, Stored, Time, ambient,
     auth::has_owner_columns,
     metrics::batch_sizes,
     reasons,
-    storage::{Connection, Database, Row, StorageError},
+    storage::{self, Connection, Database, Row, StorageError},
     telemetry,
 };
-use batch::columns;
 use once::Pairing;
 use queue::Queue;
 
@@ -424,8 +425,7 @@ impl<A: Stored> Shared<A> {
 
 /// `SELECT id, version, last_event, <columns> FROM <table>`.
 pub(crate) fn select<A: Stored>() -> String {
-    let names = columns::<A>().iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
-    format!("SELECT {names} FROM {}", A::TABLE.name)
+    storage::select::<A>(&batch::KEPT.map(|column| column.name))
 }
 
 /// Where an aggregate's row stands: its version, and the number of its last event.

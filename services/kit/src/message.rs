@@ -23,6 +23,10 @@ pub struct Message {
     pub causation: Option<String>,
 }
 
+crate::record! {
+    Message(context: String) in "events" { aggregate, number, kind, payload, time, traceparent, causation }
+}
+
 impl Message {
     /// Unique everywhere: `order/{aggregate}/{number}`. The bus deduplicates by it.
     pub fn id(&self) -> String {

@@ -4,10 +4,13 @@
 
 mod connection;
 mod database;
+mod record;
 mod table;
 
 pub use connection::{Connection, Row, Value};
 pub use database::{Database, DatabaseUrl, without_password};
+pub use record::{Columns, Field, Json, Record, columns, count, kinds, select};
+pub(crate) use record::{insert, json_column, update};
 pub use table::{Column, Kind, Table};
 pub(crate) use table::{differing, insert_rows, update_rows};
 

@@ -4,6 +4,7 @@
 //! By default everything is embedded (SQLite, the local bus). With `JUMUN_TEST_BACKEND=servers` it is PostgreSQL and
 //! JetStream, where `JUMUN_TEST_POSTGRES_URL` and `JUMUN_TEST_NATS_URL` say.
 
+mod columns;
 mod ground;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use columns::{columns_of, tables};
 pub use ground::on_servers;
 
 use crate::{

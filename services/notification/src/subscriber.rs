@@ -34,8 +34,4 @@ impl Aggregate for Subscriber {
     }
 
     fn resource(&self) {}
-
-    fn kind((): &()) -> &'static str {
-        ""
-    }
 }
