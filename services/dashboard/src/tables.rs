@@ -2,11 +2,7 @@
 
 use kit::{Owner, Role, Stored};
 
-use crate::{
-    domain::OrderView,
-    enrollment::EnrollmentView,
-    registration::CustomerView,
-};
+use crate::{domain::OrderView, enrollment::EnrollmentView, registration::CustomerView};
 
 kit::record! {
     OrderView(id: String) in "order_views" {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::storage::{Connection, Kind, StorageError};
 
-/// The names of the tables of a connection's schema.
+/// What the databases and diesel keep for themselves.
+const NOT_OURS: [&str; 2] = ["sqlite_", "__diesel_"];
+
+/// The names of the tables that the migrations made in a connection's schema.
 pub fn tables(connection: &mut Connection) -> Result<Vec<String>, StorageError> {
     let sql = match connection {
         Connection::Sqlite(_) => "SELECT name FROM sqlite_master WHERE type = 'table'",
@@ -12,7 +15,9 @@ pub fn tables(connection: &mut Connection) -> Result<Vec<String>, StorageError> 
             "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()"
         }
     };
-    connection.query(sql, &[])?.into_iter().map(|mut row| row.text()).collect()
+    let names = connection.query(sql, &[])?.into_iter().map(|mut row| row.text());
+    let is_ours = |name: &String| !NOT_OURS.iter().any(|prefix| name.starts_with(prefix));
+    names.filter(|name| name.as_ref().map_or(true, is_ours)).collect()
 }
 
 /// The columns of a table, and what they hold.
