@@ -86,16 +86,25 @@ impl<S: StateName> Field for S {
 
 /// Declares a closed set of states, and implements [`StateName`].
 ///
-/// ```text
+/// The states of a contract have its names, and convert to its enum and its number:
+///
+/// ```
 /// kit::states! {
-///     /// Where a ticket stands.
-///     pub enum State: pb::ticket::State { Open, Accepted, Rejected }
+///     /// Whether a message arrived.
+///     enum MessageState: contracts::notification::v1::inbox_message::State { Delivered, Withdrawn }
 /// }
 /// ```
 ///
-/// The states of a contract have its names, and convert to its enum and its number. All of them are declared, but for
-/// those that `without` names: one that is forgotten does not compile. States that no contract knows say their names
-/// themselves: `enum State { Held = "HELD" }`.
+/// All of them are declared, but for those that are left out by name (`State, without Withdrawn { … }`). One that is
+/// forgotten does not compile:
+///
+/// ```compile_fail
+/// kit::states! {
+///     enum MessageState: contracts::notification::v1::inbox_message::State { Delivered }
+/// }
+/// ```
+///
+/// States that no contract knows say their names themselves: `enum ChargeState { Held = "HELD" }`.
 #[macro_export]
 macro_rules! states {
     (

@@ -38,18 +38,40 @@ pub struct Json;
 
 /// Declares which columns hold a struct, each of them once, and implements [`Record`].
 ///
-/// ```text
+/// ```
+/// struct Order {
+///     id: String,
+///     customer: String,
+///     items: Vec<String>,
+///     total: kit::Money,
+/// }
+///
 /// kit::record! {
+///     // What is in parentheses is no column: it is given when a row is read.
 ///     Order(id: String) in "orders" {
-///         customer,                         a column of the field's name and type
-///         items as json,                    a column of JSON
-///         total as ("currency", "total"),   a type that takes several columns, or others than its name
+///         // A column of the field's name.
+///         customer,
+///         // Any type that serde knows.
+///         items as json,
+///         // A type that takes several columns; or a column of another name.
+///         total as ("currency", "total"),
 ///     }
 /// }
 /// ```
 ///
-/// A field in parentheses is no column: it is given when a row is read. `[item = StockItem::item]` before the fields is
-/// a column that follows from the others; it is written, for conditions, and not read.
+/// `[item = StockItem::item]` before the fields is a column that follows from them: it is written, for conditions, and not
+/// read. A field that is forgotten or misspelt does not compile, nor does one with fewer columns than its type takes:
+///
+/// ```compile_fail
+/// struct Order {
+///     total: kit::Money,
+/// }
+///
+/// kit::record! {
+///     Order in "orders" { total }
+/// }
+/// const COLUMNS: usize = <Order as kit::storage::Record>::TABLE.columns.len();
+/// ```
 #[macro_export]
 macro_rules! record {
     (
