@@ -2,6 +2,8 @@
 
 #[path = "build/checks.rs"]
 mod checks;
+#[path = "build/events.rs"]
+mod events;
 #[path = "build/rules.rs"]
 mod rules;
 #[path = "build/wording.rs"]
@@ -25,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out_dir.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     fs::write(out_dir.join("checks.rs"), checks::generate(&compiler.descriptor_pool())?)?;
+    fs::write(out_dir.join("events.rs"), events::generate(&compiler.descriptor_pool())?)?;
     tonic_prost_build::configure()
         .compile_well_known_types(false)
         .codec_path("crate::validation::CheckingCodec")

@@ -1,17 +1,17 @@
 //! What a context tells the engine about its aggregates.
 
-use jumun_core::{Error, Money, Time};
+use jumun_core::{Error, EventKind};
 
 use crate::{
     deferred_index::DeferredIndex,
     owner::Owner,
-    storage::{Row, StorageError, Table, Value},
+    storage::{Field, Kind, Record, Row, StorageError, Value},
 };
 
 /// One consistency boundary: loaded, decided upon and saved as a whole. Its rules are pure.
 pub trait Aggregate: Clone + Send + Sync + 'static {
     /// What it announces: the message of `proto/jumun/<context>/v1/<context>_event.proto`.
-    type Event: prost::Message + Default;
+    type Event: prost::Message + Default + EventKind;
     /// What a caller sees of it.
     type Resource: prost::Message + Default;
 
@@ -20,28 +20,16 @@ pub trait Aggregate: Clone + Send + Sync + 'static {
 
     /// What a caller sees of it now.
     fn resource(&self) -> Self::Resource;
-
-    /// The name of what an announcement says happened, e.g. "OrderPlaced".
-    fn kind(event: &Self::Event) -> &'static str;
 }
 
-/// How an aggregate is stored.
-pub trait Stored: Aggregate {
-    /// Its table.
-    const TABLE: Table;
-
+/// How an aggregate is stored: by the columns of its [`crate::record!`].
+pub trait Stored: Aggregate + Record<Given = String> {
     /// Who sees it and decides upon it, besides operators and other contexts, who see everything: a line for each role,
     /// e.g. `Owner::by(Role::Customer, "customer", |order| &order.customer)`.
     const OWNERS: &'static [Owner<Self>];
 
     /// The column by which lists go that has its index written late; the others' are the database's own.
     const DEFERRED_INDEX: Option<DeferredIndex> = None;
-
-    /// The columns' values, in the table's order.
-    fn to_row(&self) -> Vec<Value<'_>>;
-
-    /// The aggregate with this id from the columns' values, in the table's order.
-    fn from_row(id: String, row: &mut Row) -> Result<Self, StorageError>;
 }
 
 /// What a rule decided.
@@ -65,57 +53,102 @@ impl<A: Aggregate> Decision<A> {
     }
 }
 
-/// A closed set of states, stored by name.
-pub trait StateName: Sized + Copy + PartialEq + 'static {
-    /// Every state and its name, as the proto enum writes it.
-    const NAMES: &'static [(Self, &'static str)];
+/// A closed set of states, stored by name. [`crate::states!`] implements it.
+pub trait StateName: Sized + Copy + 'static {
+    /// Every state.
+    const ALL: &'static [Self];
 
-    /// The state's name.
-    fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(state, _)| *state == self).map_or("", |(_, name)| name)
+    /// The state's name, as the contract writes it.
+    fn name(self) -> &'static str;
+
+    /// Every state and its name.
+    fn names() -> impl Iterator<Item = (Self, &'static str)> {
+        Self::ALL.iter().map(|state| (*state, state.name()))
     }
 
     /// The state of this name.
     fn of_name(name: &str) -> Result<Self, StorageError> {
-        Self::NAMES
-            .iter()
-            .find(|(_, of)| *of == name)
-            .map(|(state, _)| *state)
-            .ok_or_else(|| StorageError::Unreadable(format!("no state is called {name:?}")))
+        let found = Self::names().find(|(_, of)| *of == name).map(|(state, _)| state);
+        found.ok_or_else(|| StorageError::Unreadable(format!("no state is called {name:?}")))
     }
 }
 
-impl Row {
-    /// The next column's state.
-    pub fn state<S: StateName>(&mut self) -> Result<S, StorageError> {
-        S::of_name(&self.text()?)
+impl<S: StateName> Field for S {
+    const KINDS: &'static [Kind] = &[Kind::Text];
+
+    fn write<'a>(&'a self, row: &mut Vec<Value<'a>>) {
+        row.push(self.name().into());
     }
 
-    /// The next column's instant.
-    pub fn time(&mut self) -> Result<Time, StorageError> {
-        self.int().map(Time)
+    fn read(row: &mut Row) -> Result<Self, StorageError> {
+        Self::of_name(&row.text()?)
     }
+}
 
-    /// The next two columns' amount: currency and minor units.
-    pub fn money(&mut self) -> Result<Money, StorageError> {
-        Money::new(&self.text()?, self.int()?).map_err(StorageError::Unreadable)
-    }
+/// Declares a closed set of states, and implements [`StateName`].
+///
+/// The states of a contract have its names, and convert to its enum and its number:
+/// `states! { /// Whether it arrived. enum State: contract::message::State { Delivered, Withdrawn } }`. All of them are
+/// declared, but for those that are left out by name (`State, without Withdrawn { … }`). One that is forgotten does not
+/// compile.
+///
+/// States that no contract knows say their names themselves: `enum ChargeState { Held = "HELD" }`.
+#[macro_export]
+macro_rules! states {
+    (
+        $(#[$meta:meta])*
+        $vis:vis enum $states:ident: $contract:ty $(, without $($without:ident),+)? { $($state:ident),+ $(,)? }
+    ) => {
+        $crate::states!(@enum [$(#[$meta])*] $vis $states $($state)+);
 
-    /// The next two columns' amount, or None when they are null.
-    pub fn optional_money(&mut self) -> Result<Option<Money>, StorageError> {
-        match (self.optional_text()?, self.optional_int()?) {
-            (Some(currency), Some(minor)) => Money::new(&currency, minor).map(Some).map_err(StorageError::Unreadable),
-            _ => Ok(None),
+        impl $crate::StateName for $states {
+            const ALL: &'static [Self] = &[$(Self::$state),+];
+
+            fn name(self) -> &'static str {
+                <$contract>::from(self).as_str_name()
+            }
         }
-    }
 
-    /// The next column's JSON.
-    pub fn json<T: serde::de::DeserializeOwned>(&mut self) -> Result<T, StorageError> {
-        serde_json::from_str(&self.text()?).map_err(|error| StorageError::Unreadable(error.to_string()))
-    }
-}
+        impl From<$states> for $contract {
+            fn from(state: $states) -> Self {
+                match state {
+                    $($states::$state => Self::$state,)+
+                }
+            }
+        }
 
-/// A value as a column of JSON.
-pub fn json_column<T: serde::Serialize>(value: &T) -> Value<'static> {
-    serde_json::to_string(value).unwrap_or_default().into()
+        impl From<$states> for i32 {
+            fn from(state: $states) -> Self {
+                <$contract>::from(state).into()
+            }
+        }
+
+        const _: fn($contract) = |state| match state {
+            <$contract>::Unspecified $($(| <$contract>::$without)+)? $(| <$contract>::$state)+ => {}
+        };
+    };
+    (
+        $(#[$meta:meta])*
+        $vis:vis enum $states:ident { $($state:ident = $name:literal),+ $(,)? }
+    ) => {
+        $crate::states!(@enum [$(#[$meta])*] $vis $states $($state)+);
+
+        impl $crate::StateName for $states {
+            const ALL: &'static [Self] = &[$(Self::$state),+];
+
+            fn name(self) -> &'static str {
+                match self {
+                    $(Self::$state => $name,)+
+                }
+            }
+        }
+    };
+    (@enum [$($meta:tt)*] $vis:vis $states:ident $($state:ident)+) => {
+        $($meta)*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)]
+        $vis enum $states {
+            $($state,)+
+        }
+    };
 }

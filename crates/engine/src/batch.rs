@@ -6,9 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use jumun_core::{Envelope, Error, EventKind as _, Time, name::new_id, reasons};
 use prost::Message as _;
-
-use jumun_core::{Envelope, Error, Time, name::new_id, reasons};
 
 use crate::{
     Decision, Stored,
@@ -16,36 +15,9 @@ use crate::{
     outbox::{self, Committed},
     request_key::{Pairing, RequestKey},
     row::{Revision, columns, read_stored, row, select},
-    storage::{Column, Connection, StorageError, Value, differing, insert_rows, update_rows},
+    rows::{DeadLetter, InboxRow, RequestRow},
+    storage::{self, Connection, Record, StorageError, differing, insert_rows, update_rows},
 };
-
-const EVENT_COLUMNS: &[Column] = &[
-    Column::text("aggregate"),
-    Column::int("number"),
-    Column::text("kind"),
-    Column::bytes("payload"),
-    Column::int("time"),
-    Column::text("traceparent"),
-    Column::text("causation"),
-];
-const INBOX_COLUMNS: &[Column] =
-    &[Column::text("id"), Column::int("version"), Column::int("last_event"), Column::int("parked")];
-const REQUEST_COLUMNS: &[Column] =
-    &[Column::text("id"), Column::text("fingerprint"), Column::bytes("reply"), Column::int("time")];
-const DEAD_LETTER_COLUMNS: &[Column] = &[
-    Column::text("inbox_id"),
-    Column::text("consumer"),
-    Column::text("event"),
-    Column::text("context"),
-    Column::text("aggregate"),
-    Column::int("number"),
-    Column::text("kind"),
-    Column::bytes("payload"),
-    Column::int("event_time"),
-    Column::text("traceparent"),
-    Column::text("reason"),
-    Column::int("time"),
-];
 
 /// Aggregates that were written lately, as they were committed. A decision that saves may start from one, because the
 /// save finds out when somebody else wrote meanwhile; no other decision may.
@@ -116,8 +88,8 @@ pub(crate) struct Batch<A: Stored> {
     gates: HashMap<String, Gate>,
     /// First answers: those stored before, then those of this batch.
     replies: HashMap<String, (String, Vec<u8>)>,
-    new_requests: Vec<Vec<Value<'static>>>,
-    dead_letters: Vec<Vec<Value<'static>>>,
+    new_requests: Vec<RequestRow>,
+    dead_letters: Vec<DeadLetter>,
     /// Dead letters that jobs try again and that are still there.
     parked: HashSet<i64>,
     redriven: Vec<i64>,
@@ -282,7 +254,7 @@ impl<A: Stored> Batch<A> {
                         context: self.schema.clone(),
                         aggregate: id.clone(),
                         number: slot.now.last_event,
-                        kind: A::kind(&event).to_owned(),
+                        kind: event.kind().to_owned(),
                         payload: event.encode_to_vec(),
                         time: self.now,
                         traceparent: job.traceparent.clone(),
@@ -306,32 +278,33 @@ impl<A: Stored> Batch<A> {
     }
 
     pub(crate) fn remember(&mut self, key: &RequestKey, reply: Vec<u8>) {
-        self.new_requests.push(vec![
-            key.id.clone().into(),
-            key.fingerprint.clone().into(),
-            Value::Bytes(reply.clone().into()),
-            self.now.0.into(),
-        ]);
+        self.new_requests.push(RequestRow {
+            id: key.id.clone(),
+            fingerprint: key.fingerprint.clone(),
+            reply: reply.clone(),
+            time: self.now,
+        });
         self.replies.insert(key.id.clone(), (key.fingerprint.clone(), reply));
     }
 
     fn park(&mut self, arrival: &Arrival, reason: &str) {
         let message = &arrival.message;
         tracing::warn!(event = message.id(), consumer = arrival.consumer, reason, "dead letter");
-        self.dead_letters.push(vec![
-            arrival.inbox_id().into(),
-            arrival.consumer.clone().into(),
-            message.id().into(),
-            message.context.clone().into(),
-            message.aggregate.clone().into(),
-            message.number.into(),
-            message.kind.clone().into(),
-            Value::Bytes(message.payload.clone().into()),
-            message.time.0.into(),
-            message.traceparent.clone().into(),
-            reason.to_owned().into(),
-            self.now.0.into(),
-        ]);
+        self.dead_letters.push(DeadLetter {
+            seq: 0,
+            inbox_id: arrival.inbox_id(),
+            consumer: arrival.consumer.clone(),
+            event: message.id(),
+            context: message.context.clone(),
+            aggregate: message.aggregate.clone(),
+            number: message.number,
+            kind: message.kind.clone(),
+            payload: message.payload.clone(),
+            event_time: message.time,
+            traceparent: message.traceparent.clone(),
+            reason: reason.to_owned(),
+            time: self.now,
+        });
         let gate = self.gates.entry(arrival.inbox_id()).or_default();
         gate.last_event = message.number;
         gate.parked += 1;
@@ -350,8 +323,8 @@ impl<A: Stored> Batch<A> {
         let written = self.save_aggregates(connection)?;
         let events = self.save_events(connection)?;
         self.save_gates(connection)?;
-        insert_rows(connection, "requests", &refs(REQUEST_COLUMNS), self.new_requests)?;
-        insert_rows(connection, "dead_letters", &refs(DEAD_LETTER_COLUMNS), self.dead_letters)?;
+        storage::insert(connection, &self.new_requests)?;
+        storage::insert(connection, &self.dead_letters)?;
         for dead_letter in self.redriven {
             connection.execute("DELETE FROM dead_letters WHERE seq = ?", &[dead_letter.into()])?;
         }
@@ -361,7 +334,7 @@ impl<A: Stored> Batch<A> {
     /// The events, which stay as they are, and a note that they wait for the bus.
     fn save_events(&mut self, connection: &mut Connection) -> Result<Committed, StorageError> {
         let events = Committed { batch: new_id().into(), messages: std::mem::take(&mut self.messages) };
-        insert_rows(connection, "events", &refs(EVENT_COLUMNS), events.messages.iter().map(event_row).collect())?;
+        storage::insert(connection, &events.messages)?;
         outbox::note(connection, &events.batch, events.messages.iter().map(Envelope::key), self.now)?;
         Ok(events)
     }
@@ -369,14 +342,13 @@ impl<A: Stored> Batch<A> {
     fn save_gates(&mut self, connection: &mut Connection) -> Result<(), StorageError> {
         let (mut created, mut updated) = (Vec::new(), Vec::new());
         for (id, gate) in in_order(self.gates.drain().filter(|(_, gate)| gate.touched)) {
-            let row = vec![id.into(), (gate.version + 1).into(), gate.last_event.into(), gate.parked.into()];
+            let row = InboxRow { id, version: gate.version + 1, last_event: gate.last_event, parked: gate.parked };
             if gate.version == 0 { created.push(row) } else { updated.push(row) }
         }
-        let (columns, updates) = (refs(INBOX_COLUMNS), updated.len());
-        insert_rows(connection, "inbox", &columns, created)?;
-        let saved = update_rows(connection, "inbox", &columns, updated)?;
+        storage::insert(connection, &created)?;
+        let saved = storage::update(connection, &updated)?;
         // Another replica heard the same: run again, from how far it came.
-        if saved == updates { Ok(()) } else { Err(StorageError::Stale("inbox")) }
+        if saved == updated.len() { Ok(()) } else { Err(StorageError::Stale("inbox")) }
     }
 
     fn save_aggregates(&mut self, connection: &mut Connection) -> Result<Written<A>, StorageError> {
@@ -470,11 +442,9 @@ fn load_gates<A: Stored>(connection: &mut Connection, jobs: &[Job<A>]) -> Result
     let ids = distinct(ids.iter().map(String::as_str));
     let mut gates = HashMap::with_capacity(ids.len());
     if !ids.is_empty() {
-        for mut row in connection.query_any("SELECT id, version, last_event, parked FROM inbox", "id", &ids)? {
-            gates.insert(
-                row.text()?,
-                Gate { version: row.int()?, last_event: row.int()?, parked: row.int()?, touched: false },
-            );
+        for mut row in connection.query_any(&storage::select::<InboxRow>(&[]), "id", &ids)? {
+            let InboxRow { id, version, last_event, parked } = InboxRow::from_row((), &mut row)?;
+            gates.insert(id, Gate { version, last_event, parked, touched: false });
         }
     }
     Ok(gates)
@@ -499,8 +469,9 @@ fn load_replies<A: Stored>(
     let ids = distinct(read.filter_map(|job| job.request.as_ref()).flat_map(RequestKey::ids));
     let mut replies = HashMap::with_capacity(ids.len());
     if !ids.is_empty() {
-        for mut row in connection.query_any("SELECT id, fingerprint, reply FROM requests", "id", &ids)? {
-            replies.insert(row.text()?, (row.text()?, row.bytes()?));
+        for mut row in connection.query_any(&storage::select::<RequestRow>(&[]), "id", &ids)? {
+            let request = RequestRow::from_row((), &mut row)?;
+            replies.insert(request.id, (request.fingerprint, request.reply));
         }
     }
     Ok(replies)
@@ -508,22 +479,6 @@ fn load_replies<A: Stored>(
 
 fn distinct<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     ids.collect::<HashSet<_>>().into_iter().collect()
-}
-
-fn event_row(message: &Envelope) -> Vec<Value<'_>> {
-    vec![
-        message.aggregate.as_str().into(),
-        message.number.into(),
-        message.kind.as_str().into(),
-        message.payload.as_slice().into(),
-        message.time.0.into(),
-        message.traceparent.as_deref().into(),
-        message.causation.as_deref().into(),
-    ]
-}
-
-fn refs(columns: &'static [Column]) -> Vec<&'static Column> {
-    columns.iter().collect()
 }
 
 /// Reservations and their releases; see [`RequestKey`].

@@ -1,55 +1,22 @@
 //! Dead letters: events that a subscription could not apply, kept in the consumer's own database.
 
-use jumun_core::{Envelope, Error, Time};
+use jumun_core::Error;
 
 use crate::{
     EngineHandle,
-    storage::{Database, Row, StorageError},
+    storage::{Database, Record, select},
 };
 
-const SELECT: &str = "SELECT seq, consumer, context, aggregate, number, kind, payload, event_time, traceparent, reason, time FROM dead_letters";
-
-/// An event that a subscription could not apply.
-pub struct DeadLetter {
-    /// Its place among the dead letters of its database.
-    pub seq: i64,
-    /// The subscription that could not apply it.
-    pub consumer: String,
-    /// The event.
-    pub envelope: Envelope,
-    /// Why it could not be applied.
-    pub reason: String,
-    /// When it was put aside.
-    pub time: Time,
-}
-
-impl DeadLetter {
-    fn read(row: &mut Row) -> Result<Self, StorageError> {
-        Ok(Self {
-            seq: row.int()?,
-            consumer: row.text()?,
-            envelope: Envelope {
-                context: row.text()?,
-                aggregate: row.text()?,
-                number: row.int()?,
-                kind: row.text()?,
-                payload: row.bytes()?,
-                time: Time(row.int()?),
-                traceparent: row.optional_text()?,
-                causation: None,
-            },
-            reason: row.text()?,
-            time: Time(row.int()?),
-        })
-    }
-}
+pub use crate::rows::DeadLetter;
 
 /// Dead letters after `after`, oldest first, at most `limit` of them.
 pub async fn list(database: &Database, after: i64, limit: usize) -> Result<Vec<DeadLetter>, Error> {
     database
         .read(move |connection| {
-            let sql = format!("{SELECT} WHERE seq > ? ORDER BY seq LIMIT {limit}");
-            connection.query(&sql, &[after.into()])?.iter_mut().map(DeadLetter::read).collect()
+            let letters = select::<DeadLetter>(&["seq"]);
+            let sql = format!("{letters} WHERE seq > ? ORDER BY seq LIMIT {limit}");
+            let rows = connection.query(&sql, &[after.into()])?;
+            rows.into_iter().map(|mut row| DeadLetter::from_row(row.int()?, &mut row)).collect()
         })
         .await
 }

@@ -33,7 +33,7 @@ impl FilterField {
         Self {
             name: "state",
             check: |value| {
-                let names: Vec<_> = S::NAMES.iter().map(|(_, name)| *name).collect();
+                let names: Vec<_> = S::names().map(|(_, name)| name).collect();
                 if names.contains(&value) { Ok(()) } else { Err(format!("must be one of {}", names.join(", "))) }
             },
         }

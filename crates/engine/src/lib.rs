@@ -23,12 +23,13 @@ mod page_token;
 mod queue;
 mod request_key;
 mod row;
+mod rows;
 mod shared;
 pub mod storage;
 mod watch;
 mod writer;
 
-pub use aggregate::{Aggregate, Decision, StateName, Stored, json_column};
+pub use aggregate::{Aggregate, Decision, StateName, Stored};
 pub use deferred_index::DeferredIndex;
 pub use engine::{Engine, existing};
 pub use filter::FilterField;

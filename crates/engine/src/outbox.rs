@@ -8,10 +8,7 @@ use std::{collections::HashSet, sync::Arc};
 use jumun_core::{Envelope, Error, Time};
 use tokio::sync::{Notify, mpsc};
 
-use crate::{
-    json_column,
-    storage::{Connection, Database, Row, StorageError, Value},
-};
+use crate::storage::{Connection, Database, Record, StorageError, Value, json_column, select};
 
 /// Batches, and events about, that are read at once.
 const SCAN_BATCH: usize = 2048;
@@ -99,42 +96,25 @@ pub async fn unpublished(database: &Database, under_way: HashSet<Batch>) -> Resu
 fn read_batch(connection: &mut Connection, schema: &str, batch: Batch) -> Result<Committed, StorageError> {
     let row = connection.query("SELECT events FROM unpublished WHERE batch = ?", &[Value::from(&*batch)])?.pop();
     let keys: Vec<Key> = row.map_or(Ok(Vec::new()), |mut row| row.json())?;
-    let mut rows = Vec::with_capacity(keys.len());
+    let (events, mut rows) = (select::<Envelope>(&[]), Vec::with_capacity(keys.len()));
     match connection {
         Connection::Postgres(_) => {
             let (aggregates, numbers) = keys.into_iter().map(|(id, number)| (Some(id.into()), Some(number))).unzip();
             let sql = format!(
-                "{SELECT_EVENTS} JOIN UNNEST(?::text[], ?::bigint[]) AS u (aggregate, number) \
+                "{events} JOIN UNNEST(?::text[], ?::bigint[]) AS u (aggregate, number) \
                  USING (aggregate, number) ORDER BY aggregate, number"
             );
             rows = connection.query(&sql, &[Value::Texts(aggregates), Value::Ints(numbers)])?;
         }
         Connection::Sqlite(_) => {
-            let sql = format!("{SELECT_EVENTS} WHERE aggregate = ? AND number = ?");
+            let sql = format!("{events} WHERE aggregate = ? AND number = ?");
             for (aggregate, number) in keys {
                 rows.append(&mut connection.query(&sql, &[aggregate.into(), number.into()])?);
             }
         }
     }
-    let messages = rows.iter_mut().map(|row| read_event(schema, row)).collect::<Result<_, _>>()?;
+    let messages = rows.iter_mut().map(|row| Envelope::from_row(schema.to_owned(), row)).collect::<Result<_, _>>()?;
     Ok(Committed { batch, messages })
-}
-
-/// Every column of an event that `read_event` reads.
-pub const SELECT_EVENTS: &str = "SELECT aggregate, number, kind, payload, time, traceparent, causation FROM events";
-
-/// Reads what SELECT_EVENTS selected.
-pub fn read_event(context: &str, row: &mut Row) -> Result<Envelope, StorageError> {
-    Ok(Envelope {
-        context: context.to_owned(),
-        aggregate: row.text()?,
-        number: row.int()?,
-        kind: row.text()?,
-        payload: row.bytes()?,
-        time: Time(row.int()?),
-        traceparent: row.optional_text()?,
-        causation: row.optional_text()?,
-    })
 }
 
 /// How much of an outbox waits for the bus.

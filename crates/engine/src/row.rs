@@ -2,19 +2,20 @@
 
 use crate::{
     Stored,
-    storage::{Column, Row, StorageError, Value},
+    storage::{self, Column, Row, StorageError, Value},
 };
+
+/// What the engine keeps of each aggregate.
+const KEPT: [Column; 3] = [Column::text("id"), Column::int("version"), Column::int("last_event")];
 
 /// `id, version, last_event` and the table's own columns.
 pub(crate) fn columns<A: Stored>() -> Vec<&'static Column> {
-    const KEPT: [Column; 3] = [Column::text("id"), Column::int("version"), Column::int("last_event")];
     KEPT.iter().chain(A::TABLE.columns).collect()
 }
 
 /// `SELECT id, version, last_event, <columns> FROM <table>`.
 pub(crate) fn select<A: Stored>() -> String {
-    let names = columns::<A>().iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
-    format!("SELECT {names} FROM {}", A::TABLE.name)
+    storage::select::<A>(&KEPT.map(|column| column.name))
 }
 
 /// The version of an aggregate's row, and the number of its last event.

@@ -6,10 +6,15 @@ use jumun_core::{Error, reasons};
 
 mod connection;
 mod database;
+mod record;
+mod schema;
 mod table;
 
 pub use connection::{Connection, Row, Value};
 pub use database::{Database, DatabaseUrl};
+pub use record::{Columns, Field, Json, Record, columns, count, kinds, select};
+pub(crate) use record::{insert, json_column, update};
+pub use schema::{columns_of, tables};
 pub use table::{Column, Kind, Table};
 pub(crate) use table::{differing, insert_rows, update_rows};
 

@@ -44,8 +44,8 @@ fn to_wire(letter: &DeadLetter, context: &str) -> DeadLetterWire {
         name: format!("deadLetters/{context}-{}", letter.seq),
         context: context.to_owned(),
         consumer: letter.consumer.clone(),
-        event: letter.envelope.id(),
-        kind: letter.envelope.kind.clone(),
+        event: letter.event.clone(),
+        kind: letter.kind.clone(),
         reason: letter.reason.clone(),
         create_time: Some(letter.time.to_timestamp()),
     }
@@ -110,11 +110,12 @@ impl AdminService for Admin {
             // What follows a dead letter that stays dead stays behind it.
             let mut stuck = HashSet::new();
             for letter in dead_letters::list(outbox.database(), 0, MAX_REDRIVEN).await? {
-                let gate = (letter.consumer.clone(), letter.envelope.aggregate.clone());
+                let gate = (letter.consumer.clone(), letter.aggregate.clone());
                 let subscription = self.0.subscriptions.iter().find(|subscription| subscription.name() == letter.consumer);
                 let applied = match subscription {
                     Some(subscription) if !stuck.contains(&gate) => {
-                        subscription.redrive(Arc::new(letter.envelope), letter.seq).await.is_ok()
+                        let seq = letter.seq;
+                        subscription.redrive(Arc::new(letter.into_envelope()), seq).await.is_ok()
                     }
                     _ => false,
                 };

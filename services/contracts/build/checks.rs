@@ -204,7 +204,8 @@ fn outside<T: std::fmt::Display>(value: &str, least: Option<T>, most: Option<T>)
 }
 
 /// Where prost puts a message: `jumun.order.v1.Order.Item` is `crate::jumun::order::v1::order::Item`.
-fn path(full_name: &str) -> String {
+/// A message, or what prost nests below it, as Rust names it.
+pub(crate) fn path(full_name: &str) -> String {
     let segments: Vec<_> = full_name.split('.').collect();
     let (name, scopes) = segments.split_last().unwrap_or((&"", &[]));
     let scopes = scopes.iter().map(|scope| format!("r#{}::", snake(scope))).collect::<String>();

@@ -1,5 +1,5 @@
 //! The protobuf contracts of every context. Generated from `proto/` at build time; nothing here is written by hand
-//! but the module tree, and the codec that holds requests to what their protos declare.
+//! but the module tree, the trait of events, and the codec that holds requests to what their protos declare.
 
 #![allow(missing_docs, clippy::all)]
 
@@ -46,6 +46,10 @@ pub mod google {
         tonic::include_proto!("google.api");
     }
 }
+
+use jumun_core::EventKind;
+
+include!(concat!(env!("OUT_DIR"), "/events.rs"));
 
 pub use google::r#type::Money;
 pub use jumun::*;

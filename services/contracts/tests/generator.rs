@@ -1,7 +1,9 @@
-//! The generator of checks: what it says about rules, and what it refuses to let pass unenforced.
+//! The generator of checks and kinds: what it says about rules, and what it refuses to let pass.
 
 #[path = "../build/checks.rs"]
 mod checks;
+#[path = "../build/events.rs"]
+mod events;
 #[path = "../build/rules.rs"]
 mod rules;
 #[path = "../build/wording.rs"]
@@ -114,4 +116,20 @@ fn fields_without_rules_cost_nothing() {
     let code =
         generate("string a = 1; int64 b = 2; optional string c = 3; oneof d { string e = 4; }", "").expect("generated");
     assert!(code.contains("fn check(&self, _: &Path<'_>, _: &mut Vec<Violation>) {\n}"), "{code}");
+}
+
+#[test]
+fn an_event_that_does_not_say_what_happened_ends_the_build() {
+    for (message, why) in [
+        ("message SampleEvent { string sample = 1; }", "jumun.sample.v1.SampleEvent has no kind"),
+        ("message SampleEvent { oneof kind { string made = 1; } }", "jumun.sample.v1.SampleEvent.made is no message"),
+        ("message Sample {}", "sample_event.proto declares no message named …Event"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let proto = format!("syntax = \"proto3\"; package jumun.sample.v1; {message}");
+        std::fs::write(folder.path().join("sample_event.proto"), proto).expect("a file");
+        let mut compiler = protox::Compiler::new([folder.path()]).expect("a compiler");
+        compiler.open_file("sample_event.proto").expect("a valid proto");
+        assert_eq!(events::generate(&compiler.descriptor_pool()), Err(why.to_owned()));
+    }
 }

@@ -13,23 +13,14 @@ use crate::reasons;
 /// Notification never confirmed that the welcome arrived; it is withdrawn.
 pub(crate) const NOTIFICATION_UNCONFIRMED: &str = "NOTIFICATION_UNCONFIRMED";
 
-/// Where a registration stands; the diagram is at the top of the crate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum State {
-    Pending,
-    Rejected,
-    Registered,
-    Cancelled,
-}
-
-impl StateName for State {
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Self::Pending, "PENDING"),
-        (Self::Rejected, "REJECTED"),
-        (Self::Registered, "REGISTERED"),
-        (Self::Cancelled, "CANCELLED"),
-    ];
+kit::states! {
+    /// Where a registration stands; the diagram is at the top of the crate.
+    pub enum State: pb::customer::State {
+        Pending,
+        Rejected,
+        Registered,
+        Cancelled,
+    }
 }
 
 /// Somebody who is registered, or wanted to be.
@@ -140,22 +131,13 @@ impl Aggregate for Customer {
             address: self.address.clone(),
             age: self.age,
             phone: self.phone.clone(),
-            state: pb::customer::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            state: self.state.into(),
             state_reason: self.state_reason.clone(),
             account: self.account.clone(),
             notifies_order_changes: self.notifies_order_changes,
             notification: format!("notifications/{}", self.welcome_id()),
             create_time: Some(self.create_time.to_timestamp()),
             update_time: Some(self.update_time.to_timestamp()),
-        }
-    }
-
-    fn kind(event: &pb::CustomerEvent) -> &'static str {
-        match event.kind {
-            Some(Kind::Registered(_)) => "CustomerRegistered",
-            Some(Kind::Rejected(_)) => "CustomerRejected",
-            Some(Kind::Cancelled(_)) => "CustomerCancelled",
-            None => "",
         }
     }
 }

@@ -10,37 +10,23 @@ use crate::{
     view::{Happening, View},
 };
 
-/// Where an order stands, by the names of `jumun.order.v1.Order.State`. A later one outweighs those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[allow(missing_docs)]
-pub enum State {
-    Placed,
-    OutOfStock,
-    Accepted,
-    Cooking,
-    Producing,
-    Ready,
-    PickedUp,
-    Completed,
-    // What ended an order outweighs any progress: the store may have cooked before it heard.
-    Rejected,
-    Cancelled,
-}
-
-impl StateName for State {
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Self::Placed, "PLACED"),
-        (Self::OutOfStock, "OUT_OF_STOCK"),
-        (Self::Accepted, "ACCEPTED"),
-        (Self::Cooking, "COOKING"),
-        (Self::Producing, "PRODUCING"),
-        (Self::Ready, "READY"),
-        (Self::PickedUp, "PICKED_UP"),
-        (Self::Completed, "COMPLETED"),
-        (Self::Rejected, "REJECTED"),
-        (Self::Cancelled, "CANCELLED"),
-    ];
+kit::states! {
+    /// Where an order stands, by the names of `jumun.order.v1.Order.State`. A later one outweighs those before it.
+    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+    pub enum State: contracts::order::v1::order::State, without Pending, Voiding {
+        Placed,
+        OutOfStock,
+        Accepted,
+        Cooking,
+        Producing,
+        Ready,
+        PickedUp,
+        Completed,
+        // What ended an order outweighs any progress: the store may have cooked before it heard.
+        Rejected,
+        Cancelled,
+    }
 }
 
 /// One line of an order.
@@ -156,10 +142,6 @@ impl Aggregate for OrderView {
             create_time: Some(self.create_time.to_timestamp()),
             update_time: Some(self.update_time.to_timestamp()),
         }
-    }
-
-    fn kind((): &()) -> &'static str {
-        ""
     }
 }
 

@@ -17,25 +17,17 @@ use crate::{
     view::{Happening, View},
 };
 
-/// Where an enrollment stands, by the names of `jumun.enrollment.v1.Enrollment.State`. A later one outweighs those before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[allow(missing_docs)]
-pub enum EnrollmentState {
-    Enrolled,
-    Completed,
-    // What ended an enrollment outweighs any progress: the learner may have completed the course before the school heard.
-    Rejected,
-    Cancelled,
-}
-
-impl StateName for EnrollmentState {
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Self::Enrolled, "ENROLLED"),
-        (Self::Completed, "COMPLETED"),
-        (Self::Rejected, "REJECTED"),
-        (Self::Cancelled, "CANCELLED"),
-    ];
+kit::states! {
+    /// Where an enrollment stands, by the names of `jumun.enrollment.v1.Enrollment.State`. A later one outweighs those before.
+    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+    pub enum EnrollmentState: contracts::enrollment::v1::enrollment::State, without Pending, Voiding {
+        Enrolled,
+        Completed,
+        // What ended an enrollment outweighs any progress: the learner may have completed the course before the school heard.
+        Rejected,
+        Cancelled,
+    }
 }
 
 /// The whole course of one enrollment: a line of the learner's own page.
@@ -199,9 +191,5 @@ impl Aggregate for EnrollmentView {
             create_time: Some(self.create_time.to_timestamp()),
             update_time: Some(self.update_time.to_timestamp()),
         }
-    }
-
-    fn kind((): &()) -> &'static str {
-        ""
     }
 }

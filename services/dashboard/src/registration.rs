@@ -16,19 +16,15 @@ use crate::{
     view::{Happening, View},
 };
 
-/// Where a registration stands, by the names of `jumun.customer.v1.Customer.State`. A later one outweighs those before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[allow(missing_docs)]
-pub enum CustomerState {
-    Rejected,
-    Registered,
-    Cancelled,
-}
-
-impl StateName for CustomerState {
-    const NAMES: &'static [(Self, &'static str)] =
-        &[(Self::Rejected, "REJECTED"), (Self::Registered, "REGISTERED"), (Self::Cancelled, "CANCELLED")];
+kit::states! {
+    /// Where a registration stands, by the names of `jumun.customer.v1.Customer.State`. A later one outweighs those before.
+    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+    pub enum CustomerState: contracts::customer::v1::customer::State, without Pending {
+        Rejected,
+        Registered,
+        Cancelled,
+    }
 }
 
 /// The whole course of one registration.
@@ -138,9 +134,5 @@ impl Aggregate for CustomerView {
             create_time: Some(self.create_time.to_timestamp()),
             update_time: Some(self.update_time.to_timestamp()),
         }
-    }
-
-    fn kind((): &()) -> &'static str {
-        ""
     }
 }

@@ -8,25 +8,15 @@ use kit::{Aggregate, Decision, Error, Reason, StateName, Time};
 
 use crate::reasons;
 
-/// Where a delivery stands; the diagram is at the top of the crate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum State {
-    Scheduled,
-    Started,
-    PickedUp,
-    Completed,
-    Cancelled,
-}
-
-impl StateName for State {
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Self::Scheduled, "SCHEDULED"),
-        (Self::Started, "STARTED"),
-        (Self::PickedUp, "PICKED_UP"),
-        (Self::Completed, "COMPLETED"),
-        (Self::Cancelled, "CANCELLED"),
-    ];
+kit::states! {
+    /// Where a delivery stands; the diagram is at the top of the crate.
+    pub enum State: pb::delivery::State {
+        Scheduled,
+        Started,
+        PickedUp,
+        Completed,
+        Cancelled,
+    }
 }
 
 /// The way of one order from the store to the customer.
@@ -143,21 +133,10 @@ impl Aggregate for Delivery {
             order: self.order(),
             store: self.store.clone(),
             rider: self.rider.clone(),
-            state: pb::delivery::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            state: self.state.into(),
             ready: self.ready,
             create_time: Some(self.create_time.to_timestamp()),
             update_time: Some(self.update_time.to_timestamp()),
-        }
-    }
-
-    fn kind(event: &pb::DeliveryEvent) -> &'static str {
-        match event.kind {
-            Some(Kind::Scheduled(_)) => "DeliveryScheduled",
-            Some(Kind::Started(_)) => "DeliveryStarted",
-            Some(Kind::PickedUp(_)) => "DeliveryPickedUp",
-            Some(Kind::Completed(_)) => "DeliveryCompleted",
-            Some(Kind::Cancelled(_)) => "DeliveryCancelled",
-            None => "",
         }
     }
 }

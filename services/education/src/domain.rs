@@ -8,18 +8,13 @@ use kit::{Aggregate, Decision, Error, StateName, Time};
 
 use crate::reasons;
 
-/// Where a registration stands; the diagram is at the top of the crate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum State {
-    Registered,
-    Completed,
-    Cancelled,
-}
-
-impl StateName for State {
-    const NAMES: &'static [(Self, &'static str)] =
-        &[(Self::Registered, "REGISTERED"), (Self::Completed, "COMPLETED"), (Self::Cancelled, "CANCELLED")];
+kit::states! {
+    /// Where a registration stands; the diagram is at the top of the crate.
+    pub enum State: pb::registration::State {
+        Registered,
+        Completed,
+        Cancelled,
+    }
 }
 
 /// That a learner takes a course.
@@ -114,18 +109,9 @@ impl Aggregate for Registration {
             enrollment: self.enrollment(),
             learner: self.learner.clone(),
             course: self.course.clone(),
-            state: pb::registration::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            state: self.state.into(),
             create_time: Some(self.create_time.to_timestamp()),
             update_time: Some(self.update_time.to_timestamp()),
-        }
-    }
-
-    fn kind(event: &pb::RegistrationEvent) -> &'static str {
-        match event.kind {
-            Some(Kind::Registered(_)) => "LearnerRegistered",
-            Some(Kind::Completed(_)) => "CourseCompleted",
-            Some(Kind::Cancelled(_)) => "RegistrationCancelled",
-            None => "",
         }
     }
 }

@@ -17,27 +17,16 @@ pub(crate) mod reason {
     pub(crate) const REGISTRATION_CANCELLED: &str = "REGISTRATION_CANCELLED";
 }
 
-/// Where an enrollment stands; the diagram is at the top of the crate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum State {
-    Pending,
-    Voiding,
-    Rejected,
-    Enrolled,
-    Completed,
-    Cancelled,
-}
-
-impl StateName for State {
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Self::Pending, "PENDING"),
-        (Self::Voiding, "VOIDING"),
-        (Self::Rejected, "REJECTED"),
-        (Self::Enrolled, "ENROLLED"),
-        (Self::Completed, "COMPLETED"),
-        (Self::Cancelled, "CANCELLED"),
-    ];
+kit::states! {
+    /// Where an enrollment stands; the diagram is at the top of the crate.
+    pub enum State: pb::enrollment::State {
+        Pending,
+        Voiding,
+        Rejected,
+        Enrolled,
+        Completed,
+        Cancelled,
+    }
 }
 
 /// A learner's place in a course.
@@ -201,21 +190,11 @@ impl Aggregate for Enrollment {
             course_title: self.course_title.clone(),
             fee: Some(self.fee.to_wire()),
             payment_method: self.payment_method.clone(),
-            state: pb::enrollment::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            state: self.state.into(),
             state_reason: self.state_reason.clone(),
             payment: self.payment.clone(),
             create_time: Some(self.create_time.to_timestamp()),
             update_time: Some(self.update_time.to_timestamp()),
-        }
-    }
-
-    fn kind(event: &pb::EnrollmentEvent) -> &'static str {
-        match event.kind {
-            Some(Kind::Enrolled(_)) => "LearnerEnrolled",
-            Some(Kind::Rejected(_)) => "EnrollmentRejected",
-            Some(Kind::Cancelled(_)) => "EnrollmentCancelled",
-            Some(Kind::Completed(_)) => "EnrollmentCompleted",
-            None => "",
         }
     }
 }

@@ -43,11 +43,11 @@ mod version;
 #[cfg(feature = "world")]
 pub mod world;
 
-pub use aggregate::{Aggregate, Decision, StateName, Stored, json_column};
+pub use aggregate::{Aggregate, Decision, StateName, Stored};
 pub use auth::{Caller, Owner, Role};
 pub use channel::{Channel, MAX_OUTGOING_CALL};
 pub use consumer::{Policy, Reaction, event_id, policy};
-pub use contracts::validation::ERROR_DOMAIN;
+pub use contracts::{EventKind, validation::ERROR_DOMAIN};
 pub use edge::{Edge, MAX_CALL};
 pub use engine::{Decide, Done, Engine, LateIndex, MAX_BATCH, MAX_QUEUED, RequestKey};
 pub use error::{Error, Violation, Violations, declared, reason_of};

@@ -9,27 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::reasons;
 
-/// Where a production stands; the diagram is at the top of the crate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum State {
-    Taking,
-    OutOfStock,
-    Started,
-    Completed,
-    Cancelled,
-    Failed,
-}
-
-impl StateName for State {
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Self::Taking, "TAKING"),
-        (Self::OutOfStock, "OUT_OF_STOCK"),
-        (Self::Started, "STARTED"),
-        (Self::Completed, "COMPLETED"),
-        (Self::Cancelled, "CANCELLED"),
-        (Self::Failed, "FAILED"),
-    ];
+kit::states! {
+    /// Where a production stands; the diagram is at the top of the crate.
+    pub enum State: pb::production::State {
+        Taking,
+        OutOfStock,
+        Started,
+        Completed,
+        Cancelled,
+        Failed,
+    }
 }
 
 /// One product that is made.
@@ -211,24 +200,12 @@ impl Aggregate for Production {
             order: self.order(),
             item: first.map(|line| line.item.clone()).unwrap_or_default(),
             quantity: first.map(|line| line.quantity).unwrap_or_default(),
-            state: pb::production::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            state: self.state.into(),
             lines: self.lines.iter().map(line).collect(),
             missing: self.missing.clone(),
             store: self.store.clone(),
             create_time: Some(self.create_time.to_timestamp()),
             update_time: Some(self.update_time.to_timestamp()),
-        }
-    }
-
-    fn kind(event: &pb::ProductionEvent) -> &'static str {
-        match event.kind {
-            Some(Kind::Opened(_)) => "ProductionOpened",
-            Some(Kind::OutOfStock(_)) => "ProductionOutOfStock",
-            Some(Kind::Started(_)) => "ProductionStarted",
-            Some(Kind::Completed(_)) => "ProductionCompleted",
-            Some(Kind::Cancelled(_)) => "ProductionCancelled",
-            Some(Kind::Failed(_)) => "ProductionFailed",
-            None => "",
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use contracts::notification::v1::{self as pb, notification_event::Kind};
-use kit::{Aggregate, Decision, Error, StateName, Time};
+use kit::{Aggregate, Decision, Error, Time};
 
 use crate::reasons;
 
@@ -28,35 +28,22 @@ const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Why a notification is FAILED, where the channel has no word of its own.
 pub(crate) const GAVE_UP: &str = "GAVE_UP";
 
-/// The way that a notification takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Channel {
-    Kakao,
-    Webhook,
+kit::states! {
+    /// The way that a notification takes.
+    pub enum Channel: pb::notification::Channel {
+        Kakao,
+        Webhook,
+    }
 }
 
-impl StateName for Channel {
-    const NAMES: &'static [(Self, &'static str)] = &[(Self::Kakao, "KAKAO"), (Self::Webhook, "WEBHOOK")];
-}
-
-/// Whether a notification arrived; the diagram is at the top of the crate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum State {
-    Pending,
-    Delivered,
-    Failed,
-    Withdrawn,
-}
-
-impl StateName for State {
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Self::Pending, "PENDING"),
-        (Self::Delivered, "DELIVERED"),
-        (Self::Failed, "FAILED"),
-        (Self::Withdrawn, "WITHDRAWN"),
-    ];
+kit::states! {
+    /// Whether a notification arrived; the diagram is at the top of the crate.
+    pub enum State: pb::notification::State {
+        Pending,
+        Delivered,
+        Failed,
+        Withdrawn,
+    }
 }
 
 /// Something that somebody is told.
@@ -186,23 +173,14 @@ impl Aggregate for Notification {
         pb::Notification {
             name: self.name(),
             recipient: self.recipient.clone(),
-            channel: pb::notification::Channel::from_str_name(self.channel.name()).unwrap_or_default().into(),
+            channel: self.channel.into(),
             text: self.text.clone(),
             about: self.about.clone(),
             occasion: self.occasion.clone(),
-            state: pb::notification::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            state: self.state.into(),
             state_reason: self.state_reason.clone(),
             create_time: Some(self.create_time.to_timestamp()),
             update_time: Some(self.update_time.to_timestamp()),
-        }
-    }
-
-    fn kind(event: &pb::NotificationEvent) -> &'static str {
-        match event.kind {
-            Some(Kind::Delivered(_)) => "NotificationDelivered",
-            Some(Kind::Failed(_)) => "NotificationFailed",
-            Some(Kind::Withdrawn(_)) => "NotificationWithdrawn",
-            None => "",
         }
     }
 }

@@ -33,11 +33,12 @@ use kit::{Context, MAX_REQUEST_BYTES, Unit};
 use channels::{Courier, Couriers, Kakao, Webhook};
 pub use channels::{KAKAO_SCHEMA, Message, MessageState};
 pub use domain::{Channel, Notification, State};
+pub use subscriber::Subscriber;
 
 /// How often notifications are looked for that are to be tried.
 const ROUND: Duration = Duration::from_millis(500);
 /// The schema of those who want to hear when an order changes.
-const SUBSCRIBER_SCHEMA: &str = "notification_subscribers";
+pub const SUBSCRIBER_SCHEMA: &str = "notification_subscribers";
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 const KAKAO_MIGRATIONS: EmbeddedMigrations = embed_migrations!("kakao_migrations");

@@ -4,15 +4,15 @@ use kit::{Aggregate, Decision, Error};
 
 /// One registration's choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Subscriber {
+pub struct Subscriber {
     /// The registration's.
-    pub(crate) id: String,
+    pub id: String,
     /// The name that the customer orders by.
-    pub(crate) account: String,
+    pub account: String,
     /// Whether it stands, and wants to hear.
-    pub(crate) is_listening: bool,
+    pub is_listening: bool,
     /// The number of the event that said so: one before it does not undo it.
-    pub(crate) heard: i64,
+    pub heard: i64,
 }
 
 impl Subscriber {
@@ -34,8 +34,4 @@ impl Aggregate for Subscriber {
     }
 
     fn resource(&self) {}
-
-    fn kind((): &()) -> &'static str {
-        ""
-    }
 }

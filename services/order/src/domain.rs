@@ -20,39 +20,23 @@ pub(crate) mod reason {
     pub(crate) const PRODUCTION_FAILED: &str = "PRODUCTION_FAILED";
 }
 
-/// Where an order stands; the diagram is at the top of the crate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
-pub enum State {
-    Pending,
-    Voiding,
-    Rejected,
-    Placed,
-    OutOfStock,
-    Accepted,
-    Cooking,
-    Producing,
-    Ready,
-    PickedUp,
-    Completed,
-    Cancelled,
-}
-
-impl StateName for State {
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Self::Pending, "PENDING"),
-        (Self::Voiding, "VOIDING"),
-        (Self::Rejected, "REJECTED"),
-        (Self::Placed, "PLACED"),
-        (Self::OutOfStock, "OUT_OF_STOCK"),
-        (Self::Accepted, "ACCEPTED"),
-        (Self::Cooking, "COOKING"),
-        (Self::Producing, "PRODUCING"),
-        (Self::Ready, "READY"),
-        (Self::PickedUp, "PICKED_UP"),
-        (Self::Completed, "COMPLETED"),
-        (Self::Cancelled, "CANCELLED"),
-    ];
+kit::states! {
+    /// Where an order stands; the diagram is at the top of the crate.
+    #[derive(PartialOrd, Ord)]
+    pub enum State: pb::order::State {
+        Pending,
+        Voiding,
+        Rejected,
+        Placed,
+        OutOfStock,
+        Accepted,
+        Cooking,
+        Producing,
+        Ready,
+        PickedUp,
+        Completed,
+        Cancelled,
+    }
 }
 
 /// One line of an order.
@@ -262,21 +246,11 @@ impl Aggregate for Order {
             total: Some(self.total.to_wire()),
             fulfillment: pb::order::Fulfillment::from_str_name(&self.fulfillment).unwrap_or_default().into(),
             payment_method: self.payment_method.clone(),
-            state: pb::order::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            state: self.state.into(),
             state_reason: self.state_reason.clone(),
             payment: self.payment.clone(),
             create_time: Some(self.create_time.to_timestamp()),
             update_time: Some(self.update_time.to_timestamp()),
-        }
-    }
-
-    fn kind(event: &pb::OrderEvent) -> &'static str {
-        match event.kind {
-            Some(Kind::Placed(_)) => "OrderPlaced",
-            Some(Kind::Rejected(_)) => "OrderRejected",
-            Some(Kind::Cancelled(_)) => "OrderCancelled",
-            Some(Kind::Completed(_)) => "OrderCompleted",
-            None => "",
         }
     }
 }

@@ -24,15 +24,15 @@ impl Aggregate for Seat {
     }
 
     fn resource(&self) {}
-
-    fn kind((): &()) -> &'static str {
-        ""
-    }
 }
 
 impl Stored for Seat {
-    const TABLE: storage::Table = storage::Table { name: "seats", columns: &[] };
     const OWNERS: &'static [Owner<Self>] = &[];
+}
+
+impl storage::Record for Seat {
+    const TABLE: storage::Table = storage::Table { name: "seats", columns: &[] };
+    type Given = String;
 
     fn to_row(&self) -> Vec<storage::Value<'_>> {
         Vec::new()

@@ -8,25 +8,15 @@ use kit::{Aggregate, Decision, Error, Money, StateName, Time};
 
 use crate::{provider::Verdict, reasons};
 
-/// Where the money is; the diagram is at the top of the crate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum State {
-    Authorized,
-    Declined,
-    Captured,
-    Voided,
-    Refunded,
-}
-
-impl StateName for State {
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Self::Authorized, "AUTHORIZED"),
-        (Self::Declined, "DECLINED"),
-        (Self::Captured, "CAPTURED"),
-        (Self::Voided, "VOIDED"),
-        (Self::Refunded, "REFUNDED"),
-    ];
+kit::states! {
+    /// Where the money is; the diagram is at the top of the crate.
+    pub enum State: pb::payment::State {
+        Authorized,
+        Declined,
+        Captured,
+        Voided,
+        Refunded,
+    }
 }
 
 /// Money held, taken or given back for one payable.
@@ -165,21 +155,10 @@ impl Aggregate for Payment {
             payable: self.payable.clone(),
             amount: self.amount.map(Money::to_wire),
             payment_method: self.payment_method.clone(),
-            state: pb::payment::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            state: self.state.into(),
             decline_reason: self.decline_reason.clone(),
             create_time: Some(self.create_time.to_timestamp()),
             update_time: Some(self.update_time.to_timestamp()),
-        }
-    }
-
-    fn kind(event: &pb::PaymentEvent) -> &'static str {
-        match event.kind {
-            Some(Kind::Authorized(_)) => "PaymentAuthorized",
-            Some(Kind::Declined(_)) => "PaymentDeclined",
-            Some(Kind::Captured(_)) => "PaymentCaptured",
-            Some(Kind::Voided(_)) => "PaymentVoided",
-            Some(Kind::Refunded(_)) => "PaymentRefunded",
-            None => "",
         }
     }
 }

@@ -54,25 +54,15 @@ pub struct Charge {
     pub update_time: Time,
 }
 
-/// Where the money of a charge is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum ChargeState {
-    Held,
-    Declined,
-    Taken,
-    Released,
-    GivenBack,
-}
-
-impl StateName for ChargeState {
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Self::Held, "HELD"),
-        (Self::Declined, "DECLINED"),
-        (Self::Taken, "TAKEN"),
-        (Self::Released, "RELEASED"),
-        (Self::GivenBack, "GIVEN_BACK"),
-    ];
+kit::states! {
+    /// Where the money of a charge is.
+    pub enum ChargeState {
+        Held = "HELD",
+        Declined = "DECLINED",
+        Taken = "TAKEN",
+        Released = "RELEASED",
+        GivenBack = "GIVEN_BACK",
+    }
 }
 
 impl Charge {
@@ -137,10 +127,6 @@ impl Aggregate for Charge {
     }
 
     fn resource(&self) {}
-
-    fn kind((): &()) -> &'static str {
-        ""
-    }
 }
 
 /// Charges nobody, and keeps books as if it did.

@@ -9,27 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::reasons;
 
-/// Where a ticket stands; the diagram is at the top of the crate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum State {
-    Open,
-    Accepted,
-    Rejected,
-    Cooking,
-    Cooked,
-    Cancelled,
-}
-
-impl StateName for State {
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Self::Open, "OPEN"),
-        (Self::Accepted, "ACCEPTED"),
-        (Self::Rejected, "REJECTED"),
-        (Self::Cooking, "COOKING"),
-        (Self::Cooked, "COOKED"),
-        (Self::Cancelled, "CANCELLED"),
-    ];
+kit::states! {
+    /// Where a ticket stands; the diagram is at the top of the crate.
+    pub enum State: pb::ticket::State {
+        Open,
+        Accepted,
+        Rejected,
+        Cooking,
+        Cooked,
+        Cancelled,
+    }
 }
 
 /// One line of a ticket.
@@ -146,21 +135,9 @@ impl Aggregate for Ticket {
             order: self.order(),
             store: self.store.clone(),
             items: self.items.iter().map(item).collect(),
-            state: pb::ticket::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            state: self.state.into(),
             create_time: Some(self.create_time.to_timestamp()),
             update_time: Some(self.update_time.to_timestamp()),
-        }
-    }
-
-    fn kind(event: &pb::TicketEvent) -> &'static str {
-        match event.kind {
-            Some(Kind::Opened(_)) => "TicketOpened",
-            Some(Kind::Accepted(_)) => "TicketAccepted",
-            Some(Kind::Rejected(_)) => "TicketRejected",
-            Some(Kind::CookingStarted(_)) => "CookingStarted",
-            Some(Kind::CookingFinished(_)) => "CookingFinished",
-            Some(Kind::Cancelled(_)) => "TicketCancelled",
-            None => "",
         }
     }
 }

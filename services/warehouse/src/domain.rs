@@ -98,14 +98,4 @@ impl Aggregate for StockItem {
             update_time: Some(self.update_time.to_timestamp()),
         }
     }
-
-    fn kind(event: &pb::StockItemEvent) -> &'static str {
-        match event.kind {
-            Some(Kind::Created(_)) => "StockItemCreated",
-            Some(Kind::Restocked(_)) => "StockRestocked",
-            Some(Kind::Reduced(_)) => "StockReduced",
-            Some(Kind::Released(_)) => "StockReleased",
-            None => "",
-        }
-    }
 }

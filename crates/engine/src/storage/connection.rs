@@ -104,6 +104,15 @@ impl Row {
         }
     }
 
+    /// Skips the next so many columns, and tells so, where one of them is null.
+    pub(super) fn skip_null(&mut self, columns: usize) -> bool {
+        let is_null = self.0.as_slice().iter().take(columns).any(|value| *value == Value::Null);
+        if is_null {
+            self.0.by_ref().take(columns).for_each(drop);
+        }
+        is_null
+    }
+
     /// The next column's text, or None when it is null.
     pub fn optional_text(&mut self) -> Result<Option<String>, StorageError> {
         match self.0.next() {

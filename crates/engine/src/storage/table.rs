@@ -8,12 +8,12 @@ use super::{Connection, StorageError, Value, connection::split};
 pub struct Table {
     /// The table's name.
     pub name: &'static str,
-    /// Its columns, in the order of `to_row` and `from_row`.
+    /// Its columns.
     pub columns: &'static [Column],
 }
 
 /// One column.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
     /// Its name.
     pub name: &'static str,
@@ -22,7 +22,7 @@ pub struct Column {
 }
 
 /// What a column holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// TEXT.
     Text,
@@ -41,11 +41,6 @@ impl Column {
     /// A column of 64-bit integers.
     pub const fn int(name: &'static str) -> Self {
         Self { name, kind: Kind::Int }
-    }
-
-    /// A column of bytes.
-    pub const fn bytes(name: &'static str) -> Self {
-        Self { name, kind: Kind::Bytes }
     }
 }
 

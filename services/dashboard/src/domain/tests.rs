@@ -315,8 +315,9 @@ fn a_history_is_bounded() {
 
 #[test]
 fn states_have_the_names_that_their_contexts_use() {
-    for (_, name) in State::NAMES {
+    for (state, name) in State::names() {
         assert!(order::order::State::from_str_name(name).is_some(), "{name}");
+        assert_eq!(serde_json::to_value(state).expect("JSON"), name, "so does the history");
     }
     let captured = fold(None, &messages(vec![captured()], |index| index)[0]);
     let state = payment::payment::State::from_str_name(&captured.payment_state);

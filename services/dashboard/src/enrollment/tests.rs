@@ -85,8 +85,9 @@ fn what_concerns_no_enrollment_is_left_out_and_what_cannot_be_read_is_an_error()
 
 #[test]
 fn states_have_the_names_that_their_contexts_use() {
-    for (_, name) in EnrollmentState::NAMES {
+    for (state, name) in EnrollmentState::names() {
         assert!(contracts::enrollment::v1::enrollment::State::from_str_name(name).is_some(), "{name}");
+        assert_eq!(serde_json::to_value(state).expect("JSON"), name, "so does the history");
     }
     for event in [registered(), course_completed(), gone()] {
         let view = fold_both_ways(&[event]);

@@ -123,9 +123,9 @@ fn what_was_never_scheduled_gets_scheduled_and_is_not_cancelled() {
 
 #[test]
 fn a_caller_sees_the_whole_delivery_in_every_state() {
-    for (state, name) in State::NAMES {
+    for (state, name) in State::names() {
         let rider = "riders/joon".to_owned();
-        let seen = Delivery { state: *state, rider, ready: true, update_time: NOW, ..scheduled() }.resource();
+        let seen = Delivery { state: state, rider, ready: true, update_time: NOW, ..scheduled() }.resource();
         let expected = pb::Delivery {
             name: "deliveries/7".to_owned(),
             order: "orders/7".to_owned(),

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use kit::{
     Clock, Message, Money, Places, Stored, Time,
-    outbox::{SELECT_EVENTS, read_event},
-    storage::{Database, Row, StorageError},
+    storage::{Database, Field, Record, Row, StorageError, select},
 };
 
 use super::{
@@ -90,10 +89,18 @@ pub(super) struct Payment {
     pub(super) update_time: Time,
 }
 
+kit::record! {
+    Payment in "payments" { payable, amount as ("currency", "amount"), state, update_time }
+}
+
 pub(super) struct Charge {
     pub(super) amount: Option<Money>,
     pub(super) state: String,
     pub(super) update_time: Time,
+}
+
+kit::record! {
+    Charge in "charges" { amount as ("currency", "amount"), state, update_time }
 }
 
 /// What a context announced, what it stores about it, and what it heard.
@@ -147,8 +154,8 @@ impl Books {
             payables.extend(read_payables(&places.database(kind.context, kind.context)?, kind).await?);
         }
         if has("payment") {
-            payments = read_payments(&places.database("payment", "payment")?).await?;
-            charges = read_charges(&places.database("payment", payment::PROVIDER_SCHEMA)?).await?;
+            payments = by_id(&places.database("payment", "payment")?).await?;
+            charges = by_id(&places.database("payment", payment::PROVIDER_SCHEMA)?).await?;
         }
         let people = People::read(places).await?;
         let orders_by_customer = indexes::read(places).await?;
@@ -209,8 +216,8 @@ async fn read_log(database: &Database, table: &str, settled_before: Time) -> any
     Ok(Log {
         heard,
         last_events: last.into_iter().collect(),
-        events: rows(database, format!("{SELECT_EVENTS} ORDER BY aggregate, number"), move |row| {
-            read_event(&context, row)
+        events: rows(database, format!("{} ORDER BY aggregate, number", select::<Message>(&[])), move |row| {
+            Message::from_row(context.clone(), row)
         })
         .await?,
         stuck: rows(database, stuck, count).await?.first().copied().unwrap_or_default(),
@@ -227,36 +234,18 @@ async fn read_payables(database: &Database, kind: &'static Kind) -> anyhow::Resu
     let sql = format!("SELECT id, state, currency, {amount}, payment, update_time FROM {table}");
     rows(database, sql, move |row| {
         let name = format!("{table}/{}", row.text()?);
-        let (state, amount) = (row.text()?, row.money()?);
-        Ok((name, Payable { kind, state, amount, payment: row.text()?, update_time: row.time()? }))
+        let (state, amount) = (row.text()?, Field::read(row)?);
+        Ok((name, Payable { kind, state, amount, payment: row.text()?, update_time: Field::read(row)? }))
     })
     .await
 }
 
-async fn read_payments(database: &Database) -> anyhow::Result<HashMap<String, Payment>> {
-    let sql = "SELECT id, payable, currency, amount, state, update_time FROM payments";
-    let payments = rows(database, sql.to_owned(), |row| {
-        let id = row.text()?;
-        Ok((
-            id,
-            Payment {
-                payable: row.text()?,
-                amount: row.optional_money()?,
-                state: row.text()?,
-                update_time: row.time()?,
-            },
-        ))
-    });
-    Ok(payments.await?.into_iter().collect())
-}
-
-async fn read_charges(database: &Database) -> anyhow::Result<HashMap<String, Charge>> {
-    let sql = "SELECT id, currency, amount, state, update_time FROM charges";
-    let charges = rows(database, sql.to_owned(), |row| {
-        let id = row.text()?;
-        Ok((id, Charge { amount: row.optional_money()?, state: row.text()?, update_time: row.time()? }))
-    });
-    Ok(charges.await?.into_iter().collect())
+/// What a table has of each aggregate, by id.
+pub(super) async fn by_id<R: Record<Given = ()> + Send + 'static>(
+    database: &Database,
+) -> anyhow::Result<HashMap<String, R>> {
+    let record = |row: &mut Row| Ok((row.text()?, R::from_row((), row)?));
+    Ok(rows(database, select::<R>(&["id"]), record).await?.into_iter().collect())
 }
 
 /// The aggregates in one of a context's databases, by id; none when the context is not there.
@@ -264,12 +253,7 @@ async fn read_stored<A: Stored>(places: &Places, context: &str, schema: &str) ->
     if !places.databases.contains_key(context) {
         return Ok(HashMap::new());
     }
-    let columns = A::TABLE.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
-    let sql = format!("SELECT id, {columns} FROM {}", A::TABLE.name);
     let database = places.database(context, schema)?;
-    let stored = rows(&database, sql, |row| {
-        let id = row.text()?;
-        Ok((id.clone(), A::from_row(id, row)?))
-    });
-    Ok(stored.await?.into_iter().collect())
+    let stored = rows(&database, select::<A>(&["id"]), |row| A::from_row(row.text()?, row)).await?;
+    Ok(stored.into_iter().map(|stored| (stored.id().to_owned(), stored)).collect())
 }

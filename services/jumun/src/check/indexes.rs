@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use kit::{LateIndex, Places, Stored, storage::Row};
+use kit::{
+    LateIndex, Places, Stored,
+    storage::{Record, Row},
+};
 
 use super::{Finding, books::rows};
 

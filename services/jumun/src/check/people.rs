@@ -2,23 +2,35 @@
 
 use std::collections::HashMap;
 
-use kit::{Places, Time, storage::Database};
+use kit::{Places, Time};
 
-use super::books::rows;
+use super::books::by_id;
 
 #[derive(Default)]
 pub(super) struct People {
     pub(super) customers: HashMap<String, Customer>,
     pub(super) notifications: HashMap<String, Notification>,
-    /// The state of each message, by the simulated Kakao's own ledger and the notification's id.
-    pub(super) messages: HashMap<String, String>,
+    /// By the notification's id.
+    pub(super) messages: HashMap<String, Message>,
 }
 
 pub(super) struct Customer {
     pub(super) state: String,
     pub(super) update_time: Time,
-    /// What nobody else needs: name, phone and address.
-    pub(super) personal: [String; 3],
+    display_name: String,
+    phone: String,
+    address: String,
+}
+
+kit::record! {
+    Customer in "customers" { state, update_time, display_name, phone, address }
+}
+
+impl Customer {
+    /// What nobody else needs.
+    pub(super) fn personal(&self) -> [&str; 3] {
+        [&self.display_name, &self.phone, &self.address]
+    }
 }
 
 pub(super) struct Notification {
@@ -31,53 +43,31 @@ pub(super) struct Notification {
     pub(super) update_time: Time,
 }
 
+kit::record! {
+    Notification in "notifications" { recipient, channel, about, occasion, is_awaited, state, update_time }
+}
+
+/// A message in the simulated Kakao's own ledger.
+pub(super) struct Message {
+    pub(super) state: String,
+}
+
+kit::record! {
+    Message in "messages" { state }
+}
+
 impl People {
     /// Reads what there is, downstream first.
     pub(super) async fn read(places: &Places) -> anyhow::Result<Self> {
         let has = |context: &str| places.databases.contains_key(context);
         let mut people = Self::default();
         if has("notification") {
-            people.messages = read_messages(&places.database("notification", notification::KAKAO_SCHEMA)?).await?;
-            people.notifications = read_notifications(&places.database("notification", "notification")?).await?;
+            people.messages = by_id(&places.database("notification", notification::KAKAO_SCHEMA)?).await?;
+            people.notifications = by_id(&places.database("notification", "notification")?).await?;
         }
         if has("customer") {
-            people.customers = read_customers(&places.database("customer", "customer")?).await?;
+            people.customers = by_id(&places.database("customer", "customer")?).await?;
         }
         Ok(people)
     }
-}
-
-async fn read_customers(database: &Database) -> anyhow::Result<HashMap<String, Customer>> {
-    let sql = "SELECT id, state, update_time, display_name, phone, address FROM customers";
-    let customers = rows(database, sql.to_owned(), |row| {
-        let id = row.text()?;
-        let (state, update_time) = (row.text()?, row.time()?);
-        Ok((id, Customer { state, update_time, personal: [row.text()?, row.text()?, row.text()?] }))
-    });
-    Ok(customers.await?.into_iter().collect())
-}
-
-async fn read_notifications(database: &Database) -> anyhow::Result<HashMap<String, Notification>> {
-    let sql = "SELECT id, recipient, channel, about, occasion, is_awaited, state, update_time FROM notifications";
-    let notifications = rows(database, sql.to_owned(), |row| {
-        let id = row.text()?;
-        Ok((
-            id,
-            Notification {
-                recipient: row.text()?,
-                channel: row.text()?,
-                about: row.text()?,
-                occasion: row.text()?,
-                is_awaited: row.int()? != 0,
-                state: row.text()?,
-                update_time: row.time()?,
-            },
-        ))
-    });
-    Ok(notifications.await?.into_iter().collect())
-}
-
-async fn read_messages(database: &Database) -> anyhow::Result<HashMap<String, String>> {
-    let messages = rows(database, "SELECT id, state FROM messages".to_owned(), |row| Ok((row.text()?, row.text()?)));
-    Ok(messages.await?.into_iter().collect())
 }

@@ -78,7 +78,7 @@ fn n3_the_books_of_notification_and_kakao_agree(books: &Books) -> Finding {
     let by_kakao = books.people.notifications.iter().filter(|(_, notification)| notification.channel == "KAKAO");
     for (id, notification) in by_kakao.filter(|(_, notification)| notification.update_time < books.settled_before) {
         finding.checked += 1;
-        let arrived = books.people.messages.get(id).is_some_and(|state| state == "DELIVERED");
+        let arrived = books.people.messages.get(id).is_some_and(|message| message.state == "DELIVERED");
         // What is tried again may have arrived already: nobody knows it yet.
         let is_unknown = matches!(notification.state.as_str(), "PENDING" | "FAILED") && !notification.is_awaited;
         if !is_unknown && arrived != (notification.state == "DELIVERED") {

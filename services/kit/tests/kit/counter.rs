@@ -10,10 +10,8 @@ use std::{
 use contracts::admin::v1::admin_service_client::AdminServiceClient;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use kit::{
-    Aggregate, Context, Decision, Done, Edge, Engine, Error, FilterField, LateIndex, Message, Owner, Policy, Reaction,
-    RequestKey, Stored, Time, Unit, json_column, policy,
-    storage::{Column, Row, StorageError, Table, Value},
-    world::World,
+    Aggregate, Context, Decision, Done, Edge, Engine, Error, EventKind, FilterField, LateIndex, Message, Owner, Policy,
+    Reaction, RequestKey, Stored, Time, Unit, policy, world::World,
 };
 use tokio::sync::oneshot;
 
@@ -71,12 +69,25 @@ impl Counter {
         }
         let zero = Counter { id: id.to_owned(), value: 0, note: None };
         let before = existing.unwrap_or(&zero);
-        Decision::announce(Counter { value: before.value + by, ..before.clone() }, by)
+        Decision::announce(Counter { value: before.value + by, ..before.clone() }, Added { by })
+    }
+}
+
+/// What a counter announces.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Added {
+    #[prost(int64, tag = "1")]
+    pub(super) by: i64,
+}
+
+impl EventKind for Added {
+    fn kind(&self) -> &'static str {
+        "Added"
     }
 }
 
 impl Aggregate for Counter {
-    type Event = i64;
+    type Event = Added;
     type Resource = i64;
 
     fn id(&self) -> &str {
@@ -86,26 +97,16 @@ impl Aggregate for Counter {
     fn resource(&self) -> i64 {
         self.value
     }
+}
 
-    fn kind(_: &i64) -> &'static str {
-        "Added"
-    }
+kit::record! {
+    Counter(id: String) in "counters" { value, note }
 }
 
 impl Stored for Counter {
-    const TABLE: Table = Table { name: "counters", columns: &[Column::int("value"), Column::text("note")] };
-
     const OWNERS: &'static [Owner<Self>] = &[];
 
     const LATE_INDEX: Option<LateIndex> = Some(LateIndex { name: "counters_by_note", column: "note" });
-
-    fn to_row(&self) -> Vec<Value<'_>> {
-        vec![self.value.into(), self.note.clone().into()]
-    }
-
-    fn from_row(id: String, row: &mut Row) -> Result<Self, StorageError> {
-        Ok(Self { id, value: row.int()?, note: row.optional_text()? })
-    }
 }
 
 /// What was heard of one counter, in the order of hearing.
@@ -124,24 +125,14 @@ impl Aggregate for Mirror {
     }
 
     fn resource(&self) {}
+}
 
-    fn kind((): &()) -> &'static str {
-        ""
-    }
+kit::record! {
+    Mirror(id: String) in "mirrors" { heard as json }
 }
 
 impl Stored for Mirror {
-    const TABLE: Table = Table { name: "mirrors", columns: &[Column::text("heard")] };
-
     const OWNERS: &'static [Owner<Self>] = &[];
-
-    fn to_row(&self) -> Vec<Value<'_>> {
-        vec![json_column(&self.heard)]
-    }
-
-    fn from_row(id: String, row: &mut Row) -> Result<Self, StorageError> {
-        Ok(Self { id, heard: row.json()? })
-    }
 }
 
 pub(super) fn counter() -> Context {
@@ -160,7 +151,7 @@ fn build_counter(unit: &mut Unit<'_>) -> anyhow::Result<()> {
 
 fn build_mirror(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let engine = unit.engine()?;
-    let reflects = policy(|by: i64, message| reflect(by, message));
+    let reflects = policy(|added: Added, message| reflect(added.by, message));
     let ponders: Policy<Mirror> = Arc::new(move |message| {
         let reflected = reflects(message.clone());
         Box::pin(async move {
@@ -317,7 +308,7 @@ pub(super) fn added(id: &str, number: i64, by: i64) -> Message {
         aggregate: id.to_owned(),
         number,
         kind: "Added".to_owned(),
-        payload: prost::Message::encode_to_vec(&by),
+        payload: prost::Message::encode_to_vec(&Added { by }),
         time: Time(1_000_000 + number),
         traceparent: None,
         causation: None,

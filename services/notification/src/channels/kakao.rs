@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use contracts::notification::v1 as pb;
-use kit::{Aggregate, Clock, Decision, Engine, Error, StateName, Time};
+use kit::{Aggregate, Clock, Decision, Engine, Error, Time};
 
 use super::{Courier, Word};
 use crate::{domain::Notification, reasons};
@@ -35,16 +35,12 @@ pub struct Message {
     pub create_time: Time,
 }
 
-/// Where a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum MessageState {
-    Delivered,
-    Withdrawn,
-}
-
-impl StateName for MessageState {
-    const NAMES: &'static [(Self, &'static str)] = &[(Self::Delivered, "DELIVERED"), (Self::Withdrawn, "WITHDRAWN")];
+kit::states! {
+    /// Where a message is.
+    pub enum MessageState: pb::inbox_message::State {
+        Delivered,
+        Withdrawn,
+    }
 }
 
 impl Message {
@@ -77,13 +73,9 @@ impl Aggregate for Message {
             name: format!("inboxMessages/{}", self.id),
             recipient: self.recipient.clone(),
             text: self.text.clone(),
-            state: pb::inbox_message::State::from_str_name(self.state.name()).unwrap_or_default().into(),
+            state: self.state.into(),
             create_time: Some(self.create_time.to_timestamp()),
         }
-    }
-
-    fn kind((): &()) -> &'static str {
-        ""
     }
 }
 

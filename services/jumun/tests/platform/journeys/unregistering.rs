@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use contracts::customer::v1::customer::State;
 use kit::{
-    outbox::{SELECT_EVENTS, read_event},
-    reason_of,
+    Message, reason_of,
+    storage::{Record, select},
 };
 use tonic::Code;
 
@@ -112,9 +112,9 @@ async fn no_phone_address_age_or_name_is_in_any_event() {
         let database = food.world.database(context, context);
         let read = database.read(move |connection| {
             connection
-                .query(SELECT_EVENTS, &[])?
+                .query(&select::<Message>(&[]), &[])?
                 .iter_mut()
-                .map(|row| read_event(context, row))
+                .map(|row| Message::from_row(context.to_owned(), row))
                 .collect::<Result<Vec<_>, _>>()
         });
         for event in read.await.expect("readable events") {

@@ -1,0 +1,125 @@
+//! The rows that an engine keeps beside its aggregates and events, each with its columns declared once.
+
+use jumun_core::{Envelope, Time};
+
+/// How far a consumer has come with one aggregate.
+pub(crate) struct InboxRow {
+    /// `{consumer}/{aggregate}`.
+    pub(crate) id: String,
+    pub(crate) version: i64,
+    pub(crate) last_event: i64,
+    /// Dead letters that later events wait behind.
+    pub(crate) parked: i64,
+}
+
+crate::record! {
+    InboxRow in "inbox" { id, version, last_event, parked }
+}
+
+/// The first answer to a request.
+pub(crate) struct RequestRow {
+    pub(crate) id: String,
+    pub(crate) fingerprint: String,
+    /// Of a creation, the id of what was created.
+    pub(crate) reply: Vec<u8>,
+    pub(crate) time: Time,
+}
+
+crate::record! {
+    RequestRow in "requests" { id, fingerprint, reply, time }
+}
+
+crate::record! {
+    Envelope(context: String) in "events" { aggregate, number, kind, payload, time, traceparent, causation }
+}
+
+/// An event that could not be applied, with everything that is needed to apply it again.
+pub struct DeadLetter {
+    /// The database counts it; 0 until it is stored.
+    pub seq: i64,
+    /// `{consumer}/{aggregate}`.
+    pub inbox_id: String,
+    /// The subscription that could not apply it.
+    pub consumer: String,
+    /// The event's id.
+    pub event: String,
+    /// The context that announced it.
+    pub context: String,
+    /// The aggregate's id.
+    pub aggregate: String,
+    /// Its place among the aggregate's events.
+    pub number: i64,
+    /// What happened.
+    pub kind: String,
+    /// The event, encoded.
+    pub payload: Vec<u8>,
+    /// When it was decided.
+    pub event_time: Time,
+    /// W3C trace context of the work that announced it.
+    pub traceparent: Option<String>,
+    /// Why it could not be applied.
+    pub reason: String,
+    /// When it was put aside.
+    pub time: Time,
+}
+
+crate::record! {
+    DeadLetter(seq: i64) in "dead_letters" {
+        inbox_id,
+        consumer,
+        event,
+        context,
+        aggregate,
+        number,
+        kind,
+        payload,
+        event_time,
+        traceparent,
+        reason,
+        time,
+    }
+}
+
+impl DeadLetter {
+    /// The event, to be applied again.
+    pub fn into_envelope(self) -> Envelope {
+        Envelope {
+            context: self.context,
+            aggregate: self.aggregate,
+            number: self.number,
+            kind: self.kind,
+            payload: self.payload,
+            time: self.event_time,
+            traceparent: self.traceparent,
+            causation: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+
+    use super::*;
+    use crate::{
+        storage::{Database, DatabaseUrl, Kind, Record, columns_of},
+    };
+
+    const MIGRATIONS: EmbeddedMigrations = embed_migrations!("src/rows/no_migrations");
+
+    #[test]
+    fn every_table_of_the_engine_has_the_columns_that_are_declared() {
+        let directory = tempfile::tempdir().expect("a folder");
+        let database = Database::new("counter", DatabaseUrl::Sqlite(directory.path().join("counter.db")));
+        database.migrate(&MIGRATIONS).expect("migrated");
+        let mut connection = database.connect().expect("a database");
+        let tables = [Envelope::TABLE, InboxRow::TABLE, RequestRow::TABLE, DeadLetter::TABLE];
+        for (table, counted) in tables.into_iter().zip([None, None, None, Some(("seq".to_owned(), Kind::Int))]) {
+            let declared = table.columns.iter().map(|column| (column.name.to_owned(), column.kind));
+            let declared: BTreeMap<_, _> = declared.chain(counted).collect();
+            assert_eq!(columns_of(&mut connection, table.name).expect("a table"), declared, "{}", table.name);
+        }
+    }
+}

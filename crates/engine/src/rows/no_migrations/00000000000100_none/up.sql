@@ -1,0 +1,2 @@
+-- A context without tables of its own.
+SELECT 1;

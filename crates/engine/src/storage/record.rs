@@ -1,0 +1,321 @@
+//! Columns, declared once: what a table holds of a struct, how it is written and how it is read follow from one list.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Column, Connection, Kind, Row, StorageError, Table, Value, insert_rows, update_rows};
+use jumun_core::{Money, Time};
+
+/// A struct that is stored as a row. [`crate::record!`] implements it.
+pub trait Record: Sized {
+    /// Its table.
+    const TABLE: Table;
+
+    /// What is no column of the list and is given when it is read: of an aggregate its id, which the engine keeps.
+    type Given;
+
+    /// The columns' values, in the table's order.
+    fn to_row(&self) -> Vec<Value<'_>>;
+
+    /// The struct from the columns' values, in the table's order.
+    fn from_row(given: Self::Given, row: &mut Row) -> Result<Self, StorageError>;
+}
+
+/// A type that columns hold. `How` tells apart what holds any type from what holds this one.
+pub trait Field<How = ()>: Sized {
+    /// What its columns hold.
+    const KINDS: &'static [Kind];
+
+    /// Adds its values, borrowed.
+    fn write<'a>(&'a self, row: &mut Vec<Value<'a>>);
+
+    /// Takes its values.
+    fn read(row: &mut Row) -> Result<Self, StorageError>;
+}
+
+/// How a column holds anything that serde knows: as JSON.
+#[derive(Debug)]
+pub struct Json;
+
+/// Declares which columns hold a struct, each of them once, and implements [`Record`].
+///
+/// ```
+/// struct Order {
+///     id: String,
+///     customer: String,
+///     items: Vec<String>,
+///     total: jumun_core::Money,
+/// }
+///
+/// engine::record! {
+///     // What is in parentheses is no column: it is given when a row is read.
+///     Order(id: String) in "orders" {
+///         // A column of the field's name.
+///         customer,
+///         // Any type that serde knows.
+///         items as json,
+///         // A type that takes several columns; or a column of another name.
+///         total as ("currency", "total"),
+///     }
+/// }
+/// ```
+///
+/// `[item = StockItem::item]` before the fields is a column that follows from them: it is written, for conditions, and not
+/// read. A field that is forgotten or misspelt does not compile, nor does one with fewer columns than its type takes:
+///
+/// ```compile_fail
+/// struct Order {
+///     total: jumun_core::Money,
+/// }
+///
+/// engine::record! {
+///     Order in "orders" { total }
+/// }
+/// const COLUMNS: usize = <Order as engine::storage::Record>::TABLE.columns.len();
+/// ```
+#[macro_export]
+macro_rules! record {
+    (
+        $record:ident $(($given:ident: $given_type:ty))? in $table:literal {
+            $([$derived:ident = $of:path])*
+            $($field:ident $(as $how:tt)?),+ $(,)?
+        }
+    ) => {
+        impl $crate::storage::Record for $record {
+            const TABLE: $crate::storage::Table = {
+                const FIELDS: &[$crate::storage::Columns] = &[
+                    $((&[stringify!($derived)], <String as $crate::storage::Field>::KINDS),)*
+                    $((
+                        $crate::record!(@names $field $($how)?),
+                        $crate::storage::kinds::<_, _, $crate::record!(@how $($how)?)>(|record: &$record| &record.$field),
+                    ),)+
+                ];
+                const COLUMNS: [$crate::storage::Column; $crate::storage::count(FIELDS)] =
+                    $crate::storage::columns(FIELDS);
+                $crate::storage::Table { name: $table, columns: &COLUMNS }
+            };
+
+            type Given = $crate::record!(@given_type $($given_type)?);
+
+            fn to_row(&self) -> Vec<$crate::storage::Value<'_>> {
+                let mut row = Vec::with_capacity(Self::TABLE.columns.len());
+                $(row.push($of(self).into());)*
+                $($crate::storage::Field::<$crate::record!(@how $($how)?)>::write(&self.$field, &mut row);)+
+                row
+            }
+
+            fn from_row(
+                $crate::record!(@given $($given)?): Self::Given,
+                row: &mut $crate::storage::Row,
+            ) -> Result<Self, $crate::storage::StorageError> {
+                $(
+                    let _: &str = stringify!($derived);
+                    row.text()?;
+                )*
+                Ok(Self {
+                    $($given,)?
+                    $($field: $crate::storage::Field::<$crate::record!(@how $($how)?)>::read(row)?,)+
+                })
+            }
+        }
+    };
+    (@names $field:ident ($($column:literal),+)) => { &[$($column),+] };
+    (@names $field:ident $(json)?) => { &[stringify!($field)] };
+    (@how json) => { $crate::storage::Json };
+    (@how $(($($column:literal),+))?) => { () };
+    (@given) => { () };
+    (@given $given:ident) => { $given };
+    (@given_type) => { () };
+    (@given_type $given:ty) => { $given };
+}
+
+/// The names and kinds of one field's columns.
+pub type Columns = (&'static [&'static str], &'static [Kind]);
+
+/// What the columns of a field hold.
+#[doc(hidden)]
+pub const fn kinds<R, F: Field<How>, How>(_: fn(&R) -> &F) -> &'static [Kind] {
+    F::KINDS
+}
+
+/// How many columns the fields have.
+#[doc(hidden)]
+pub const fn count(fields: &[Columns]) -> usize {
+    let (mut count, mut field) = (0, 0);
+    while field < fields.len() {
+        count += fields[field].0.len();
+        field += 1;
+    }
+    count
+}
+
+/// The columns of the fields; what has more names than values, or fewer, does not compile.
+#[doc(hidden)]
+pub const fn columns<const N: usize>(fields: &[Columns]) -> [Column; N] {
+    let mut columns = [Column { name: "", kind: Kind::Text }; N];
+    let (mut at, mut field) = (0, 0);
+    while field < fields.len() {
+        let (names, kinds) = fields[field];
+        assert!(names.len() == kinds.len(), "a field names as many columns as its type takes");
+        let mut index = 0;
+        while index < names.len() {
+            columns[at] = Column { name: names[index], kind: kinds[index] };
+            at += 1;
+            index += 1;
+        }
+        field += 1;
+    }
+    columns
+}
+
+/// `SELECT <given>, <columns> FROM <table>`: what [`Record::from_row`] reads, after what it is given.
+pub fn select<R: Record>(given: &[&str]) -> String {
+    let names = given.iter().copied().chain(R::TABLE.columns.iter().map(|column| column.name));
+    format!("SELECT {} FROM {}", names.collect::<Vec<_>>().join(", "), R::TABLE.name)
+}
+
+/// Inserts records; one whose key is there already fails the transaction as stale.
+pub(crate) fn insert<R: Record>(connection: &mut Connection, records: &[R]) -> Result<usize, StorageError> {
+    let columns: Vec<_> = R::TABLE.columns.iter().collect();
+    insert_rows(connection, R::TABLE.name, &columns, records.iter().map(R::to_row).collect())
+}
+
+/// Updates records whose stored version is the one before; their first columns are id and version. Returns how many were
+/// written: fewer, when somebody else wrote one.
+pub(crate) fn update<R: Record>(connection: &mut Connection, records: &[R]) -> Result<usize, StorageError> {
+    let columns: Vec<_> = R::TABLE.columns.iter().collect();
+    update_rows(connection, R::TABLE.name, &columns, records.iter().map(R::to_row).collect())
+}
+
+impl Field for String {
+    const KINDS: &'static [Kind] = &[Kind::Text];
+
+    fn write<'a>(&'a self, row: &mut Vec<Value<'a>>) {
+        row.push(self.as_str().into());
+    }
+
+    fn read(row: &mut Row) -> Result<Self, StorageError> {
+        row.text()
+    }
+}
+
+impl Field for i64 {
+    const KINDS: &'static [Kind] = &[Kind::Int];
+
+    fn write<'a>(&'a self, row: &mut Vec<Value<'a>>) {
+        row.push((*self).into());
+    }
+
+    fn read(row: &mut Row) -> Result<Self, StorageError> {
+        row.int()
+    }
+}
+
+impl Field for i32 {
+    const KINDS: &'static [Kind] = &[Kind::Int];
+
+    fn write<'a>(&'a self, row: &mut Vec<Value<'a>>) {
+        row.push(i64::from(*self).into());
+    }
+
+    fn read(row: &mut Row) -> Result<Self, StorageError> {
+        row.int()?.try_into().map_err(unreadable)
+    }
+}
+
+/// 0 or 1.
+impl Field for bool {
+    const KINDS: &'static [Kind] = &[Kind::Int];
+
+    fn write<'a>(&'a self, row: &mut Vec<Value<'a>>) {
+        row.push(i64::from(*self).into());
+    }
+
+    fn read(row: &mut Row) -> Result<Self, StorageError> {
+        Ok(row.int()? != 0)
+    }
+}
+
+impl Field for Vec<u8> {
+    const KINDS: &'static [Kind] = &[Kind::Bytes];
+
+    fn write<'a>(&'a self, row: &mut Vec<Value<'a>>) {
+        row.push(self.as_slice().into());
+    }
+
+    fn read(row: &mut Row) -> Result<Self, StorageError> {
+        row.bytes()
+    }
+}
+
+/// Microseconds since the Unix epoch.
+impl Field for Time {
+    const KINDS: &'static [Kind] = &[Kind::Int];
+
+    fn write<'a>(&'a self, row: &mut Vec<Value<'a>>) {
+        row.push(self.0.into());
+    }
+
+    fn read(row: &mut Row) -> Result<Self, StorageError> {
+        row.int().map(Self)
+    }
+}
+
+/// Two columns: the currency and its minor units.
+impl Field for Money {
+    const KINDS: &'static [Kind] = &[Kind::Text, Kind::Int];
+
+    fn write<'a>(&'a self, row: &mut Vec<Value<'a>>) {
+        row.extend([self.currency().into(), self.minor().into()]);
+    }
+
+    fn read(row: &mut Row) -> Result<Self, StorageError> {
+        Self::new(&row.text()?, row.int()?).map_err(StorageError::Unreadable)
+    }
+}
+
+/// NULL in each column where there is none.
+impl<F: Field> Field for Option<F> {
+    const KINDS: &'static [Kind] = F::KINDS;
+
+    fn write<'a>(&'a self, row: &mut Vec<Value<'a>>) {
+        match self {
+            Some(field) => field.write(row),
+            None => row.extend(F::KINDS.iter().map(|_| Value::Null)),
+        }
+    }
+
+    fn read(row: &mut Row) -> Result<Self, StorageError> {
+        if row.skip_null(F::KINDS.len()) { Ok(None) } else { F::read(row).map(Some) }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Field<Json> for T {
+    const KINDS: &'static [Kind] = &[Kind::Text];
+
+    fn write<'a>(&'a self, row: &mut Vec<Value<'a>>) {
+        row.push(json_column(self));
+    }
+
+    fn read(row: &mut Row) -> Result<Self, StorageError> {
+        row.json()
+    }
+}
+
+impl Row {
+    /// The next column's JSON.
+    pub(crate) fn json<T: DeserializeOwned>(&mut self) -> Result<T, StorageError> {
+        serde_json::from_str(&self.text()?).map_err(unreadable)
+    }
+}
+
+/// A value as a column of JSON.
+pub(crate) fn json_column<T: Serialize>(value: &T) -> Value<'static> {
+    serde_json::to_string(value).unwrap_or_default().into()
+}
+
+fn unreadable(error: impl std::fmt::Display) -> StorageError {
+    StorageError::Unreadable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests;
