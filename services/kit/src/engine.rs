@@ -277,19 +277,6 @@ impl<A: Stored> Engine<A> {
         }))
     }
 
-    /// The aggregates `WHERE condition`, at most `limit` of them.
-    pub async fn find(
-        &self,
-        condition: &'static str,
-        binds: Vec<crate::storage::Value<'static>>,
-        limit: usize,
-    ) -> Result<Vec<A>, Error> {
-        self.select(move |connection| {
-            connection.query(&format!("{} WHERE {condition} LIMIT {limit}", select::<A>()), &binds)
-        })
-        .await
-    }
-
     /// Each state as this process commits it, from now on; [`Caller::may_see`] tells which are for a caller.
     pub fn changes(&self) -> broadcast::Receiver<Arc<A>> {
         self.0.changes.subscribe()
