@@ -5,10 +5,10 @@
 //! 3. **Apply.** What the answer means is decided by a pure rule, and committed.
 //! 4. **Recover.** A worker finds what was left unsettled (a timeout, a broken connection, a crash) and resolves it.
 //!
-//! The outcome of a call can be unknown, and then it is never guessed: the aggregate stays unsettled, the caller is told to
-//! repeat the request, and the recovery asks the other side for an outcome that is *final*. The other side may make it final
-//! by leaving a tombstone, which a late call then meets. So the first to learn an outcome applies it, and it does not matter
-//! who that is: the caller's task, a repetition of its request, the recovery, or another replica.
+//! The outcome of a call can be unknown, and then it is never guessed: the aggregate stays unsettled, the caller is
+//! told to repeat the request, and the recovery asks the other side for an outcome that is *final*. The other side may
+//! make it final by leaving a tombstone, which a late call then meets. So the first to learn an outcome applies it, and
+//! it does not matter who that is: the caller's task, a repetition of its request, the recovery, or another replica.
 //!
 //! Several steps are possible: an outcome that is applied may leave the aggregate waiting for something else, which the
 //! other side is asked for next. Each step is committed before the next is asked.

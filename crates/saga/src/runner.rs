@@ -23,11 +23,12 @@ pub struct SagaRunner<S: Saga> {
 }
 
 impl<S: RequestSaga> SagaRunner<S> {
-    /// Records what is requested, asks, applies the answer, and returns the aggregate as it is then. A repetition of the
-    /// request goes on where the first stopped.
+    /// Records what is requested, asks, applies the answer, and returns the aggregate as it is then. A repetition of
+    /// the request goes on where the first stopped.
     ///
-    /// While the circuit is open nothing is recorded, so that there is nothing to recover. What is recorded already is never
-    /// given up for that reason: another call for the same request may be under way, and its end is the recovery's.
+    /// While the circuit is open nothing is recorded, so that there is nothing to recover. What is recorded already is
+    /// never given up for that reason: another call for the same request may be under way, and its end is the
+    /// recovery's.
     pub async fn run(&self, request: RequestKey, requested: S::Aggregate) -> Result<Arc<S::Aggregate>, Error> {
         if let Err(circuit_open) = self.saga.channel().check()
             && !self.engine.remembers(&request).await?

@@ -1,8 +1,8 @@
 //! Customer → notification: a customer is registered when the welcome was delivered, and only then.
 //!
-//! The recovery has the welcome withdrawn. Notification's answer is final: either the welcome arrived, and the customer is
-//! registered after all, or it never will, because a late delivery meets the tombstone. So PENDING is the one state that
-//! waits.
+//! The recovery has the welcome withdrawn. Notification's answer is final: either the welcome arrived, and the customer
+//! is registered after all, or it never will, because a late delivery meets the tombstone. So PENDING is the one state
+//! that waits.
 
 use contracts::notification::v1::{
     Notification, SendNotificationRequest, WithdrawNotificationRequest, notification::State as NotificationState,

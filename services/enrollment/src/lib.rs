@@ -1,7 +1,7 @@
 //! The enrollment context: who applied for which course, and whether the place is theirs.
 //!
-//! An enrollment that is not paid never stands; how that is kept is in the crate `payment-saga`. The school is told by event,
-//! so it may be down while learners apply. A learner may cancel until the course is completed:
+//! An enrollment that is not paid never stands; how that is kept is in the crate `payment-saga`. The school is told by
+//! event, so it may be down while learners apply. A learner may cancel until the course is completed:
 //!
 //! ```text
 //!            authorized                   the course is completed

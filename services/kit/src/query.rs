@@ -1,7 +1,7 @@
 //! Queries by column, for workers and policies: the text of the SQL is made here and nowhere else.
 //!
-//! A constant is written into the text, a value is bound to it. A planner uses a partial index only where the text implies
-//! the index's condition, so what such a condition names (a state, a flag) is a constant.
+//! A constant is written into the text, a value is bound to it. A planner uses a partial index only where the text
+//! implies the index's condition, so what such a condition names (a state, a flag) is a constant.
 
 use crate::{Engine, Error, Stored, Time, engine::select, storage::Value};
 
@@ -151,7 +151,9 @@ mod tests {
 
     fn text(query: &Query) -> String {
         let sql = query.sql::<Task>(7);
-        sql.strip_prefix("SELECT id, version, last_event, state, is_late, due FROM tasks ").expect("a select").to_owned()
+        sql.strip_prefix("SELECT id, version, last_event, state, is_late, due FROM tasks ")
+            .expect("a select")
+            .to_owned()
     }
 
     #[test]

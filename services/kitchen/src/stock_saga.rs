@@ -1,7 +1,8 @@
 //! Kitchen → warehouse: each production takes its stock once, and none keeps stock that it does not use.
 //!
-//! The recovery asks for the same stock again, under the production's name. A production that is withdrawn is recorded as
-//! withdrawn first; then everything that it took, or may be about to take, is released, behind the warehouse's tombstone.
+//! The recovery asks for the same stock again, under the production's name. A production that is withdrawn is recorded
+//! as withdrawn first; then everything that it took, or may be about to take, is released, behind the warehouse's
+//! tombstone.
 
 use std::sync::Arc;
 
@@ -35,8 +36,8 @@ pub(crate) struct Stock {
 impl Saga for Stock {
     type Aggregate = Production;
     type Outcome = Outcome;
-    /// The product that is missing; empty, as long as the warehouse has not answered. A new one is asked for once more: a
-    /// restock in between has found no production waiting for it.
+    /// The product that is missing; empty, as long as the warehouse has not answered. A new one is asked for once more:
+    /// a restock in between has found no production waiting for it.
     type Step = String;
 
     const MAX_RECOVERED: usize = MAX_PAGE;
@@ -137,7 +138,8 @@ impl StockSaga {
         self.0.advance(production, Call::Ask).await.map(drop)
     }
 
-    /// Starts what waits for a product, oldest first. One that needs more than there is does not hold up those behind it.
+    /// Starts what waits for a product, oldest first. One that needs more than there is does not hold up those behind
+    /// it.
     pub(crate) async fn start_all_that_wait(&self, item: &str) -> Result<(), Error> {
         let mut after = String::new();
         loop {

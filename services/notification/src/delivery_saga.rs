@@ -1,7 +1,8 @@
-//! Notification → channel: the notification is recorded, then handed over, then what the channel said of it is recorded.
+//! Notification → channel: the notification is recorded, then handed over, then what the channel said of it is
+//! recorded.
 //!
-//! What a caller waits for arrives at once or is withdrawn, behind a tombstone that a late delivery meets. What follows an
-//! event is tried again, less and less often, within bounds. So each attempt is recorded before it is made.
+//! What a caller waits for arrives at once or is withdrawn, behind a tombstone that a late delivery meets. What follows
+//! an event is tried again, less and less often, within bounds. So each attempt is recorded before it is made.
 
 use std::sync::Arc;
 
@@ -136,7 +137,11 @@ impl DeliverySaga {
             None => Notification::entomb(None, &tombstone),
         };
         let notification = self.runner.record(&id, request, rule).await?;
-        if notification.state == State::Pending { self.attempt(&notification, Call::Resolve).await } else { Ok(notification) }
+        if notification.state == State::Pending {
+            self.attempt(&notification, Call::Resolve).await
+        } else {
+            Ok(notification)
+        }
     }
 
     /// Makes the attempts that are due. One that fails says nothing about the next: it may take another channel.

@@ -1,11 +1,11 @@
 //! The payment saga: nothing unpaid stands, and nothing is charged for what does not stand.
 //!
-//! A context whose aggregate stands only when it is paid implements [`Payable`] and makes a [`PaymentSaga`] of its engine.
-//! The protocol is the crate `saga`'s; here is what payment is asked, and what its answers mean.
+//! A context whose aggregate stands only when it is paid implements [`Payable`] and makes a [`PaymentSaga`] of its
+//! engine. The protocol is the crate `saga`'s; here is what payment is asked, and what its answers mean.
 //!
 //! Whatever payment does not know when the recovery asks is voided, behind a tombstone that a late authorization meets.
-//! Money is safe because of the order of commits: PENDING before payment is asked, VOIDING before it is told to void, and
-//! standing only from PENDING.
+//! Money is safe because of the order of commits: PENDING before payment is asked, VOIDING before it is told to void,
+//! and standing only from PENDING.
 //!
 //! ```text
 //!            held
@@ -44,8 +44,8 @@ impl<P: Payable> PaymentSaga<P> {
         Ok(Self(runner))
     }
 
-    /// Records the payable, asks payment, and answers with the payable as it came to stand, or why it does not. Repeated, it
-    /// goes on where it stopped.
+    /// Records the payable, asks payment, and answers with the payable as it came to stand, or why it does not.
+    /// Repeated, it goes on where it stopped.
     pub async fn run(&self, request: RequestKey, requested: P) -> Result<P, Error> {
         answer(&*self.0.run(request, requested).await?)
     }

@@ -22,10 +22,11 @@ pub enum PaymentStatus<'a> {
 
 /// An aggregate that stands only when payment holds the money for it.
 ///
-/// Its table has the columns `state`, with PENDING and VOIDING among the states, and `update_time`: by these the recovery
-/// finds what was interrupted. Each rule leaves alone what another outcome has decided already.
+/// Its table has the columns `state`, with PENDING and VOIDING among the states, and `update_time`: by these the
+/// recovery finds what was interrupted. Each rule leaves alone what another outcome has decided already.
 pub trait Payable: Stored {
-    /// What kind of thing it is: in sentences, in ErrorInfo's metadata, as the field of its request, and in its payment's id.
+    /// What kind of thing it is: in sentences, in ErrorInfo's metadata, as the field of its request, and in its
+    /// payment's id.
     const KIND: &'static str;
     /// The error that it never stood, because payment could not be confirmed.
     const NOT_MADE: &'static Reason;
