@@ -56,7 +56,7 @@ impl<S: Saga> SagaRunner<S> {
         &self.saga
     }
 
-    /// Records an aggregate under `id`, where the rule finds nothing recorded yet, and returns it as it is then.
+    /// Records what a rule decides under `id`, where something may be recorded already, and returns it as it is then.
     pub async fn record(
         &self,
         id: &str,

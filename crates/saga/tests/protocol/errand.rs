@@ -1,4 +1,4 @@
-//! A small context with one saga: a task is done only when the other side agrees. The other side's answers are scripted.
+//! A small context with one saga: a task is done only when the other side agrees, whose answers are scripted.
 
 use std::{
     cell::RefCell,
