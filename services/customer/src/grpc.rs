@@ -5,7 +5,7 @@ use contracts::customer::v1::{
     ListCustomersRequest, ListCustomersResponse, customer_service_server::CustomerService,
 };
 use kit::{
-    Aggregate, Error, FilterField, PageRequest, RequestKey, Role, Time,
+    Aggregate, Engine, Error, FilterField, PageRequest, RequestKey, Role, Time,
     ambient::{caller, finish},
     declared,
     name::new_id,
@@ -15,14 +15,15 @@ use tonic::{Request, Response, Status};
 use crate::{
     domain::{Customer, NOTIFICATION_UNCONFIRMED, State},
     reasons,
-    registering::{Registering, unconfirmed},
+    registration_saga::{RegistrationSaga, unconfirmed},
 };
 
 const FILTER: &[FilterField] = &[FilterField::name("account"), FilterField::state::<State>()];
 
 /// Serves `jumun.customer.v1.CustomerService`.
 pub(crate) struct CustomerApi {
-    pub(crate) registering: Registering,
+    pub(crate) customers: Engine<Customer>,
+    pub(crate) registration_saga: RegistrationSaga,
 }
 
 #[tonic::async_trait]
@@ -32,17 +33,17 @@ impl CustomerService for CustomerApi {
         request: Request<CreateCustomerRequest>,
     ) -> Result<Response<CustomerResource>, Status> {
         let request = request.into_inner();
-        let requested = requested_customer(&request, self.registering.customers.now())?;
+        let requested = requested_customer(&request, self.customers.now())?;
         let key = declared(RequestKey::new("CreateCustomer", &request.request_id, &request))?;
-        let registering = self.registering.clone();
+        let registration_saga = self.registration_saga.clone();
         // A caller that goes away does not stop a registration half way.
-        let customer = finish(async move { registering.register(key, requested).await }).await?;
+        let customer = finish(async move { registration_saga.run(key, requested).await }).await?;
         Ok(Response::new(answer(&customer)?.resource()))
     }
 
     async fn get_customer(&self, request: Request<GetCustomerRequest>) -> Result<Response<CustomerResource>, Status> {
         let name = request.into_inner().name;
-        Ok(Response::new(self.registering.customers.get_named(&name).await?.resource()))
+        Ok(Response::new(self.customers.get_named(&name).await?.resource()))
     }
 
     async fn list_customers(
@@ -56,7 +57,7 @@ impl CustomerService for CustomerApi {
             filter: &request.filter,
             order_by: &request.order_by,
         };
-        let (customers, next_page_token) = self.registering.customers.list(page, FILTER).await?;
+        let (customers, next_page_token) = self.customers.list(page, FILTER).await?;
         let customers = customers.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListCustomersResponse { customers, next_page_token }))
     }
@@ -67,9 +68,8 @@ impl CustomerService for CustomerApi {
     ) -> Result<Response<CustomerResource>, Status> {
         let request = request.into_inner();
         let key = RequestKey::new("CancelCustomer", &request.request_id, &request);
-        let customers = &self.registering.customers;
-        let now = customers.now();
-        customers.command(&request.name, key, move |customer| customer.cancel(now)).await?.into_response()
+        let now = self.customers.now();
+        self.customers.command(&request.name, key, move |customer| customer.cancel(now)).await?.into_response()
     }
 }
 

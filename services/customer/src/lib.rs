@@ -16,22 +16,15 @@
 mod domain;
 mod grpc;
 pub mod reasons;
-mod registering;
+mod registration_saga;
 mod tables;
 
-use std::time::Duration;
-
-use contracts::{
-    customer::v1::customer_service_server::CustomerServiceServer,
-    notification::v1::notification_service_client::NotificationServiceClient,
-};
+use contracts::customer::v1::customer_service_server::CustomerServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use saga::SagaRunner;
 
 pub use domain::{Customer, State};
-
-/// How often registrations without notification's word are looked for.
-const RECOVERY_INTERVAL: Duration = Duration::from_secs(1);
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -43,14 +36,10 @@ pub fn context() -> Context {
 
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let customers = unit.engine()?;
-    let to_notification = unit.channel("notification")?;
-    let notifications = NotificationServiceClient::new(to_notification.clone());
-    let registering = registering::Registering { customers, notifications, to_notification };
-    let api = grpc::CustomerApi { registering: registering.clone() };
+    let welcome = registration_saga::Welcome { notification: unit.channel("notification")? };
+    let registration_saga = SagaRunner::new(&customers, welcome);
+    registration_saga.recover_regularly(unit, "customer-recovery");
+    let api = grpc::CustomerApi { customers, registration_saga };
     unit.serve(CustomerServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.every(RECOVERY_INTERVAL, "customer-recovery", move || {
-        let registering = registering.clone();
-        async move { registering.recover().await }
-    });
     Ok(())
 }

@@ -5,7 +5,7 @@ mod tests;
 
 use contracts::enrollment::v1::{self as pb, enrollment_event::Kind};
 use kit::{Aggregate, Decision, Error, Money, Reason, StateName, Time};
-use paying::{Payable, Standing};
+use payment_saga::{Payable, PaymentStatus};
 
 use crate::reasons;
 
@@ -103,7 +103,7 @@ impl Enrollment {
 }
 
 impl Payable for Enrollment {
-    const WORD: &'static str = "enrollment";
+    const KIND: &'static str = "enrollment";
     const NOT_MADE: &'static Reason = &reasons::ENROLLMENT_NOT_MADE;
 
     fn name(&self) -> String {
@@ -118,12 +118,12 @@ impl Payable for Enrollment {
         &self.payment_method
     }
 
-    fn standing(&self) -> Standing<'_> {
+    fn payment_status(&self) -> PaymentStatus<'_> {
         match self.state {
-            State::Pending => Standing::Pending,
-            State::Voiding => Standing::Voiding,
-            State::Rejected => Standing::Rejected(&self.state_reason),
-            State::Enrolled | State::Completed | State::Cancelled => Standing::Made,
+            State::Pending => PaymentStatus::Pending,
+            State::Voiding => PaymentStatus::Voiding,
+            State::Rejected => PaymentStatus::Rejected(&self.state_reason),
+            State::Enrolled | State::Completed | State::Cancelled => PaymentStatus::Made,
         }
     }
 

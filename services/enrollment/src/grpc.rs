@@ -8,7 +8,7 @@ use kit::{
     Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Time, Violations, ambient::finish, declared,
     name::new_id,
 };
-use paying::Paying;
+use payment_saga::PaymentSaga;
 use tonic::{Request, Response, Status};
 
 use crate::domain::{Enrollment, State};
@@ -19,7 +19,7 @@ const FILTER: &[FilterField] =
 /// Serves `jumun.enrollment.v1.EnrollmentService`.
 pub(crate) struct EnrollmentApi {
     pub(crate) enrollments: Engine<Enrollment>,
-    pub(crate) paying: Paying<Enrollment>,
+    pub(crate) payment_saga: PaymentSaga<Enrollment>,
 }
 
 #[tonic::async_trait]
@@ -31,9 +31,9 @@ impl EnrollmentService for EnrollmentApi {
         let request = request.into_inner();
         let requested = requested_enrollment(&request, self.enrollments.now())?;
         let key = declared(RequestKey::new("CreateEnrollment", &request.request_id, &request))?;
-        let paying = self.paying.clone();
+        let payment_saga = self.payment_saga.clone();
         // A caller that goes away does not stop an enrollment half way.
-        let enrollment = finish(async move { paying.make(key, requested).await }).await?;
+        let enrollment = finish(async move { payment_saga.run(key, requested).await }).await?;
         Ok(Response::new(enrollment.resource()))
     }
 

@@ -1,7 +1,7 @@
 //! The enrollment context: who applied for which course, and whether the place is theirs.
 //!
-//! An enrollment that is not paid never stands; how that is kept is in the crate `paying`. The school is told by event,
-//! so it may be down while learners apply. A learner may cancel until the course is completed:
+//! An enrollment that is not paid never stands; how that is kept is in the crate `payment-saga`. The school is told by
+//! event, so it may be down while learners apply. A learner may cancel until the course is completed:
 //!
 //! ```text
 //!            authorized                   the course is completed
@@ -23,7 +23,7 @@ mod tables;
 use contracts::enrollment::v1::enrollment_service_server::EnrollmentServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use kit::{Context, MAX_REQUEST_BYTES, Unit};
-use paying::Paying;
+use payment_saga::PaymentSaga;
 
 pub use domain::{Enrollment, State};
 
@@ -33,7 +33,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 pub fn context() -> Context {
     Context {
         name: "enrollment",
-        calls: &[paying::CALLS],
+        calls: &[payment_saga::CALLS],
         databases: vec![("enrollment", MIGRATIONS)],
         reasons: reasons::ALL,
         build,
@@ -42,8 +42,8 @@ pub fn context() -> Context {
 
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let enrollments = unit.engine()?;
-    let paying = Paying::new(unit, &enrollments)?;
-    let api = grpc::EnrollmentApi { enrollments: enrollments.clone(), paying };
+    let payment_saga = PaymentSaga::new(unit, &enrollments)?;
+    let api = grpc::EnrollmentApi { enrollments: enrollments.clone(), payment_saga };
     unit.serve(EnrollmentServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
     unit.hear("education", &enrollments, &policy::on_registration_event(unit.clock()));
     Ok(())

@@ -1,4 +1,4 @@
-//! Why the enrollment context refuses; what has to do with payment is in `paying::reasons`.
+//! Why the enrollment context refuses; what has to do with payment is in `payment_saga::reasons`.
 
 kit::reasons! {
     ENROLLMENT_NOT_MADE: Aborted retry 1000 ms,

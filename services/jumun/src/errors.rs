@@ -25,7 +25,7 @@ Some errors say more in ErrorInfo's metadata, e.g. the `order` or the `state`. T
 pub(crate) fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     table(&mut page, "Every context", reasons::ALL);
-    table(&mut page, "Whatever is paid for", paying::reasons::ALL);
+    table(&mut page, "Whatever is paid for", payment_saga::reasons::ALL);
     for context in contexts::all() {
         table(&mut page, context.name, context.reasons);
     }
@@ -76,7 +76,7 @@ mod tests {
     fn a_reason_means_one_thing() {
         let mut owners = BTreeMap::new();
         let contexts = contexts::all();
-        let shared = [("every context", reasons::ALL), ("whatever is paid for", paying::reasons::ALL)];
+        let shared = [("every context", reasons::ALL), ("whatever is paid for", payment_saga::reasons::ALL)];
         let all = contexts.iter().map(|context| (context.name, context.reasons)).chain(shared);
         for (owner, reason) in all.flat_map(|(owner, reasons)| reasons.iter().map(move |reason| (owner, reason))) {
             let before = owners.insert(reason.name, owner);

@@ -30,9 +30,9 @@ pub struct Line {
     pub quantity: i64,
 }
 
-/// What the warehouse said to everything that a production needs.
+/// What the warehouse is known to have answered about everything that a production needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Word {
+pub(crate) enum Outcome {
     /// It is all taken.
     Taken,
     /// There is not enough of this; what comes before it is taken.
@@ -92,21 +92,21 @@ impl Production {
         }
     }
 
-    /// What the warehouse's word means for it. One that was withdrawn meanwhile stays so, and gives back what it took.
-    pub(crate) fn follow(&self, word: &Word, now: Time) -> Result<Decision<Production>, Error> {
+    /// What the warehouse's answer means for it. One that was withdrawn meanwhile stays so, and gives back what it took.
+    pub(crate) fn follow(&self, outcome: &Outcome, now: Time) -> Result<Decision<Production>, Error> {
         if !self.is_waiting() {
             return Ok(Decision::Leave);
         }
-        match word {
-            Word::Taken => self.turn(State::Started, Kind::Started(pb::ProductionStarted {}), now),
-            Word::Missing(item) if self.state == State::OutOfStock && self.missing == *item => Ok(Decision::Leave),
-            Word::Missing(item) => {
+        match outcome {
+            Outcome::Taken => self.turn(State::Started, Kind::Started(pb::ProductionStarted {}), now),
+            Outcome::Missing(item) if self.state == State::OutOfStock && self.missing == *item => Ok(Decision::Leave),
+            Outcome::Missing(item) => {
                 let happened = Kind::OutOfStock(pb::ProductionOutOfStock { item: item.clone() });
                 let waiting =
                     Production { state: State::OutOfStock, missing: item.clone(), update_time: now, ..self.clone() };
                 Decision::announce(waiting, self.event(happened))
             }
-            Word::Never => self.give_up(State::Failed, Kind::Failed(pb::ProductionFailed {}), now),
+            Outcome::Never => self.give_up(State::Failed, Kind::Failed(pb::ProductionFailed {}), now),
         }
     }
 

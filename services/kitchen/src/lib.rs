@@ -21,10 +21,8 @@ mod domain;
 mod grpc;
 mod policy;
 pub mod reasons;
-mod starting;
+mod stock_saga;
 mod tables;
-
-use std::time::Duration;
 
 use contracts::{
     kitchen::v1::kitchen_service_server::KitchenServiceServer,
@@ -32,11 +30,9 @@ use contracts::{
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use saga::RECOVERY_INTERVAL;
 
 pub use domain::{Line, Production, State};
-
-/// How often productions without the warehouse's word are looked for.
-const RECOVERY_INTERVAL: Duration = Duration::from_secs(1);
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -53,15 +49,15 @@ pub fn context() -> Context {
 
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let productions = unit.engine()?;
-    let stock = WarehouseServiceClient::new(unit.channel("warehouse")?);
-    let starting = starting::Starting { productions: productions.clone(), stock };
+    let warehouse = WarehouseServiceClient::new(unit.channel("warehouse")?);
+    let stock_saga = stock_saga::StockSaga::new(&productions, warehouse);
     let api = grpc::KitchenApi { productions: productions.clone() };
     unit.serve(KitchenServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.hear("order", &productions, &policy::on_order_event(starting.clone()));
-    unit.hear("warehouse", &productions, &policy::on_stock_event(starting.clone()));
+    unit.hear("order", &productions, &policy::on_order_event(stock_saga.clone()));
+    unit.hear("warehouse", &productions, &policy::on_stock_event(stock_saga.clone()));
     unit.every(RECOVERY_INTERVAL, "kitchen-recovery", move || {
-        let starting = starting.clone();
-        async move { starting.recover().await }
+        let stock_saga = stock_saga.clone();
+        async move { stock_saga.recover().await }
     });
     Ok(())
 }

@@ -8,19 +8,19 @@ use kit::{Error, Policy, Reaction, Time, consumer::decode, event_id};
 
 use crate::{
     domain::{Line, Production, State},
-    starting::Starting,
+    stock_saga::StockSaga,
 };
 
 /// What the order says about itself. What a rider is to bring is another context's affair.
-pub(crate) fn on_order_event(starting: Starting) -> Policy<Production> {
+pub(crate) fn on_order_event(stock_saga: StockSaga) -> Policy<Production> {
     std::sync::Arc::new(move |message| {
-        let starting = starting.clone();
+        let stock_saga = stock_saga.clone();
         Box::pin(async move {
             // A cancelled order asked the kitchen first, or was given up by it.
             if let Some(Kind::Placed(placed)) = decode::<OrderEvent>(&message)?.kind
-                && let Some(production) = opened(placed, starting.now())?
+                && let Some(production) = opened(placed, stock_saga.now())?
             {
-                starting.open(production).await?;
+                stock_saga.open(production).await?;
             }
             Ok(Reaction::Ignore)
         })
@@ -28,15 +28,15 @@ pub(crate) fn on_order_event(starting: Starting) -> Policy<Production> {
 }
 
 /// What the warehouse says about its stock.
-pub(crate) fn on_stock_event(starting: Starting) -> Policy<Production> {
+pub(crate) fn on_stock_event(stock_saga: StockSaga) -> Policy<Production> {
     use stock_item_event::Kind;
     std::sync::Arc::new(move |message| {
-        let starting = starting.clone();
+        let stock_saga = stock_saga.clone();
         Box::pin(async move {
             let event: StockItemEvent = decode(&message)?;
             match event.kind {
                 Some(Kind::Created(_) | Kind::Restocked(_) | Kind::Released(_)) => {
-                    starting.start_all_that_wait(&event.item).await?;
+                    stock_saga.start_all_that_wait(&event.item).await?;
                 }
                 Some(Kind::Reduced(_)) | None => {}
             }

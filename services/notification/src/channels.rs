@@ -13,9 +13,9 @@ pub(crate) use webhook::Webhook;
 
 use crate::domain::{Channel, Notification};
 
-/// What a channel says about a notification.
+/// What a channel is known to have answered about a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Word {
+pub(crate) enum Outcome {
     /// It arrived.
     Delivered,
     /// It did not arrive and will not, for this reason.
@@ -28,9 +28,9 @@ pub(crate) enum Word {
 #[tonic::async_trait]
 pub(crate) trait Courier: Send + Sync {
     /// Hands a notification over.
-    async fn deliver(&self, notification: &Notification) -> Result<Word, Error>;
+    async fn deliver(&self, notification: &Notification) -> Result<Outcome, Error>;
     /// Makes sure that it does not arrive any more, or finds that it did.
-    async fn withdraw(&self, notification: &Notification) -> Result<Word, Error>;
+    async fn withdraw(&self, notification: &Notification) -> Result<Outcome, Error>;
 }
 
 /// The channels that there are.

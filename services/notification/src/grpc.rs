@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     channels::{Message, MessageState},
-    delivering::{Asked, Delivering},
+    delivery_saga::{Asked, DeliverySaga},
     domain::{AWAITED_FOR, Channel, Notification, State},
 };
 
@@ -26,7 +26,7 @@ const INBOX_FILTER: &[FilterField] = &[FilterField::name("recipient"), FilterFie
 
 /// Serves `jumun.notification.v1.NotificationService`.
 pub(crate) struct NotificationApi {
-    pub(crate) delivering: Delivering,
+    pub(crate) delivery_saga: DeliverySaga,
     pub(crate) messages: Engine<Message>,
     /// Of notifications that name none.
     pub(crate) default_channel: Channel,
@@ -39,11 +39,11 @@ impl NotificationService for NotificationApi {
         request: Request<SendNotificationRequest>,
     ) -> Result<Response<NotificationResource>, Status> {
         let request = request.into_inner();
-        let asked = self.asked_notification(&request, self.delivering.notifications.now())?;
+        let asked = self.asked_notification(&request, self.delivery_saga.notifications().now())?;
         let key = declared(RequestKey::new("SendNotification", &request.request_id, &request))?;
-        let delivering = self.delivering.clone();
+        let delivery_saga = self.delivery_saga.clone();
         // A caller that goes away does not stop a delivery half way.
-        let notification = finish(async move { delivering.send(key, asked).await }).await?;
+        let notification = finish(async move { delivery_saga.send(key, asked).await }).await?;
         Ok(Response::new(notification.resource()))
     }
 
@@ -54,9 +54,9 @@ impl NotificationService for NotificationApi {
         let request = request.into_inner();
         let key = RequestKey::new("WithdrawNotification", &request.request_id, &request);
         let id = request.name.strip_prefix("notifications/").unwrap_or_default();
-        let tombstone = tombstone(id, self.default_channel, self.delivering.notifications.now());
-        let delivering = self.delivering.clone();
-        let notification = finish(async move { delivering.withdraw(key, tombstone).await }).await?;
+        let tombstone = tombstone(id, self.default_channel, self.delivery_saga.notifications().now());
+        let delivery_saga = self.delivery_saga.clone();
+        let notification = finish(async move { delivery_saga.withdraw(key, tombstone).await }).await?;
         Ok(Response::new(notification.resource()))
     }
 
@@ -65,7 +65,7 @@ impl NotificationService for NotificationApi {
         request: Request<GetNotificationRequest>,
     ) -> Result<Response<NotificationResource>, Status> {
         let name = request.into_inner().name;
-        Ok(Response::new(self.delivering.notifications.get_named(&name).await?.resource()))
+        Ok(Response::new(self.delivery_saga.notifications().get_named(&name).await?.resource()))
     }
 
     async fn list_notifications(
@@ -79,7 +79,7 @@ impl NotificationService for NotificationApi {
             filter: &request.filter,
             order_by: &request.order_by,
         };
-        let (notifications, next_page_token) = self.delivering.notifications.list(page, FILTER).await?;
+        let (notifications, next_page_token) = self.delivery_saga.notifications().list(page, FILTER).await?;
         let notifications = notifications.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListNotificationsResponse { notifications, next_page_token }))
     }
@@ -111,7 +111,7 @@ impl NotificationApi {
             ChannelResource::Webhook => Channel::Webhook,
         };
         let mut violations = Violations::default();
-        let is_set_up = self.delivering.couriers.of(channel).is_some();
+        let is_set_up = self.delivery_saga.couriers().of(channel).is_some();
         violations.require(
             is_set_up,
             "notification.channel",

@@ -14,7 +14,7 @@
 //! ```
 
 mod channels;
-mod delivering;
+mod delivery_saga;
 mod domain;
 mod grpc;
 mod policy;
@@ -66,14 +66,14 @@ fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
         "JUMUN_NOTIFICATION_CHANNEL is webhook: set JUMUN_NOTIFICATION_WEBHOOK_URL"
     );
     let places = unit.bulkhead("notification-channel");
-    let delivering = delivering::Delivering { notifications: notifications.clone(), couriers, places };
-    let api = grpc::NotificationApi { delivering: delivering.clone(), messages, default_channel };
+    let delivery_saga = delivery_saga::DeliverySaga::new(&notifications, couriers, places);
+    let api = grpc::NotificationApi { delivery_saga: delivery_saga.clone(), messages, default_channel };
     unit.serve(NotificationServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
     unit.hear("customer", &notifications, &policy::on_customer_event(subscribers.clone(), default_channel));
     unit.hear("order", &notifications, &policy::on_order_event(subscribers, default_channel));
     unit.every(ROUND, "notification-delivery", move || {
-        let delivering = delivering.clone();
-        async move { delivering.take_up().await }
+        let delivery_saga = delivery_saga.clone();
+        async move { delivery_saga.recover().await }
     });
     Ok(())
 }

@@ -8,7 +8,7 @@ use contracts::{
     customer::v1::{CustomerEvent, customer_event::Kind as Registration},
     order::v1::{OrderEvent, order_event::Kind as Ordered},
 };
-use kit::{Decision, Engine, Error, Message, Policy, Reaction, consumer::decode, event_id, name::id_of};
+use kit::{Decision, Engine, Error, Message, Policy, Query, Reaction, consumer::decode, event_id, name::id_of};
 
 use crate::{
     domain::{Channel, Notification, State},
@@ -65,8 +65,8 @@ pub(crate) fn on_order_event(subscribers: Engine<Subscriber>, channel: Channel) 
         let subscribers = subscribers.clone();
         Box::pin(async move {
             let Some(notice) = about_order(decode(&message)?) else { return Ok(Reaction::Ignore) };
-            let account = notice.account.clone().into();
-            let listening = subscribers.find("account = ? AND is_listening = 1", vec![account], 1).await?;
+            let listening = Query::new().equals("account", notice.account.clone()).is_set("is_listening");
+            let listening = subscribers.find(listening, 1).await?;
             if listening.is_empty() { Ok(Reaction::Ignore) } else { tell(notice, channel, &message) }
         })
     })

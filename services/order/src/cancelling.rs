@@ -5,7 +5,7 @@
 
 use contracts::kitchen::v1::{CancelProductionRequest, kitchen_service_client::KitchenServiceClient};
 use kit::{Channel, Done, Engine, Error, RequestKey};
-use paying::Payable;
+use payment_saga::Payable;
 use tonic::{Code, Status};
 
 use crate::{domain::Order, reasons};

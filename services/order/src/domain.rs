@@ -5,7 +5,7 @@ mod tests;
 
 use contracts::order::v1::{self as pb, order_event::Kind};
 use kit::{Aggregate, Decision, Error, Money, Reason, StateName, Time};
-use paying::{Payable, Standing};
+use payment_saga::{Payable, PaymentStatus};
 use serde::{Deserialize, Serialize};
 
 use crate::reasons;
@@ -161,7 +161,7 @@ impl Order {
 }
 
 impl Payable for Order {
-    const WORD: &'static str = "order";
+    const KIND: &'static str = "order";
     const NOT_MADE: &'static Reason = &reasons::ORDER_NOT_PLACED;
 
     fn name(&self) -> String {
@@ -176,12 +176,12 @@ impl Payable for Order {
         &self.payment_method
     }
 
-    fn standing(&self) -> Standing<'_> {
+    fn payment_status(&self) -> PaymentStatus<'_> {
         match self.state {
-            State::Pending => Standing::Pending,
-            State::Voiding => Standing::Voiding,
-            State::Rejected => Standing::Rejected(&self.state_reason),
-            _ => Standing::Made,
+            State::Pending => PaymentStatus::Pending,
+            State::Voiding => PaymentStatus::Voiding,
+            State::Rejected => PaymentStatus::Rejected(&self.state_reason),
+            _ => PaymentStatus::Made,
         }
     }
 

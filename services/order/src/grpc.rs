@@ -9,7 +9,7 @@ use kit::{
     Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Violations, ambient::finish, declared,
     name::new_id,
 };
-use paying::Paying;
+use payment_saga::PaymentSaga;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -22,7 +22,7 @@ const FILTER: &[FilterField] = &[FilterField::name("customer"), FilterField::sta
 /// Serves `jumun.order.v1.OrderService`.
 pub(crate) struct OrderApi {
     pub(crate) orders: Engine<Order>,
-    pub(crate) paying: Paying<Order>,
+    pub(crate) payment_saga: PaymentSaga<Order>,
     pub(crate) cancelling: Cancelling,
 }
 
@@ -32,9 +32,9 @@ impl OrderService for OrderApi {
         let request = request.into_inner();
         let requested = requested_order(&request, self.orders.now())?;
         let key = declared(RequestKey::new("CreateOrder", &request.request_id, &request))?;
-        let paying = self.paying.clone();
+        let payment_saga = self.payment_saga.clone();
         // A caller that goes away does not stop an order half way.
-        let order = finish(async move { paying.make(key, requested).await }).await?;
+        let order = finish(async move { payment_saga.run(key, requested).await }).await?;
         Ok(Response::new(order.resource()))
     }
 

@@ -37,7 +37,7 @@ use contracts::{
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use kit::{Context, MAX_REQUEST_BYTES, Unit};
-use paying::Paying;
+use payment_saga::PaymentSaga;
 
 pub use domain::{Item, Order, State};
 
@@ -47,7 +47,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 pub fn context() -> Context {
     Context {
         name: "order",
-        calls: &[paying::CALLS],
+        calls: &[payment_saga::CALLS],
         databases: vec![("order", MIGRATIONS)],
         reasons: reasons::ALL,
         build,
@@ -56,11 +56,11 @@ pub fn context() -> Context {
 
 fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let orders = unit.engine()?;
-    let paying = Paying::new(unit, &orders)?;
+    let payment_saga = PaymentSaga::new(unit, &orders)?;
     // Where nobody said where the kitchen is, no order for the counter can be cancelled, and everything else can.
     let kitchen = unit.channel_if_known("kitchen")?.map(KitchenServiceClient::new);
     let cancelling = cancelling::Cancelling { orders: orders.clone(), kitchen };
-    let api = grpc::OrderApi { orders: orders.clone(), paying, cancelling };
+    let api = grpc::OrderApi { orders: orders.clone(), payment_saga, cancelling };
     unit.serve(OrderServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
     unit.hear("store", &orders, &policy::on_ticket_event(unit.clock()));
     unit.hear("delivery", &orders, &policy::on_delivery_event(unit.clock()));

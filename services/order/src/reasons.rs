@@ -1,4 +1,4 @@
-//! Why the order context refuses; what has to do with payment is in `paying::reasons`.
+//! Why the order context refuses; what has to do with payment is in `payment_saga::reasons`.
 
 kit::reasons! {
     ORDER_NOT_PLACED: Aborted retry 1000 ms,

@@ -30,27 +30,27 @@ fn a_production_is_opened_once_and_not_after_it_was_cancelled() {
 #[test]
 fn with_all_of_its_stock_it_starts_whether_it_waited_or_not() {
     for waiting in [production(State::Taking), waiting_for("items/americano")] {
-        assert_eq!(after(waiting.follow(&Word::Taken, Time(2))), Some((State::Started, false, "ProductionStarted")));
+        assert_eq!(after(waiting.follow(&Outcome::Taken, Time(2))), Some((State::Started, false, "ProductionStarted")));
     }
 }
 
 #[test]
 fn without_its_stock_it_waits_and_says_for_what_once() {
-    let missing = Word::Missing("items/americano".to_owned());
+    let missing = Outcome::Missing("items/americano".to_owned());
     let Ok(Decision::Save(waiting, events)) = production(State::Taking).follow(&missing, Time(2)) else {
         panic!("it waits")
     };
     assert_eq!((waiting.state, waiting.missing.as_str(), events.len()), (State::OutOfStock, "items/americano", 1));
     assert_eq!(after(waiting.follow(&missing, Time(3))), None, "nothing new");
-    let other = after(waiting.follow(&Word::Missing("items/latte".to_owned()), Time(3)));
+    let other = after(waiting.follow(&Outcome::Missing("items/latte".to_owned()), Time(3)));
     assert_eq!(other, Some((State::OutOfStock, false, "ProductionOutOfStock")), "something else is missing");
 }
 
 #[test]
-fn a_word_of_the_warehouse_that_comes_too_late_changes_nothing() {
+fn an_answer_of_the_warehouse_that_comes_too_late_changes_nothing() {
     for state in [State::Started, State::Completed, State::Cancelled, State::Failed] {
-        for word in [Word::Taken, Word::Missing("items/americano".to_owned()), Word::Never] {
-            assert_eq!(after(production(state).follow(&word, Time(2))), None, "{state:?} {word:?}");
+        for outcome in [Outcome::Taken, Outcome::Missing("items/americano".to_owned()), Outcome::Never] {
+            assert_eq!(after(production(state).follow(&outcome, Time(2))), None, "{state:?} {outcome:?}");
         }
     }
 }
@@ -104,7 +104,7 @@ fn a_production_that_failed_owes_what_it_took_until_it_is_repaid() {
 #[test]
 fn what_can_never_have_its_stock_fails() {
     assert_eq!(
-        after(production(State::Taking).follow(&Word::Never, Time(2))),
+        after(production(State::Taking).follow(&Outcome::Never, Time(2))),
         Some((State::Failed, true, "ProductionFailed"))
     );
 }

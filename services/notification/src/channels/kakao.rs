@@ -6,7 +6,7 @@ use std::time::Duration;
 use contracts::notification::v1 as pb;
 use kit::{Aggregate, Clock, Decision, Engine, Error, Time};
 
-use super::{Courier, Word};
+use super::{Courier, Outcome};
 use crate::{domain::Notification, reasons};
 
 /// The schema of the simulated Kakao's ledger.
@@ -52,10 +52,10 @@ impl Message {
         }
     }
 
-    fn word(&self) -> Word {
+    fn outcome(&self) -> Outcome {
         match self.state {
-            MessageState::Delivered => Word::Delivered,
-            MessageState::Withdrawn => Word::Withdrawn,
+            MessageState::Delivered => Outcome::Delivered,
+            MessageState::Withdrawn => Outcome::Withdrawn,
         }
     }
 }
@@ -91,7 +91,7 @@ impl Kakao {
         Self { messages, clock }
     }
 
-    async fn write(&self, notification: &Notification, state: MessageState) -> Result<Word, Error> {
+    async fn write(&self, notification: &Notification, state: MessageState) -> Result<Outcome, Error> {
         let message = Message {
             id: notification.id.clone(),
             recipient: notification.recipient.clone(),
@@ -102,7 +102,7 @@ impl Kakao {
         let rule = move |existing: Option<&Message>| Message::write(existing, &message);
         let done = self.messages.execute(notification.id.clone(), None, rule).await?;
         done.state
-            .map(|message| message.word())
+            .map(|message| message.outcome())
             .ok_or_else(|| Error::internal("a message was written and is not there"))
     }
 
@@ -111,8 +111,8 @@ impl Kakao {
         let (kakao, notification) = (self.clone(), notification.clone());
         tokio::spawn(async move {
             kakao.clock.sleep(LATE).await;
-            let word = kakao.write(&notification, MessageState::Delivered).await;
-            tracing::debug!(notification = notification.id, ?word, "a late message");
+            let outcome = kakao.write(&notification, MessageState::Delivered).await;
+            tracing::debug!(notification = notification.id, ?outcome, "a late message");
         });
     }
 
@@ -122,10 +122,10 @@ impl Kakao {
         Duration::from_millis(u64::try_from(millis).unwrap_or_default())
     }
 
-    async fn behave(&self, notification: &Notification) -> Result<Word, Error> {
+    async fn behave(&self, notification: &Notification) -> Result<Outcome, Error> {
         let id = notification.recipient.rsplit('/').next().unwrap_or_default();
         match id.split('-').next() {
-            Some("blocked") => Ok(Word::Refused(RECIPIENT_BLOCKED.to_owned())),
+            Some("blocked") => Ok(Outcome::Refused(RECIPIENT_BLOCKED.to_owned())),
             Some("failing") => Err(Error::new(&reasons::CHANNEL_FAILED, "the channel failed")),
             Some("slow") => {
                 tokio::time::sleep(self.slowness()).await;
@@ -146,14 +146,14 @@ impl Kakao {
 
 #[tonic::async_trait]
 impl Courier for Kakao {
-    async fn deliver(&self, notification: &Notification) -> Result<Word, Error> {
+    async fn deliver(&self, notification: &Notification) -> Result<Outcome, Error> {
         match tokio::time::timeout(TIMEOUT, self.behave(notification)).await {
-            Ok(word) => word,
+            Ok(outcome) => outcome,
             Err(_) => Err(Error::new(&reasons::CHANNEL_TIMED_OUT, "the channel did not answer in time")),
         }
     }
 
-    async fn withdraw(&self, notification: &Notification) -> Result<Word, Error> {
+    async fn withdraw(&self, notification: &Notification) -> Result<Outcome, Error> {
         self.write(notification, MessageState::Withdrawn).await
     }
 }

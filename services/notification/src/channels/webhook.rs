@@ -16,7 +16,7 @@ use kit::{
 };
 use ring::hmac;
 
-use super::{Courier, Word};
+use super::{Courier, Outcome};
 use crate::{domain::Notification, reasons};
 
 /// How long the receiver may take until its answer begins. What takes longer is unknown.
@@ -61,12 +61,12 @@ fn body(notification: &Notification) -> String {
 }
 
 /// What an answer's status means. A receiver that is busy or broken may have taken it or not: it is asked again.
-fn word(status: StatusCode) -> Result<Word, Error> {
+fn outcome(status: StatusCode) -> Result<Outcome, Error> {
     match status {
-        _ if status.is_success() => Ok(Word::Delivered),
+        _ if status.is_success() => Ok(Outcome::Delivered),
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => Err(failed(status)),
         _ if status.is_server_error() => Err(failed(status)),
-        _ => Ok(Word::Refused(format!("WEBHOOK_ANSWERED_{}", status.as_u16()))),
+        _ => Ok(Outcome::Refused(format!("WEBHOOK_ANSWERED_{}", status.as_u16()))),
     }
 }
 
@@ -76,10 +76,10 @@ fn failed(status: StatusCode) -> Error {
 
 #[tonic::async_trait]
 impl Courier for Webhook {
-    async fn deliver(&self, notification: &Notification) -> Result<Word, Error> {
+    async fn deliver(&self, notification: &Notification) -> Result<Outcome, Error> {
         let request = self.request(notification, self.clock.now())?;
         match tokio::time::timeout(TIMEOUT, fetch::send(request, &self.trust)).await {
-            Ok(Ok(answer)) => word(answer.status()),
+            Ok(Ok(answer)) => outcome(answer.status()),
             Ok(Err(unanswered @ (Unanswered::NotSent(_) | Unanswered::Unknown(_)))) => {
                 tracing::debug!(notification = notification.id, %unanswered, "a webhook without an answer");
                 Err(Error::new(&reasons::CHANNEL_FAILED, "the webhook's receiver cannot be reached"))
@@ -89,7 +89,7 @@ impl Courier for Webhook {
     }
 
     /// Nothing calls back what was sent, and nobody else knows whether it came: it is sent again, and the answer counts.
-    async fn withdraw(&self, notification: &Notification) -> Result<Word, Error> {
+    async fn withdraw(&self, notification: &Notification) -> Result<Outcome, Error> {
         self.deliver(notification).await
     }
 }

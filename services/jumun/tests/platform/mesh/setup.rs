@@ -36,7 +36,7 @@ pub(crate) const FOOD: &[(&str, usize)] =
 /// Who calls payment.
 const CALLS_PAYMENT: &[&str] = &["order"];
 /// Thousands of calls are made: only what is wrong is logged.
-const LOG: &str = "warn,jumun=info,paying=debug";
+const LOG: &str = "warn,jumun=info,payment_saga=debug";
 /// How long `jumun check` may take.
 const CHECK_BOUND: Duration = Duration::from_secs(100);
 

@@ -44,7 +44,7 @@ impl Program {
         };
         program.set("JUMUN_LISTEN", address.to_string());
         program.set("JUMUN_LOG_FORMAT", "json");
-        program.set("RUST_LOG", "info,kit=debug,order=debug,paying=debug,payment=debug,async_nats=warn");
+        program.set("RUST_LOG", "info,kit=debug,order=debug,payment_saga=debug,payment=debug,async_nats=warn");
         program
     }
 

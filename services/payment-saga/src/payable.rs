@@ -7,10 +7,10 @@ pub const PAYMENT_UNCONFIRMED: &str = "PAYMENT_UNCONFIRMED";
 /// The payment method is not one.
 pub const INVALID_PAYMENT_METHOD: &str = "INVALID_PAYMENT_METHOD";
 
-/// How far something that is to be paid for has come with payment.
+/// How far the payment of a payable is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing<'a> {
-    /// Written down; payment has not said anything yet.
+pub enum PaymentStatus<'a> {
+    /// Recorded; payment's answer is not known.
     Pending,
     /// Given up; its payment is being voided.
     Voiding,
@@ -22,11 +22,12 @@ pub enum Standing<'a> {
 
 /// An aggregate that stands only when payment holds the money for it.
 ///
-/// Its table has the columns `state`, with PENDING and VOIDING among the states, and `update_time`: by these the recovery
-/// finds what was interrupted. Each rule leaves alone what another word of payment has decided already.
+/// Its table has the columns `state`, with PENDING and VOIDING among the states, and `update_time`: by these the
+/// recovery finds what was interrupted. Each rule leaves alone what another outcome has decided already.
 pub trait Payable: Stored {
-    /// What it is called: in sentences, in ErrorInfo's metadata, as the field of its request, and in its payment's id.
-    const WORD: &'static str;
+    /// What kind of thing it is: in sentences, in ErrorInfo's metadata, as the field of its request, and in its
+    /// payment's id.
+    const KIND: &'static str;
     /// The error that it never stood, because payment could not be confirmed.
     const NOT_MADE: &'static Reason;
 
@@ -39,8 +40,8 @@ pub trait Payable: Stored {
     /// The token that stands for the card.
     fn payment_method(&self) -> &str;
 
-    /// How far it has come with payment.
-    fn standing(&self) -> Standing<'_>;
+    /// How far its payment is.
+    fn payment_status(&self) -> PaymentStatus<'_>;
 
     /// It as it was when it came to stand, however far it is by now; None when it does not, or did not.
     fn as_made(&self) -> Option<Self>;

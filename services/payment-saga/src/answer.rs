@@ -1,30 +1,30 @@
-//! What the caller is told about what is to be paid for.
+//! What the caller is told about a payable.
 
 use kit::{Error, Violations};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::{INVALID_PAYMENT_METHOD, PAYMENT_UNCONFIRMED, Payable, Standing, reasons};
+use crate::{INVALID_PAYMENT_METHOD, PAYMENT_UNCONFIRMED, Payable, PaymentStatus, reasons};
 
-/// What whoever asked for a payable is told, the first time and each time the request is repeated.
+/// What a request for a payable is answered, the first time and each time it is repeated.
 pub(crate) fn answer<P: Payable>(payable: &P) -> Result<P, Error> {
     if let Some(made) = payable.as_made() {
         return Ok(made);
     }
-    Err(match payable.standing() {
-        Standing::Rejected(INVALID_PAYMENT_METHOD) => invalid_payment_method::<P>(),
-        Standing::Rejected(PAYMENT_UNCONFIRMED) => {
+    Err(match payable.payment_status() {
+        PaymentStatus::Rejected(INVALID_PAYMENT_METHOD) => invalid_payment_method::<P>(),
+        PaymentStatus::Rejected(PAYMENT_UNCONFIRMED) => {
             let message = format!(
                 "payment could not be confirmed, so the {} does not stand and nothing is charged; ask again, with a new \
                  request_id",
-                P::WORD
+                P::KIND
             );
-            Error::new(P::NOT_MADE, message).with(P::WORD, payable.name())
+            Error::new(P::NOT_MADE, message).with(P::KIND, payable.name())
         }
-        Standing::Rejected(declined) => Error::new(&reasons::PAYMENT_DECLINED, "the payment was declined")
+        PaymentStatus::Rejected(declined) => Error::new(&reasons::PAYMENT_DECLINED, "the payment was declined")
             .with("decline_reason", declined)
-            .with(P::WORD, payable.name()),
-        Standing::Pending | Standing::Voiding | Standing::Made => {
+            .with(P::KIND, payable.name()),
+        PaymentStatus::Pending | PaymentStatus::Voiding | PaymentStatus::Made => {
             unconfirmed(payable, &Status::unavailable("it is being voided"))
         }
     })
@@ -32,15 +32,15 @@ pub(crate) fn answer<P: Payable>(payable: &P) -> Result<P, Error> {
 
 fn invalid_payment_method<P: Payable>() -> Error {
     let mut violations = Violations::default();
-    violations.add(format!("{}.payment_method", P::WORD), "is not a payment method");
+    violations.add(format!("{}.payment_method", P::KIND), "is not a payment method");
     violations.into_result().err().unwrap_or_else(|| Error::internal("no violation"))
 }
 
-/// What the caller is told when payment is not asked, because it does not answer anybody at present.
+/// What the caller is told while the circuit to payment is open, so that it is not asked.
 pub(crate) fn not_asked<P: Payable>(closed: &Error) -> Error {
     let message = format!(
         "payment does not answer at present, so it was not asked and no {} was made; repeat the request",
-        P::WORD
+        P::KIND
     );
     Error::new(&reasons::PAYMENT_UNAVAILABLE, message).retry_as_told(closed.retry_after)
 }
@@ -62,5 +62,5 @@ pub(crate) fn unconfirmed<P: Payable>(payable: &P, status: &Status) -> Error {
             "payment cannot be reached; repeat the request to learn what became of it",
         ),
     };
-    error.with(P::WORD, payable.name())
+    error.with(P::KIND, payable.name())
 }

@@ -2,18 +2,24 @@
 
 use std::time::Duration;
 
+use contracts::payment::v1::{Payment, payment::State as PaymentState};
 use kit::{Aggregate, Decision, Error, Money, Owner, Reason, Stored, Time, storage};
+use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::*;
+use crate::{
+    INVALID_PAYMENT_METHOD, PAYMENT_UNCONFIRMED, Payable, PaymentStatus,
+    answer::{answer, not_asked, unconfirmed},
+    authorization::{Outcome, outcome_of_authorization, outcome_of_lookup},
+};
 
 kit::reasons! {
     SEAT_NOT_TAKEN: FailedPrecondition, "Nobody could say whether the seat is paid.", "Take another.";
 }
 
-/// Something to be paid for, wherever it has come to.
+/// Something to be paid for, in any status.
 #[derive(Clone, Debug, PartialEq)]
-struct Seat(Standing<'static>);
+struct Seat(PaymentStatus<'static>);
 
 impl Aggregate for Seat {
     type Event = ();
@@ -39,12 +45,12 @@ impl storage::Record for Seat {
     }
 
     fn from_row(_: String, _: &mut storage::Row) -> Result<Self, storage::StorageError> {
-        Ok(Self(Standing::Pending))
+        Ok(Self(PaymentStatus::Pending))
     }
 }
 
 impl Payable for Seat {
-    const WORD: &'static str = "seat";
+    const KIND: &'static str = "seat";
     const NOT_MADE: &'static Reason = &SEAT_NOT_TAKEN;
 
     fn name(&self) -> String {
@@ -59,24 +65,24 @@ impl Payable for Seat {
         "tok_visa"
     }
 
-    fn standing(&self) -> Standing<'_> {
+    fn payment_status(&self) -> PaymentStatus<'_> {
         self.0
     }
 
     fn as_made(&self) -> Option<Self> {
-        (self.0 == Standing::Made).then(|| self.clone())
+        (self.0 == PaymentStatus::Made).then(|| self.clone())
     }
 
     fn stand(&self, _: &str, _: Time) -> Result<Decision<Self>, Error> {
-        Decision::save(Self(Standing::Made))
+        Decision::save(Self(PaymentStatus::Made))
     }
 
     fn give_up(&self, _: Time) -> Result<Decision<Self>, Error> {
-        Decision::save(Self(Standing::Voiding))
+        Decision::save(Self(PaymentStatus::Voiding))
     }
 
     fn reject(&self, _: &str, _: Time) -> Result<Decision<Self>, Error> {
-        Decision::save(Self(Standing::Rejected(PAYMENT_UNCONFIRMED)))
+        Decision::save(Self(PaymentStatus::Rejected(PAYMENT_UNCONFIRMED)))
     }
 }
 
@@ -89,12 +95,12 @@ fn refusal(code: Code, reason: &str) -> Status {
     Status::with_error_details(code, "no", ErrorDetails::with_error_info(reason, "jumun.dev", []))
 }
 
-fn held() -> Option<Word> {
-    Some(Word::Held("payments/seat-12".to_owned()))
+fn held() -> Option<Outcome> {
+    Some(Outcome::Held("payments/seat-12".to_owned()))
 }
 
-fn refused(reason: &str) -> Option<Word> {
-    Some(Word::Refused(reason.to_owned()))
+fn refused(reason: &str) -> Option<Outcome> {
+    Some(Outcome::Refused(reason.to_owned()))
 }
 
 #[test]
@@ -107,8 +113,8 @@ fn a_payment_says_by_its_state_whether_the_money_is_held() {
         (PaymentState::Refunded, refused(PAYMENT_UNCONFIRMED)),
         (PaymentState::Unspecified, None),
     ] {
-        assert_eq!(word_of_authorization(Ok(payment(state))).ok(), said, "{state:?} when authorized");
-        assert_eq!(word_of_question(Ok(payment(state))).ok(), said, "{state:?} when asked");
+        assert_eq!(outcome_of_authorization(Ok(payment(state))).ok(), said, "{state:?} when authorized");
+        assert_eq!(outcome_of_lookup(Ok(payment(state))).ok(), said, "{state:?} when asked");
     }
 }
 
@@ -118,7 +124,7 @@ fn only_a_clear_no_refuses_and_every_other_error_leaves_it_open() {
         (Code::InvalidArgument, "INVALID_ARGUMENT", refused(INVALID_PAYMENT_METHOD), None),
         (Code::FailedPrecondition, "PAYMENT_VOIDED", refused(PAYMENT_UNCONFIRMED), None),
         (Code::FailedPrecondition, "REQUEST_ID_REUSED", None, None),
-        (Code::NotFound, "NOT_FOUND", None, Some(Word::Nothing)),
+        (Code::NotFound, "NOT_FOUND", None, Some(Outcome::Unknown)),
         (Code::Unavailable, "DRILL_FAULT", None, None),
         (Code::DeadlineExceeded, "DEADLINE_EXCEEDED", None, None),
         (Code::ResourceExhausted, "OVERLOADED", None, None),
@@ -126,28 +132,28 @@ fn only_a_clear_no_refuses_and_every_other_error_leaves_it_open() {
         (Code::Internal, "INTERNAL", None, None),
         (Code::Unknown, "", None, None),
     ] {
-        assert_eq!(word_of_authorization(Err(refusal(code, reason))).ok(), authorizing, "{code:?} {reason}");
-        assert_eq!(word_of_question(Err(refusal(code, reason))).ok(), asking, "{code:?} {reason}");
+        assert_eq!(outcome_of_authorization(Err(refusal(code, reason))).ok(), authorizing, "{code:?} {reason}");
+        assert_eq!(outcome_of_lookup(Err(refusal(code, reason))).ok(), asking, "{code:?} {reason}");
     }
 }
 
 #[test]
 fn whoever_asks_again_is_told_what_became_of_it() {
-    assert_eq!(answer(&Seat(Standing::Made)).expect("it stands"), Seat(Standing::Made));
-    for (standing, code, reason) in [
-        (Standing::Pending, Code::Unavailable, "PAYMENT_UNAVAILABLE"),
-        (Standing::Voiding, Code::Unavailable, "PAYMENT_UNAVAILABLE"),
-        (Standing::Rejected(PAYMENT_UNCONFIRMED), Code::FailedPrecondition, "SEAT_NOT_TAKEN"),
-        (Standing::Rejected("INSUFFICIENT_FUNDS"), Code::FailedPrecondition, "PAYMENT_DECLINED"),
+    assert_eq!(answer(&Seat(PaymentStatus::Made)).expect("it stands"), Seat(PaymentStatus::Made));
+    for (status, code, reason) in [
+        (PaymentStatus::Pending, Code::Unavailable, "PAYMENT_UNAVAILABLE"),
+        (PaymentStatus::Voiding, Code::Unavailable, "PAYMENT_UNAVAILABLE"),
+        (PaymentStatus::Rejected(PAYMENT_UNCONFIRMED), Code::FailedPrecondition, "SEAT_NOT_TAKEN"),
+        (PaymentStatus::Rejected("INSUFFICIENT_FUNDS"), Code::FailedPrecondition, "PAYMENT_DECLINED"),
     ] {
-        let told = answer(&Seat(standing)).expect_err("it does not stand");
-        assert_eq!((told.code, told.reason), (code, reason), "{standing:?}");
+        let told = answer(&Seat(status)).expect_err("it does not stand");
+        assert_eq!((told.code, told.reason), (code, reason), "{status:?}");
         assert!(told.metadata.contains(&("seat", "seats/12".to_owned())), "{told:?} does not name it");
         assert_eq!(told.retry_after.is_some(), code == Code::Unavailable, "{told:?}");
     }
-    let told = answer(&Seat(Standing::Rejected("INSUFFICIENT_FUNDS"))).expect_err("declined");
+    let told = answer(&Seat(PaymentStatus::Rejected("INSUFFICIENT_FUNDS"))).expect_err("declined");
     assert!(told.metadata.contains(&("decline_reason", "INSUFFICIENT_FUNDS".to_owned())), "{told:?}");
-    let told = answer(&Seat(Standing::Rejected(INVALID_PAYMENT_METHOD))).expect_err("no card");
+    let told = answer(&Seat(PaymentStatus::Rejected(INVALID_PAYMENT_METHOD))).expect_err("no card");
     let fields: Vec<_> = told.violations.iter().map(|violation| violation.field.as_str()).collect();
     assert_eq!((told.code, fields), (Code::InvalidArgument, vec!["seat.payment_method"]));
 }
@@ -161,7 +167,7 @@ fn an_unclear_answer_is_told_with_when_to_come_again() {
         (Code::DeadlineExceeded, Code::DeadlineExceeded, "PAYMENT_TIMED_OUT"),
         (Code::ResourceExhausted, Code::ResourceExhausted, "PAYMENT_OVERLOADED"),
     ] {
-        let error = unconfirmed(&Seat(Standing::Pending), &refusal(code, ""));
+        let error = unconfirmed(&Seat(PaymentStatus::Pending), &refusal(code, ""));
         assert_eq!((error.code, error.reason), (told, reason), "{code:?}");
         assert!(error.retry_after.is_some(), "{error:?}");
         assert!(error.metadata.contains(&("seat", "seats/12".to_owned())), "{error:?}");
@@ -172,7 +178,7 @@ fn an_unclear_answer_is_told_with_when_to_come_again() {
 fn whoever_knows_better_when_to_come_again_is_passed_on() {
     let later = Duration::from_millis(1234);
     let busy = Status::with_error_details(Code::ResourceExhausted, "no", ErrorDetails::with_retry_info(Some(later)));
-    assert_eq!(unconfirmed(&Seat(Standing::Pending), &busy).retry_after, Some(later));
+    assert_eq!(unconfirmed(&Seat(PaymentStatus::Pending), &busy).retry_after, Some(later));
     let closed = Error::new(&kit::reasons::CIRCUIT_OPEN, "not asked").retry_after(later);
     let told = not_asked::<Seat>(&closed);
     assert_eq!((told.reason, told.retry_after), ("PAYMENT_UNAVAILABLE", Some(later)));

@@ -1,0 +1,68 @@
+//! One round of a recovery.
+
+use std::{future::Future, sync::OnceLock};
+
+use futures::{StreamExt, future::ready, stream};
+use kit::Error;
+
+/// Resolves each of `unsettled`, `at_once` at the same time. The first failure ends the round: the other side is away,
+/// and asking on would only be a storm. What has begun is finished, because a circuit that lets a few calls through, to
+/// see, waits for their answers.
+pub async fn round<T, F: Future<Output = Result<(), Error>>>(
+    unsettled: Vec<T>,
+    at_once: usize,
+    resolve: impl Fn(T) -> F,
+) -> Result<(), Error> {
+    let failure = OnceLock::new();
+    stream::iter(unsettled)
+        .take_while(|_| ready(failure.get().is_none()))
+        .for_each_concurrent(at_once, async |item| {
+            if let Err(error) = resolve(item).await {
+                // Another came first, and says the same.
+                let _ = failure.set(error);
+            }
+        })
+        .await;
+    failure.into_inner().map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use kit::reasons::INTERNAL;
+
+    use super::*;
+
+    /// Three at once, of which the second fails at its `turn`th; says which were begun and which were finished.
+    async fn resolve(turn: usize) -> (Result<(), Error>, Vec<usize>, Vec<usize>) {
+        let (begun, finished) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        let note = |notes: &Mutex<Vec<usize>>, item| notes.lock().expect("no panic").push(item);
+        let result = round((0..9).collect(), 3, async |item| {
+            note(&begun, item);
+            let turns = if item == 1 { turn } else { 5 };
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+            note(&finished, item);
+            if item == 1 { Err(Error::new(&INTERNAL, "away")) } else { Ok(()) }
+        });
+        let result = result.await;
+        (result, begun.into_inner().expect("no panic"), finished.into_inner().expect("no panic"))
+    }
+
+    #[tokio::test]
+    async fn the_first_failure_ends_a_round_and_what_has_begun_is_finished() {
+        let (result, begun, mut finished) = resolve(1).await;
+        assert_eq!(result.expect_err("a failure").reason, "INTERNAL");
+        assert_eq!(begun, [0, 1, 2]);
+        finished.sort_unstable();
+        assert_eq!(finished, begun);
+    }
+
+    #[tokio::test]
+    async fn a_round_takes_as_many_at_once_as_it_may() {
+        let (_, begun, _) = resolve(100).await;
+        assert_eq!(begun, (0..9).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,230 @@
+//! A small context with one saga: a task is done only when the other side agrees, whose answers are scripted.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use kit::{
+    Aggregate, Channel, Context, Decision, Engine, Error, Owner, Query, RequestKey, StateName, Stored, Time, Unit,
+    storage::{Column, Row, StorageError, Table, Value},
+    world::World,
+};
+use saga::{ABANDONED_AFTER, RequestSaga, Saga, SagaRunner};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("tests/protocol/migrations");
+/// Long enough for a task to count as abandoned.
+pub(super) const A_WHILE: Duration = ABANDONED_AFTER.saturating_add(Duration::from_millis(1));
+/// A circuit opens after fewer failures.
+const MAX_FAILURES: usize = 1000;
+
+kit::reasons! {
+    NOT_ANSWERED: Unavailable retry 2000 ms, "The other side did not answer.", "Repeat the request.";
+    NOT_ASKED: Unavailable retry 60000 ms, "The other side was not asked.", "Repeat the request.";
+}
+
+thread_local! {
+    /// The runner of the host that this thread, which is one test's, built last.
+    static BUILT: RefCell<Option<SagaRunner<Errand>>> = const { RefCell::new(None) };
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Pending,
+    Withdrawing,
+    Done,
+    Refused,
+}
+
+impl StateName for State {
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Pending, "PENDING"),
+        (Self::Withdrawing, "WITHDRAWING"),
+        (Self::Done, "DONE"),
+        (Self::Refused, "REFUSED"),
+    ];
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Task {
+    pub(super) id: String,
+    pub(super) state: State,
+    pub(super) update_time: Time,
+}
+
+impl Aggregate for Task {
+    type Event = ();
+    type Resource = ();
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn resource(&self) {}
+
+    fn kind((): &()) -> &'static str {
+        ""
+    }
+}
+
+impl Stored for Task {
+    const TABLE: Table = Table { name: "tasks", columns: &[Column::text("state"), Column::int("update_time")] };
+    const OWNERS: &'static [Owner<Self>] = &[];
+
+    fn to_row(&self) -> Vec<Value<'_>> {
+        vec![self.state.name().into(), self.update_time.0.into()]
+    }
+
+    fn from_row(id: String, row: &mut Row) -> Result<Self, StorageError> {
+        Ok(Self { id, state: row.state()?, update_time: row.time()? })
+    }
+}
+
+/// What the other side answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Yes,
+    No,
+    /// It has never heard of the task.
+    Unknown,
+    /// It has heard of it, and that changes nothing.
+    Noted,
+    /// It cannot say yet.
+    NotYet,
+    /// Nothing comes back.
+    Silence,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    /// What comes back, call by call.
+    answers: VecDeque<Answer>,
+    /// The calls that were made: which, about which task, and the state that was committed by then.
+    calls: Vec<String>,
+}
+
+/// The saga: asks the script.
+#[derive(Clone)]
+pub(super) struct Errand {
+    tasks: Engine<Task>,
+    other_side: Channel,
+    script: Arc<Mutex<Script>>,
+}
+
+impl Errand {
+    async fn call(&self, call: &str, task: &Task) -> Result<Answer, Error> {
+        let committed = self.tasks.get(&task.id).await?.expect("it is recorded before it is asked about");
+        let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
+        script.calls.push(format!("{call} {} {}", task.id, committed.state.name()));
+        match script.answers.pop_front().expect("no more calls") {
+            Answer::Silence => Err(Error::new(&NOT_ANSWERED, "no answer")),
+            answer => Ok(answer),
+        }
+    }
+
+    /// The script goes on with these answers.
+    pub(super) fn answers(&self, answers: &[Answer]) {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner).answers.extend(answers);
+    }
+
+    /// The calls since this was asked last.
+    pub(super) fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.script.lock().unwrap_or_else(PoisonError::into_inner).calls)
+    }
+
+    /// Makes calls to the other side, which is away, until the circuit is open.
+    pub(super) async fn open_circuit(&self) {
+        let mut client = HealthClient::new(self.other_side.clone());
+        for _ in 0..MAX_FAILURES {
+            if self.other_side.check().is_err() {
+                return;
+            }
+            client.check(HealthCheckRequest::default()).await.expect_err("nobody is there");
+        }
+        panic!("the circuit does not open");
+    }
+}
+
+impl Saga for Errand {
+    type Aggregate = Task;
+    type Outcome = Answer;
+    type Step = State;
+
+    const RECOVERED_AT_ONCE: usize = 1;
+
+    fn step(task: &Task) -> Option<State> {
+        matches!(task.state, State::Pending | State::Withdrawing).then_some(task.state)
+    }
+
+    async fn ask(&self, task: &Task) -> Result<Answer, Error> {
+        self.call("ask", task).await
+    }
+
+    async fn resolve(&self, task: &Task) -> Result<Option<Answer>, Error> {
+        Ok(Some(self.call("resolve", task).await?).filter(|answer| *answer != Answer::NotYet))
+    }
+
+    fn apply(task: &Task, answer: &Answer, now: Time) -> Result<Decision<Task>, Error> {
+        let state = match answer {
+            Answer::Yes if task.state == State::Pending => State::Done,
+            Answer::No => State::Refused,
+            Answer::Unknown => State::Withdrawing,
+            _ => return Ok(Decision::Leave),
+        };
+        Decision::save(Task { state, update_time: now, ..task.clone() })
+    }
+
+    fn unsettled(now: Time) -> Query {
+        let unsettled = Query::new().is_any("state", &["PENDING", "WITHDRAWING"]);
+        unsettled.before("update_time", now - ABANDONED_AFTER).order_by("update_time")
+    }
+}
+
+impl RequestSaga for Errand {
+    fn channel(&self) -> &Channel {
+        &self.other_side
+    }
+
+    fn not_asked(&self, circuit_open: &Error) -> Error {
+        Error::new(&NOT_ASKED, "not asked").retry_as_told(circuit_open.retry_after)
+    }
+}
+
+fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+    let tasks = unit.engine()?;
+    let errand = Errand { tasks: tasks.clone(), other_side: unit.channel("other")?, script: Arc::default() };
+    let runner = SagaRunner::new(&tasks, errand);
+    runner.recover_regularly(unit, "errand-recovery");
+    BUILT.with_borrow_mut(|built| *built = Some(runner));
+    Ok(())
+}
+
+/// A world in which the other side is away, and the runner.
+pub(super) async fn errands() -> (World, SagaRunner<Errand>) {
+    let errand =
+        Context { name: "errand", calls: &["other"], databases: vec![("errand", MIGRATIONS)], reasons: ALL, build };
+    let other = Context { name: "other", calls: &[], databases: Vec::new(), reasons: &[], build: |_| Ok(()) };
+    let mut world = World::new(vec![errand, other]).await;
+    world.restart_without(&["other"]).await;
+    (world, BUILT.with_borrow(Clone::clone).expect("the errand context"))
+}
+
+/// The key of a request to do a task.
+pub(super) fn key(id: &str) -> RequestKey {
+    RequestKey::new("Do", id, &id.to_owned()).expect("a key")
+}
+
+/// Requests that a task be done.
+pub(super) async fn request(runner: &SagaRunner<Errand>, id: &str) -> Result<State, Error> {
+    let task = Task { id: id.to_owned(), state: State::Pending, update_time: runner.engine().now() };
+    runner.run(key(id), task).await.map(|task| task.state)
+}
+
+/// The state of a task, as it is stored.
+pub(super) async fn state(runner: &SagaRunner<Errand>, id: &str) -> Option<State> {
+    runner.engine().get(id).await.expect("readable").map(|task| task.state)
+}
