@@ -2,32 +2,31 @@
 
 use std::collections::HashMap;
 
-use kit::{LateIndex, Places, Stored, storage::Row};
+use kit::{Places, storage::Row};
 
-use super::{Finding, books::rows};
+use super::{Finding, snapshot::rows};
 
 /// A row, or an entry that leads to it.
-pub(super) struct Entry {
+pub(crate) struct Entry {
     id: String,
     value: String,
     is_row: bool,
 }
 
 /// Reads the orders and their index by customer at one moment; None where they are not here.
-pub(super) async fn read(places: &Places) -> anyhow::Result<Option<Vec<Entry>>> {
-    let Some(index) = order::Order::LATE_INDEX.filter(|_| places.databases.contains_key("order")) else {
+pub(crate) async fn read(places: &Places) -> anyhow::Result<Option<Vec<Entry>>> {
+    if !places.databases.contains_key("order") {
         return Ok(None);
-    };
-    let LateIndex { name, column } = index;
-    let table = order::Order::TABLE.name;
-    let part = |table: &str, is_row: i64| format!("SELECT id, {column}, CAST({is_row} AS BIGINT) FROM {table}");
-    let sql = [part(table, 1), part(name, 0), part(&index.waiting(), 0)].join(" UNION ALL ");
+    }
+    let part = |table: &str, is_row: i64| format!("SELECT id, customer, CAST({is_row} AS BIGINT) FROM {table}");
+    let sql = [part("orders", 1), part("orders_by_customer", 0), part("orders_by_customer_waiting", 0)];
+    let sql = sql.join(" UNION ALL ");
     let entry = |row: &mut Row| Ok(Entry { id: row.text()?, value: row.text()?, is_row: row.int()? == 1 });
     rows(&places.database("order", "order")?, sql, entry).await.map(Some)
 }
 
 /// Holds the index against the rows.
-pub(super) fn check(entries: &[Entry]) -> Finding {
+pub(crate) fn check(entries: &[Entry]) -> Finding {
     let mut finding = Finding::new("I1", "the index of orders by customer has each order once, and no other");
     let mut indexed: HashMap<(&str, &str), usize> = HashMap::new();
     for entry in entries.iter().filter(|entry| !entry.is_row) {

@@ -3,12 +3,12 @@
 //! It knows the tables, not the code that wrote them. What is on its way is not a violation: an order, a payment or an
 //! event that changed within `--grace-seconds` may still be waiting for its next step.
 
-mod books;
 mod indexes;
 mod people;
 mod registrations;
 mod requests;
 mod rules;
+mod snapshot;
 mod stock;
 
 use std::{collections::BTreeMap, io::Write, process::ExitCode};
@@ -16,14 +16,14 @@ use std::{collections::BTreeMap, io::Write, process::ExitCode};
 use clap::Args;
 use kit::{Places, storage::DatabaseUrl};
 
-use books::Books;
+use snapshot::Snapshot;
 
 /// Violations of one rule that are printed; all are counted.
 const MAX_SHOWN: usize = 10;
 
 /// What `jumun check` can be told.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct CheckArgs {
+pub struct CheckArgs {
     /// What changed so recently may still be on its way
     #[arg(long, env = "JUMUN_CHECK_GRACE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=3600))]
     grace_seconds: u32,
@@ -32,7 +32,7 @@ pub(crate) struct CheckArgs {
     json: bool,
 }
 
-/// What holding the books against one rule found.
+/// What holding the snapshot against one rule found.
 pub(crate) struct Finding {
     rule: &'static str,
     says: &'static str,
@@ -40,16 +40,21 @@ pub(crate) struct Finding {
     violations: Vec<String>,
 }
 
-/// Checks the databases that exist; exit code 1 when a rule is violated.
-pub(crate) async fn run(args: &CheckArgs, databases: &BTreeMap<String, DatabaseUrl>) -> anyhow::Result<ExitCode> {
+/// Checks the databases that exist; exit code 1 when a rule is violated. `databases` says where each context's are, and
+/// `schemas` which ones it has.
+pub async fn run(
+    args: &CheckArgs,
+    databases: &BTreeMap<String, DatabaseUrl>,
+    schemas: &[(&'static str, &'static str)],
+) -> anyhow::Result<ExitCode> {
     let (here, missing): (Vec<_>, Vec<_>) = databases.iter().partition(|(_, url)| exists(url));
     anyhow::ensure!(!here.is_empty(), "there is no database: set JUMUN_DATA_DIR or JUMUN_DATABASE_URL");
     let places = Places {
         databases: here.into_iter().map(|(context, url)| (context.clone(), url.clone())).collect(),
         ..Places::default()
     };
-    let books = Books::read(&places, args.grace_seconds).await?;
-    let findings = rules::check(&books);
+    let snapshot = Snapshot::read(&places, schemas, args.grace_seconds).await?;
+    let findings = rules::check(&snapshot);
     let missing = missing.iter().map(|(context, _)| context.as_str()).collect::<Vec<_>>();
     if args.json {
         print_json(&findings, &missing)?;

@@ -1,43 +1,46 @@
-//! What the books say about people: who is registered, and what they were told.
+//! What the snapshot holds about people: who is registered, and what they were told.
 
 use std::collections::HashMap;
 
 use kit::{Places, Time, storage::Database};
 
-use super::books::rows;
+use super::snapshot::rows;
+
+/// The simulated Kakao's ledger, in a database of its own beside notification's.
+const KAKAO_SCHEMA: &str = "notification_kakao";
 
 #[derive(Default)]
-pub(super) struct People {
-    pub(super) customers: HashMap<String, Customer>,
-    pub(super) notifications: HashMap<String, Notification>,
+pub(crate) struct People {
+    pub(crate) customers: HashMap<String, Customer>,
+    pub(crate) notifications: HashMap<String, Notification>,
     /// The state of each message, by the simulated Kakao's own ledger and the notification's id.
-    pub(super) messages: HashMap<String, String>,
+    pub(crate) messages: HashMap<String, String>,
 }
 
-pub(super) struct Customer {
-    pub(super) state: String,
-    pub(super) update_time: Time,
+pub(crate) struct Customer {
+    pub(crate) state: String,
+    pub(crate) update_time: Time,
     /// What nobody else needs: name, phone and address.
-    pub(super) personal: [String; 3],
+    pub(crate) personal: [String; 3],
 }
 
-pub(super) struct Notification {
-    pub(super) recipient: String,
-    pub(super) channel: String,
-    pub(super) about: String,
-    pub(super) occasion: String,
-    pub(super) is_awaited: bool,
-    pub(super) state: String,
-    pub(super) update_time: Time,
+pub(crate) struct Notification {
+    pub(crate) recipient: String,
+    pub(crate) channel: String,
+    pub(crate) about: String,
+    pub(crate) occasion: String,
+    pub(crate) is_awaited: bool,
+    pub(crate) state: String,
+    pub(crate) update_time: Time,
 }
 
 impl People {
     /// Reads what there is, downstream first.
-    pub(super) async fn read(places: &Places) -> anyhow::Result<Self> {
+    pub(crate) async fn read(places: &Places) -> anyhow::Result<Self> {
         let has = |context: &str| places.databases.contains_key(context);
         let mut people = Self::default();
         if has("notification") {
-            people.messages = read_messages(&places.database("notification", notification::KAKAO_SCHEMA)?).await?;
+            people.messages = read_messages(&places.database("notification", KAKAO_SCHEMA)?).await?;
             people.notifications = read_notifications(&places.database("notification", "notification")?).await?;
         }
         if has("customer") {

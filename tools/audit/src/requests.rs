@@ -6,7 +6,7 @@ use kit::{Places, storage::Row};
 
 use super::{
     Finding,
-    books::{Books, rows},
+    snapshot::{Snapshot, rows},
 };
 
 /// The methods that remember the id of what they made, and their contexts.
@@ -16,14 +16,14 @@ const CREATIONS: [(&str, &str); 3] =
 const PAYMENT_METHOD: &[u8] = b"tok_";
 
 /// What a request made.
-pub(super) struct Creation {
+pub(crate) struct Creation {
     context: &'static str,
     request: String,
     made: String,
 }
 
 /// Reads what requests made, before what they made is read.
-pub(super) async fn read(places: &Places) -> anyhow::Result<Vec<Creation>> {
+pub(crate) async fn read(places: &Places) -> anyhow::Result<Vec<Creation>> {
     let mut creations = Vec::new();
     for (context, method) in CREATIONS.into_iter().filter(|(context, _)| places.databases.contains_key(*context)) {
         let sql = format!("SELECT id, reply FROM requests WHERE id LIKE '{method}/%'");
@@ -36,17 +36,17 @@ pub(super) async fn read(places: &Places) -> anyhow::Result<Vec<Creation>> {
     Ok(creations)
 }
 
-/// Holds the books against both rules.
-pub(super) fn check(books: &Books) -> [Finding; 2] {
-    [s10_each_request_made_one_thing(books), s11_no_event_tells_how_somebody_pays_or_lives(books)]
+/// Holds the snapshot against both rules.
+pub(crate) fn check(snapshot: &Snapshot) -> [Finding; 2] {
+    [s10_each_request_made_one_thing(snapshot), s11_no_event_tells_how_somebody_pays_or_lives(snapshot)]
 }
 
-fn s10_each_request_made_one_thing(books: &Books) -> Finding {
+fn s10_each_request_made_one_thing(snapshot: &Snapshot) -> Finding {
     let mut finding = Finding::new("S10", "each request_id made one thing, which is there, and no other made it");
     let mut makers: HashMap<(&str, &str), &str> = HashMap::new();
-    for Creation { context, request, made } in &books.creations {
+    for Creation { context, request, made } in &snapshot.creations {
         finding.checked += 1;
-        if !books.logs[*context].last_events.contains_key(made) {
+        if !snapshot.logs[*context].last_events.contains_key(made) {
             finding.violation(format!("{request} made {made} in {context}, which is not there"));
         }
         if let Some(other) = makers.insert((context, made), request) {
@@ -56,12 +56,12 @@ fn s10_each_request_made_one_thing(books: &Books) -> Finding {
     finding
 }
 
-fn s11_no_event_tells_how_somebody_pays_or_lives(books: &Books) -> Finding {
+fn s11_no_event_tells_how_somebody_pays_or_lives(snapshot: &Snapshot) -> Finding {
     let mut finding = Finding::new("S11", "no event tells a payment method, or a customer's name, phone or address");
-    for (context, log) in &books.logs {
+    for (context, log) in &snapshot.logs {
         for event in &log.events {
             finding.checked += 1;
-            let customer = books.people.customers.get(&event.aggregate).filter(|_| context == "customer");
+            let customer = snapshot.people.customers.get(&event.aggregate).filter(|_| context == "customer");
             let personal = customer.map(|customer| customer.personal.each_ref().map(String::as_bytes));
             let secrets = personal.into_iter().flatten().chain([PAYMENT_METHOD]);
             if secrets.into_iter().any(|secret| contains(&event.payload, secret)) {

@@ -1,12 +1,14 @@
-//! The books: what every context wrote, as it stands in the databases.
+//! What every context wrote, as it stands in the databases.
 
 use std::collections::{BTreeMap, HashMap};
 
+use contracts::kitchen::v1::production;
 use kit::{
     Clock, Message, Money, Places, Stored, Time,
     outbox::{SELECT_EVENTS, read_event},
-    storage::{Database, Row, StorageError},
+    storage::{Connection, Database, Row, StorageError},
 };
+use serde::Deserialize;
 
 use super::{
     indexes,
@@ -14,44 +16,47 @@ use super::{
     requests::{self, Creation},
 };
 
+/// The provider's ledger, in a database of its own beside payment's.
+const PROVIDER_SCHEMA: &str = "payment_provider";
+
 /// Everything that was read.
-pub(super) struct Books {
+pub(crate) struct Snapshot {
     /// What changed after this may still be on its way.
-    pub(super) settled_before: Time,
+    pub(crate) settled_before: Time,
     /// What is paid for, by its name.
-    pub(super) payables: HashMap<String, Payable>,
-    pub(super) payments: HashMap<String, Payment>,
-    pub(super) charges: HashMap<String, Charge>,
-    pub(super) productions: HashMap<String, kitchen::Production>,
-    pub(super) stock: HashMap<String, warehouse::StockItem>,
-    pub(super) order_views: HashMap<String, dashboard::OrderView>,
-    pub(super) enrollment_views: HashMap<String, dashboard::EnrollmentView>,
-    pub(super) customer_views: HashMap<String, dashboard::CustomerView>,
-    pub(super) people: People,
-    pub(super) creations: Vec<Creation>,
+    pub(crate) payables: HashMap<String, Payable>,
+    pub(crate) payments: HashMap<String, Payment>,
+    pub(crate) charges: HashMap<String, Charge>,
+    pub(crate) productions: HashMap<String, Production>,
+    pub(crate) stock: HashMap<String, StockItem>,
+    pub(crate) order_views: HashMap<String, dashboard::OrderView>,
+    pub(crate) enrollment_views: HashMap<String, dashboard::EnrollmentView>,
+    pub(crate) customer_views: HashMap<String, dashboard::CustomerView>,
+    pub(crate) people: People,
+    pub(crate) creations: Vec<Creation>,
     /// Orders and the entries of their index by customer, where they were read.
-    pub(super) orders_by_customer: Option<Vec<indexes::Entry>>,
+    pub(crate) orders_by_customer: Option<Vec<indexes::Entry>>,
     /// Each context's log.
-    pub(super) logs: BTreeMap<String, Log>,
+    pub(crate) logs: BTreeMap<String, Log>,
     /// Which contexts were read.
-    pub(super) contexts: Vec<String>,
+    pub(crate) contexts: Vec<String>,
 }
 
 /// A kind of thing that is paid for, as its context stores it.
-pub(super) struct Kind {
-    pub(super) context: &'static str,
+pub(crate) struct Kind {
+    pub(crate) context: &'static str,
     /// Its table, and the collection of its names.
-    pub(super) table: &'static str,
+    pub(crate) table: &'static str,
     /// The column of what it costs.
     amount: &'static str,
     /// The states in which it stands.
-    pub(super) standing: &'static [&'static str],
+    pub(crate) standing: &'static [&'static str],
     /// What says that it stands, that it never stood, that it was withdrawn, and that it was completed.
-    pub(super) announcements: [&'static str; 4],
+    pub(crate) announcements: [&'static str; 4],
 }
 
 /// Everything that is paid for.
-pub(super) const KINDS: [Kind; 2] = [
+pub(crate) const KINDS: [Kind; 2] = [
     Kind {
         context: "order",
         table: "orders",
@@ -69,86 +74,118 @@ pub(super) const KINDS: [Kind; 2] = [
 ];
 
 /// Something that is paid for.
-pub(super) struct Payable {
-    pub(super) kind: &'static Kind,
-    pub(super) state: String,
-    pub(super) amount: Money,
-    pub(super) payment: String,
-    pub(super) update_time: Time,
+pub(crate) struct Payable {
+    pub(crate) kind: &'static Kind,
+    pub(crate) state: String,
+    pub(crate) amount: Money,
+    pub(crate) payment: String,
+    pub(crate) update_time: Time,
 }
 
 impl Payable {
-    pub(super) fn stands(&self) -> bool {
+    pub(crate) fn stands(&self) -> bool {
         self.kind.standing.contains(&self.state.as_str())
     }
 }
 
-pub(super) struct Payment {
-    pub(super) payable: String,
-    pub(super) amount: Option<Money>,
-    pub(super) state: String,
-    pub(super) update_time: Time,
+pub(crate) struct Payment {
+    pub(crate) payable: String,
+    pub(crate) amount: Option<Money>,
+    pub(crate) state: String,
+    pub(crate) update_time: Time,
 }
 
-pub(super) struct Charge {
-    pub(super) amount: Option<Money>,
-    pub(super) state: String,
-    pub(super) update_time: Time,
+pub(crate) struct Charge {
+    pub(crate) amount: Option<Money>,
+    pub(crate) state: String,
+    pub(crate) update_time: Time,
+}
+
+/// An order for the counter, as the kitchen stores it.
+pub(crate) struct Production {
+    pub(crate) id: String,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) state: production::State,
+    pub(crate) owes: bool,
+    pub(crate) update_time: Time,
+}
+
+impl Production {
+    pub(crate) fn name(&self) -> String {
+        format!("productions/{}", self.id)
+    }
+}
+
+/// One product of a production.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) item: String,
+    pub(crate) quantity: i64,
+}
+
+/// What is in stock of one item.
+pub(crate) struct StockItem {
+    pub(crate) id: String,
+    pub(crate) quantity: i64,
+    pub(crate) update_time: Time,
+}
+
+impl StockItem {
+    pub(crate) fn name(&self) -> String {
+        format!("stockItems/{}", self.id)
+    }
 }
 
 /// What a context announced, what it stores about it, and what it heard.
 #[derive(Default)]
-pub(super) struct Log {
-    pub(super) events: Vec<Message>,
+pub(crate) struct Log {
+    pub(crate) events: Vec<Message>,
     /// Committed before the grace time and not published.
-    pub(super) stuck: i64,
+    pub(crate) stuck: i64,
     /// The number of each aggregate's last event, as the aggregate says.
-    pub(super) last_events: HashMap<String, i64>,
+    pub(crate) last_events: HashMap<String, i64>,
     /// `consumer/aggregate` and the number of the last event heard.
-    pub(super) heard: Vec<(String, i64)>,
-    pub(super) dead_letters: i64,
+    pub(crate) heard: Vec<(String, i64)>,
+    pub(crate) dead_letters: i64,
 }
 
-impl Books {
+impl Snapshot {
     /// Reads what the databases say, one after another: what moves meanwhile is within the grace time.
-    pub(super) async fn read(places: &Places, grace_seconds: u32) -> anyhow::Result<Self> {
+    pub(crate) async fn read(
+        places: &Places,
+        schemas: &[(&'static str, &'static str)],
+        grace_seconds: u32,
+    ) -> anyhow::Result<Self> {
         let settled_before = Time(Clock::System.now().0 - i64::from(grace_seconds) * 1_000_000);
         let has = |context: &str| places.databases.contains_key(context);
         let creations = requests::read(places).await?;
         let mut logs = BTreeMap::new();
-        // Downstream first: an event heard meanwhile is then found in its source's log.
-        for (context, schema, table) in [
-            ("dashboard", "dashboard", "order_views"),
-            ("dashboard", dashboard::ENROLLMENT_SCHEMA, "enrollment_views"),
-            ("dashboard", dashboard::CUSTOMER_SCHEMA, "customer_views"),
-            ("notification", "notification", "notifications"),
-            ("customer", "customer", "customers"),
-            ("delivery", "delivery", "deliveries"),
-            ("store", "store", "tickets"),
-            ("kitchen", "kitchen", "productions"),
-            ("education", "education", "registrations"),
-            ("payment", "payment", "payments"),
-            ("enrollment", "enrollment", "enrollments"),
-            ("order", "order", "orders"),
-            ("warehouse", "warehouse", "stock_items"),
-        ] {
-            if has(context) {
-                let log = read_log(&places.database(context, schema)?, table, settled_before).await?;
-                logs.insert(schema.to_owned(), log);
-            }
+        let here = schemas.iter().filter(|(context, _)| has(context));
+        for (context, schema) in here.clone() {
+            logs.insert((*schema).to_owned(), read_inbox(&places.database(context, schema)?).await?);
         }
         let order_views = read_stored(places, "dashboard", "dashboard").await?;
         let enrollment_views = read_stored(places, "dashboard", dashboard::ENROLLMENT_SCHEMA).await?;
         let customer_views = read_stored(places, "dashboard", dashboard::CUSTOMER_SCHEMA).await?;
-        let productions = read_stored(places, "kitchen", "kitchen").await?;
-        let stock = read_stored(places, "warehouse", "warehouse").await?;
+        // Last: whatever was applied meanwhile is then found in its source's log.
+        for (context, schema) in here {
+            let log = logs.entry((*schema).to_owned()).or_default();
+            read_log(&places.database(context, schema)?, log, settled_before).await?;
+        }
+        let (mut productions, mut stock) = (HashMap::new(), HashMap::new());
+        if has("kitchen") {
+            productions = read_productions(&places.database("kitchen", "kitchen")?).await?;
+        }
+        if has("warehouse") {
+            stock = read_stock(&places.database("warehouse", "warehouse")?).await?;
+        }
         let (mut payments, mut charges, mut payables) = (HashMap::new(), HashMap::new(), HashMap::new());
         for kind in KINDS.iter().filter(|kind| has(kind.context)) {
             payables.extend(read_payables(&places.database(kind.context, kind.context)?, kind).await?);
         }
         if has("payment") {
             payments = read_payments(&places.database("payment", "payment")?).await?;
-            charges = read_charges(&places.database("payment", payment::PROVIDER_SCHEMA)?).await?;
+            charges = read_charges(&places.database("payment", PROVIDER_SCHEMA)?).await?;
         }
         let people = People::read(places).await?;
         let orders_by_customer = indexes::read(places).await?;
@@ -172,23 +209,23 @@ impl Books {
     }
 
     /// Whether the dashboard's views in this schema heard a context.
-    pub(super) fn has_heard(&self, schema: &str, source: &str) -> bool {
+    pub(crate) fn has_heard(&self, schema: &str, source: &str) -> bool {
         let gate = format!("-on-{source}/");
         self.logs.get(schema).is_some_and(|log| log.heard.iter().any(|(inbox, _)| inbox.contains(&gate)))
     }
 
     /// The kinds of what is paid for that were read.
-    pub(super) fn kinds(&self) -> impl Iterator<Item = &'static Kind> {
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &'static Kind> {
         KINDS.iter().filter(|kind| self.have(&[kind.context]))
     }
 
     /// Whether every one of these contexts was read.
-    pub(super) fn have(&self, contexts: &[&str]) -> bool {
+    pub(crate) fn have(&self, contexts: &[&str]) -> bool {
         contexts.iter().all(|context| self.contexts.iter().any(|read| read == context))
     }
 }
 
-pub(super) async fn rows<T: Send + 'static>(
+pub(crate) async fn rows<T: Send + 'static>(
     database: &Database,
     sql: String,
     read: impl Fn(&mut Row) -> Result<T, StorageError> + Send + 'static,
@@ -197,29 +234,64 @@ pub(super) async fn rows<T: Send + 'static>(
     rows.map_err(|error| anyhow::anyhow!("cannot read {database:?}: {error}"))
 }
 
-async fn read_log(database: &Database, table: &str, settled_before: Time) -> anyhow::Result<Log> {
+/// What a database has applied of others' events, and what its own aggregates say of theirs.
+async fn read_inbox(database: &Database) -> anyhow::Result<Log> {
+    let number = |row: &mut Row| Ok((row.text()?, row.int()?));
+    let heard = rows(database, "SELECT id, last_event FROM inbox".to_owned(), number).await?;
+    let mut last_events = HashMap::new();
+    for table in aggregate_tables(database).await? {
+        last_events.extend(rows(database, format!("SELECT id, last_event FROM {table}"), number).await?);
+    }
+    let dead_letters = count(database, "SELECT COUNT(*) FROM dead_letters".to_owned()).await?;
+    Ok(Log { heard, last_events, dead_letters, ..Log::default() })
+}
+
+/// The tables of a database's aggregates: those that count events, as the inbox does.
+async fn aggregate_tables(database: &Database) -> anyhow::Result<Vec<String>> {
+    let sqlite = "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'inbox' \
+        AND EXISTS (SELECT 1 FROM pragma_table_info(sqlite_master.name) AS col WHERE col.name = 'last_event')";
+    let postgres = "SELECT CAST(table_name AS TEXT) FROM information_schema.columns \
+        WHERE table_schema = current_schema() AND column_name = 'last_event' AND table_name <> 'inbox'";
+    let tables = database.read(move |connection| {
+        let sql = if matches!(connection, Connection::Sqlite(_)) { sqlite } else { postgres };
+        connection.query(sql, &[])?.iter_mut().map(Row::text).collect()
+    });
+    tables.await.map_err(|error| anyhow::anyhow!("cannot read {database:?}: {error}"))
+}
+
+async fn read_log(database: &Database, log: &mut Log, settled_before: Time) -> anyhow::Result<()> {
     let context = database.schema().to_owned();
-    let count = |row: &mut Row| row.int();
-    let stuck =
-        format!("SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM unpublished WHERE time < {}", settled_before.0);
-    let heard =
-        rows(database, "SELECT id, last_event FROM inbox".to_owned(), |row| Ok((row.text()?, row.int()?))).await?;
-    let last =
-        rows(database, format!("SELECT id, last_event FROM {table}"), |row| Ok((row.text()?, row.int()?))).await?;
-    Ok(Log {
-        heard,
-        last_events: last.into_iter().collect(),
-        events: rows(database, format!("{SELECT_EVENTS} ORDER BY aggregate, number"), move |row| {
-            read_event(&context, row)
-        })
-        .await?,
-        stuck: rows(database, stuck, count).await?.first().copied().unwrap_or_default(),
-        dead_letters: rows(database, "SELECT COUNT(*) FROM dead_letters".to_owned(), count)
-            .await?
-            .first()
-            .copied()
-            .unwrap_or_default(),
-    })
+    log.events =
+        rows(database, format!("{SELECT_EVENTS} ORDER BY aggregate, number"), move |row| read_event(&context, row))
+            .await?;
+    let stuck = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM unpublished WHERE time <";
+    log.stuck = count(database, format!("{stuck} {}", settled_before.0)).await?;
+    Ok(())
+}
+
+async fn count(database: &Database, sql: String) -> anyhow::Result<i64> {
+    Ok(rows(database, sql, Row::int).await?.first().copied().unwrap_or_default())
+}
+
+async fn read_productions(database: &Database) -> anyhow::Result<HashMap<String, Production>> {
+    let sql = "SELECT id, lines, state, owes, update_time FROM productions";
+    let productions = rows(database, sql.to_owned(), |row| {
+        let (id, lines, state) = (row.text()?, row.json()?, row.text()?);
+        let state = production::State::from_str_name(&state)
+            .ok_or_else(|| StorageError::Unreadable(format!("no state is called {state:?}")))?;
+        let (owes, update_time) = (row.int()? != 0, row.time()?);
+        Ok((id.clone(), Production { id, lines, state, owes, update_time }))
+    });
+    Ok(productions.await?.into_iter().collect())
+}
+
+async fn read_stock(database: &Database) -> anyhow::Result<HashMap<String, StockItem>> {
+    let sql = "SELECT id, quantity, update_time FROM stock_items";
+    let stock = rows(database, sql.to_owned(), |row| {
+        let id = row.text()?;
+        Ok((id.clone(), StockItem { id, quantity: row.int()?, update_time: row.time()? }))
+    });
+    Ok(stock.await?.into_iter().collect())
 }
 
 async fn read_payables(database: &Database, kind: &'static Kind) -> anyhow::Result<Vec<(String, Payable)>> {

@@ -2,11 +2,16 @@
 
 use std::collections::HashMap;
 
-use contracts::warehouse::v1::{StockItemEvent, stock_item_event::Kind};
+use contracts::{
+    kitchen::v1::production::State,
+    warehouse::v1::{StockItemEvent, stock_item_event::Kind},
+};
 use kit::{Message, consumer::decode};
-use kitchen::{Production, State};
 
-use super::{Finding, books::Books};
+use super::{
+    Finding,
+    snapshot::{Production, Snapshot},
+};
 
 /// How much a production has of an item: what it took, less what it gave back.
 type Holdings = HashMap<(String, String), Holding>;
@@ -23,18 +28,18 @@ impl Holding {
     }
 }
 
-pub(super) fn s6_stock_is_taken_once(books: &Books) -> Finding {
+pub(crate) fn s6_stock_is_taken_once(snapshot: &Snapshot) -> Finding {
     let mut finding = Finding::new("S6", "stock is never negative, taken once by each production, and given back once");
     let mut quantities: HashMap<&str, i64> = HashMap::new();
     let mut holdings = Holdings::new();
-    for message in books.logs.get("warehouse").map(|log| log.events.as_slice()).unwrap_or_default() {
+    for message in snapshot.logs.get("warehouse").map(|log| log.events.as_slice()).unwrap_or_default() {
         finding.checked += 1;
         match add_up(message, quantities.entry(&message.aggregate).or_default(), &mut holdings) {
             Ok(()) => {}
             Err(violation) => finding.violation(format!("{}: {violation}", message.id())),
         }
     }
-    for (id, item) in books.stock.iter().filter(|(_, item)| item.update_time < books.settled_before) {
+    for (id, item) in snapshot.stock.iter().filter(|(_, item)| item.update_time < snapshot.settled_before) {
         let announced = quantities.get(id.as_str()).copied().unwrap_or_default();
         if item.quantity != announced {
             finding.violation(format!("{} are {}, its events say {announced}", item.name(), item.quantity));
@@ -47,7 +52,9 @@ pub(super) fn s6_stock_is_taken_once(books: &Books) -> Finding {
             finding.violation(format!("{production} took {taken:?} of {item} and gave back {back:?}"));
         }
     }
-    for production in books.productions.values().filter(|production| production.update_time < books.settled_before) {
+    for production in
+        snapshot.productions.values().filter(|production| production.update_time < snapshot.settled_before)
+    {
         finding.checked += 1;
         finding.violations.extend(holds_what_it_should(production, &holdings));
     }
@@ -85,6 +92,7 @@ fn holds_what_it_should(production: &Production, holdings: &Holdings) -> Vec<Str
         let holds = match production.state {
             State::Started | State::Completed => taken && as_ordered,
             State::Cancelled | State::Failed => !taken,
+            State::Unspecified => false,
             // On its way, or with a part of what it needs.
             State::Taking | State::OutOfStock => as_ordered,
         };

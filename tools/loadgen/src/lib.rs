@@ -19,6 +19,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use client::{AuthenticatedChannel, Connector, code_name};
 use contracts::{
     Money,
     bench::v1::{EchoRequest, bench_service_client::BenchServiceClient},
@@ -32,10 +33,8 @@ use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::{sync::Notify, task::JoinSet};
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 use uuid::Uuid;
-
-use crate::config::{Credentials, Door};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,8 +54,9 @@ const MAX_REQUESTS: u64 = 1_000_000_000;
 const CUSTOMERS: u64 = 1000;
 const STORES: u64 = 100;
 
+/// What `jumun bench` can be told.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct BenchArgs {
+pub struct BenchArgs {
     /// Callers at once; each sends its next request when the answer came
     #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
     callers: u64,
@@ -117,8 +117,8 @@ impl Call {
 }
 
 /// Puts the instance under load, prints what was measured, and fails when too little of it was right.
-pub(crate) async fn run(args: &BenchArgs, address: &str, credentials: &Credentials) -> anyhow::Result<()> {
-    let channels = connect(address, args.connections, credentials).await?;
+pub async fn run(args: &BenchArgs, address: &str, connector: &Connector) -> anyhow::Result<()> {
+    let channels = connect(address, args.connections, connector).await?;
     let mut interrupt = pin!(interrupted());
     let mut runs = Vec::new();
     for call in args.method.runs() {
@@ -133,14 +133,13 @@ pub(crate) async fn run(args: &BenchArgs, address: &str, credentials: &Credentia
     runs.iter().try_for_each(Run::judge)
 }
 
-async fn connect(address: &str, connections: u64, credentials: &Credentials) -> anyhow::Result<Vec<Door>> {
-    let endpoint = credentials.endpoint(address)?.connect_timeout(CONNECT_TIMEOUT);
-    let bearer = credentials.bearer()?;
+async fn connect(address: &str, connections: u64, connector: &Connector) -> anyhow::Result<Vec<AuthenticatedChannel>> {
+    let endpoint = connector.endpoint(address)?.connect_timeout(CONNECT_TIMEOUT);
     let mut channels = Vec::new();
     for _ in 0..connections {
         let channel = endpoint.connect().await;
         let channel = channel.with_context(|| format!("cannot connect to {address}; is jumun running there?"))?;
-        channels.push(Door::new(channel, bearer.clone()));
+        channels.push(connector.authenticate(channel));
     }
     Ok(channels)
 }
@@ -156,7 +155,7 @@ async fn interrupted() {
 async fn measure(
     args: &BenchArgs,
     call: Call,
-    channels: &[Door],
+    channels: &[AuthenticatedChannel],
     interrupt: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<(Run, bool)> {
     let start = Instant::now();
@@ -268,15 +267,15 @@ impl Tally {
 /// One caller: the only user of its clients, on a connection that it shares.
 struct Caller {
     call: Call,
-    bench: BenchServiceClient<Door>,
-    orders: OrderServiceClient<Door>,
+    bench: BenchServiceClient<AuthenticatedChannel>,
+    orders: OrderServiceClient<AuthenticatedChannel>,
     payment_method: String,
     /// Tells this caller's requests from its own and the others'.
     turn: u64,
 }
 
 impl Caller {
-    fn new(call: Call, channel: &Door, number: u64, payment_method: &str) -> Self {
+    fn new(call: Call, channel: &AuthenticatedChannel, number: u64, payment_method: &str) -> Self {
         Self {
             call,
             bench: BenchServiceClient::new(channel.clone()),
@@ -350,18 +349,6 @@ fn check(order: &Order, customer: &str, total: i64) -> Result<(), String> {
 
 fn error(status: &Status) -> String {
     format!("{} {}", code_name(status.code()), kit::reason_of(status)).trim_end().to_owned()
-}
-
-/// A code as gRPC writes it, e.g. `RESOURCE_EXHAUSTED`.
-pub(crate) fn code_name(code: Code) -> String {
-    let mut name = String::new();
-    for letter in format!("{code:?}").chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
 }
 
 /// One method, measured.

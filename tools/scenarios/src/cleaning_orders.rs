@@ -1,24 +1,24 @@
 //! Each change of an order can notify its customer, who asked for it when registering.
 
+use client::AuthenticatedChannel;
 use contracts::{
     Money,
     customer::v1::Customer,
     order::v1::{CancelOrderRequest, CreateOrderRequest, Order, order::Item, order_service_client::OrderServiceClient},
 };
 
-use super::{
+use crate::{
     Addresses,
     cleaning_service::Cast,
     clients::{calls, connect},
+    describe::{new_id, told},
     refusal::Answer,
-    sights::{new_id, told},
-    stage::{Scene, Stage},
+    runner::{ScenarioRunner, Scene},
 };
-use crate::config::Door;
 
 /// Who orders, and wants to hear of it.
 struct Sora {
-    orders: OrderServiceClient<Door>,
+    orders: OrderServiceClient<AuthenticatedChannel>,
 }
 
 impl Sora {
@@ -28,14 +28,14 @@ impl Sora {
     }
 }
 
-pub(crate) async fn play(stage: &Stage, addresses: &Addresses<'_>, cast: &Cast) -> Scene {
+pub(crate) async fn play(runner: &ScenarioRunner, addresses: &Addresses<'_>, cast: &Cast) -> Scene {
     let Ok(channel) = connect("order", addresses).await else {
-        stage.remark("There is no order context here, so no order can change.");
+        runner.remark("There is no order context here, so no order can change.");
         return Ok(());
     };
     let customer = Sora { orders: OrderServiceClient::new(channel) };
     let listening = Customer { notifies_order_changes: true, ..cast.person("sora") };
-    stage
+    runner
         .step("Sora registers, and wants to hear of her orders", async {
             told(cast.register(&listening, &new_id()).await?)
         })
@@ -44,14 +44,14 @@ pub(crate) async fn play(stage: &Stage, addresses: &Addresses<'_>, cast: &Cast) 
         let request = CreateOrderRequest { order: Some(wish(cast)), request_id: new_id() };
         told(customer.create_order(request).await?)
     };
-    let order = stage.step("Sora orders", place).await?;
-    stage.step("She is told that it is placed", cast.hears("sora", 2, "Your order is placed")).await?;
+    let order = runner.step("Sora orders", place).await?;
+    runner.step("She is told that it is placed", cast.hears("sora", 2, "Your order is placed")).await?;
     let cancel = async {
         let request = CancelOrderRequest { name: order.name.clone(), request_id: new_id() };
         told(customer.cancel_order(request).await?)
     };
-    stage.step("Sora cancels the order", cancel).await?;
-    stage.step("She is told that it is cancelled", cast.hears("sora", 3, "Your order is cancelled")).await.map(drop)
+    runner.step("Sora cancels the order", cancel).await?;
+    runner.step("She is told that it is cancelled", cast.hears("sora", 3, "Your order is cancelled")).await.map(drop)
 }
 
 fn wish(cast: &Cast) -> Order {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use client::AuthenticatedChannel;
 use contracts::{
     customer::v1::{
         CancelCustomerRequest, CreateCustomerRequest, Customer, GetCustomerRequest, customer::State,
@@ -22,14 +23,13 @@ use contracts::{
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use super::{
+use crate::{
     Addresses, cleaning_orders,
     clients::{calls, connect},
+    describe::{Describe, eventually, new_id, seen, told},
     refusal::{Answer, Refusal},
-    sights::{Sight, eventually, new_id, seen, told},
-    stage::{Broken, Scene, Seen, Stage},
+    runner::{Broken, ScenarioRunner, Scene, StepResult},
 };
-use crate::config::Door;
 
 /// Who registers at once.
 const RUSH: usize = 200;
@@ -40,13 +40,13 @@ const LATE_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Who takes part in one run. Their accounts are new, so that one run does not meet another's.
 #[derive(Clone)]
 pub(crate) struct Cast {
-    customers: CustomerServiceClient<Door>,
-    notifications: NotificationServiceClient<Door>,
-    dashboard: DashboardServiceClient<Door>,
+    customers: CustomerServiceClient<AuthenticatedChannel>,
+    notifications: NotificationServiceClient<AuthenticatedChannel>,
+    dashboard: DashboardServiceClient<AuthenticatedChannel>,
     run: String,
 }
 
-pub(crate) async fn play(stage: &Stage, addresses: &Addresses<'_>) -> anyhow::Result<()> {
+pub(crate) async fn play(runner: &ScenarioRunner, addresses: &Addresses<'_>) -> anyhow::Result<()> {
     let cast = Cast {
         customers: CustomerServiceClient::new(connect("customer", addresses).await?),
         notifications: NotificationServiceClient::new(connect("notification", addresses).await?),
@@ -54,11 +54,11 @@ pub(crate) async fn play(stage: &Stage, addresses: &Addresses<'_>) -> anyhow::Re
         // The last digits of a version 7 UUID are random; the first are the time.
         run: new_id().split_off(24),
     };
-    stage.scene("Mina registers, and is welcomed before the answer", registering(stage, &cast)).await;
-    stage.scene("Whom the welcome does not reach is not registered", unreached(stage, &cast)).await;
-    stage.scene("More people at once than can be welcomed", rush(stage, &cast)).await;
-    stage.scene("Mina leaves, and hears of it afterwards", leaving(stage, &cast)).await;
-    stage.scene("Orders tell who asked for it", cleaning_orders::play(stage, addresses, &cast)).await;
+    runner.scene("Mina registers, and is welcomed before the answer", registering(runner, &cast)).await;
+    runner.scene("Whom the welcome does not reach is not registered", unreached(runner, &cast)).await;
+    runner.scene("More people at once than can be welcomed", rush(runner, &cast)).await;
+    runner.scene("Mina leaves, and hears of it afterwards", leaving(runner, &cast)).await;
+    runner.scene("Orders tell who asked for it", cleaning_orders::play(runner, addresses, &cast)).await;
     Ok(())
 }
 
@@ -72,8 +72,8 @@ impl Cast {
     }
 }
 
-impl Sight for Customer {
-    fn sight(&self) -> String {
+impl Describe for Customer {
+    fn describe(&self) -> String {
         let reason = if self.state_reason.is_empty() { String::new() } else { format!(" ({})", self.state_reason) };
         format!("{} is {}{reason}", self.name, self.state().as_str_name())
     }
@@ -82,14 +82,14 @@ impl Sight for Customer {
 /// What is on somebody's phone.
 pub(crate) struct Phone(pub(crate) Vec<String>);
 
-impl Sight for Phone {
-    fn sight(&self) -> String {
+impl Describe for Phone {
+    fn describe(&self) -> String {
         if self.0.is_empty() { "nothing".to_owned() } else { self.0.join(" ") }
     }
 }
 
-impl Sight for CustomerView {
-    fn sight(&self) -> String {
+impl Describe for CustomerView {
+    fn describe(&self) -> String {
         let history: Vec<_> = self.history.iter().map(|entry| entry.state.as_str()).collect();
         format!("{} is {}: {}", self.name, self.state, history.join(", "))
     }
@@ -126,7 +126,7 @@ impl Cast {
     }
 
     /// Waits until there is one more message that begins so.
-    pub(crate) async fn hears(&self, word: &str, count: usize, begins: &str) -> Seen<Phone> {
+    pub(crate) async fn hears(&self, word: &str, count: usize, begins: &str) -> StepResult<Phone> {
         let expected = format!("{count} messages, the last one: {begins}…");
         let holds =
             |phone: &Phone| phone.0.len() == count && phone.0.last().is_some_and(|text| text.starts_with(begins));
@@ -137,99 +137,99 @@ impl Cast {
         self.get_customer(GetCustomerRequest { name: name.to_owned() }).await
     }
 
-    async fn becomes(&self, name: &str, state: State) -> Seen<Customer> {
+    async fn becomes(&self, name: &str, state: State) -> StepResult<Customer> {
         let ask = || self.customer(name);
         let expected = format!("{name} to be {}", state.as_str_name());
         told(eventually(&expected, ask, |customer| customer.state() == state).await?)
     }
 }
 
-async fn registering(stage: &Stage, cast: &Cast) -> Scene {
+async fn registering(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let (person, request_id) = (cast.person("mina"), new_id());
     let registered = async {
         seen(cast.register(&person, &request_id).await?, "REGISTERED", |customer| customer.state() == State::Registered)
     };
-    let customer = stage.step("Mina registers", registered).await?;
-    stage.step("Her phone has the welcome", cast.hears("mina", 1, "Welcome")).await?;
+    let customer = runner.step("Mina registers", registered).await?;
+    runner.step("Her phone has the welcome", cast.hears("mina", 1, "Welcome")).await?;
     let again = async {
         let again = cast.register(&person, &request_id).await?;
-        ensure!(again == customer, "expected the first answer {}, got {}", customer.sight(), again.sight());
+        ensure!(again == customer, "expected the first answer {}, got {}", customer.describe(), again.describe());
         let phone = cast.phone("mina").await?;
-        ensure!(phone.0.len() == 1, "expected one message, got {}", phone.sight());
+        ensure!(phone.0.len() == 1, "expected one message, got {}", phone.describe());
         Ok(((), "the same answer, to the letter; no second message".to_owned()))
     };
-    stage.step("Her phone sends the same request again", again).await?;
+    runner.step("Her phone sends the same request again", again).await?;
     let other = async {
         let other = Customer { phone: "010-9999-9999".to_owned(), ..person.clone() };
         let refusal = refused(cast.register(&other, &request_id).await)?;
         refusal.require(Code::FailedPrecondition, "REQUEST_ID_REUSED")?;
         Ok(((), refusal.to_string()))
     };
-    stage.step("It sends another phone under the same request_id", other).await
+    runner.step("It sends another phone under the same request_id", other).await
 }
 
-async fn unreached(stage: &Stage, cast: &Cast) -> Scene {
+async fn unreached(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let blocked = async {
         let refusal = refused(cast.register(&cast.person("blocked"), &new_id()).await)?;
         refusal.require(Code::FailedPrecondition, "CUSTOMER_NOT_REACHED")?;
         Ok((named(&refusal)?, refusal.to_string()))
     };
-    let name = stage.step("Joon blocks messages, and wants to register", blocked).await?;
-    stage.step("What became of Joon's registration", cast.becomes(&name, State::Rejected)).await?;
+    let name = runner.step("Joon blocks messages, and wants to register", blocked).await?;
+    runner.step("What became of Joon's registration", cast.becomes(&name, State::Rejected)).await?;
     let (slow, failing, lost, late) = tokio::join!(
-        stage.step("Kakao is slow, and Bora waits a little", slow(cast)),
-        Box::pin(unconfirmed(stage, cast, "failing", State::Rejected)),
-        Box::pin(unconfirmed(stage, cast, "lost", State::Registered)),
-        Box::pin(unconfirmed(stage, cast, "late", State::Rejected)),
+        runner.step("Kakao is slow, and Bora waits a little", slow(cast)),
+        Box::pin(unconfirmed(runner, cast, "failing", State::Rejected)),
+        Box::pin(unconfirmed(runner, cast, "lost", State::Registered)),
+        Box::pin(unconfirmed(runner, cast, "late", State::Rejected)),
     );
     slow?;
     failing?;
     lost?;
     late?;
-    stage.step("Whose answer was lost is welcomed once", cast.hears("lost", 1, "Welcome")).await?;
-    stage.step("The late message meets the tombstone", stays_silent(cast)).await
+    runner.step("Whose answer was lost is welcomed once", cast.hears("lost", 1, "Welcome")).await?;
+    runner.step("The late message meets the tombstone", stays_silent(cast)).await
 }
 
-async fn slow(cast: &Cast) -> Seen<Customer> {
+async fn slow(cast: &Cast) -> StepResult<Customer> {
     seen(cast.register(&cast.person("slow"), &new_id()).await?, "REGISTERED", |customer| {
         customer.state() == State::Registered
     })
 }
 
 /// The outcome is unknown: the customer is told to ask again, and in the end it is one or the other.
-async fn unconfirmed(stage: &Stage, cast: &Cast, word: &str, end: State) -> Result<(), Broken> {
+async fn unconfirmed(runner: &ScenarioRunner, cast: &Cast, word: &str, end: State) -> Result<(), Broken> {
     let asked = async {
         let refusal = refused(cast.register(&cast.person(word), &new_id()).await)?;
         refusal.require_retry()?;
         Ok((named(&refusal)?, refusal.to_string()))
     };
-    let name = stage.step(&format!("The welcome is {word}"), asked).await?;
-    stage.step(&format!("What became of it when it was {word}"), cast.becomes(&name, end)).await.map(drop)
+    let name = runner.step(&format!("The welcome is {word}"), asked).await?;
+    runner.step(&format!("What became of it when it was {word}"), cast.becomes(&name, end)).await.map(drop)
 }
 
-async fn stays_silent(cast: &Cast) -> Seen<()> {
+async fn stays_silent(cast: &Cast) -> StepResult<()> {
     let begun = Instant::now();
     while begun.elapsed() < LATE {
         let phone = cast.phone("late").await?;
-        ensure!(phone.0.is_empty(), "expected nothing, got {}", phone.sight());
+        ensure!(phone.0.is_empty(), "expected nothing, got {}", phone.describe());
         tokio::time::sleep(LATE_POLL_INTERVAL).await;
     }
     Ok(((), "nothing arrives any more".to_owned()))
 }
 
 /// Everybody is registered or asked to try again; nobody waits for ever.
-async fn rush(stage: &Stage, cast: &Cast) -> Scene {
-    let open = stage.step(&format!("{RUSH} people register at once, and Kakao is slow"), all_at_once(cast)).await?;
+async fn rush(runner: &ScenarioRunner, cast: &Cast) -> Scene {
+    let open = runner.step(&format!("{RUSH} people register at once, and Kakao is slow"), all_at_once(cast)).await?;
     for name in open {
         let ends = async {
             told(eventually("an end", || cast.customer(&name), |customer| customer.state() != State::Pending).await?)
         };
-        stage.step("What became of one who was put off", ends).await?;
+        runner.step("What became of one who was put off", ends).await?;
     }
     Ok(())
 }
 
-async fn all_at_once(cast: &Cast) -> Seen<Vec<String>> {
+async fn all_at_once(cast: &Cast) -> StepResult<Vec<String>> {
     let mut people = JoinSet::new();
     for index in 0..RUSH {
         let cast = cast.clone();
@@ -253,20 +253,20 @@ async fn all_at_once(cast: &Cast) -> Seen<Vec<String>> {
     Ok((open, told))
 }
 
-async fn leaving(stage: &Stage, cast: &Cast) -> Scene {
+async fn leaving(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let registered = async { told(cast.register(&cast.person("bora"), &new_id()).await?) };
-    let customer = stage.step("Bora registers", registered).await?;
+    let customer = runner.step("Bora registers", registered).await?;
     let cancel = async {
         let request = CancelCustomerRequest { name: customer.name.clone(), request_id: new_id() };
         let cancelled = cast.cancel_customer(request).await?;
         seen(cancelled, "CANCELLED", |customer| customer.state() == State::Cancelled)
     };
-    stage.step("Bora cancels; nobody need be notified for that", cancel).await?;
-    stage.step("The notice follows, once", cast.hears("bora", 2, "Your registration is cancelled")).await?;
-    stage.step("The dashboard shows the registration's course", view(cast, &customer)).await.map(drop)
+    runner.step("Bora cancels; nobody need be notified for that", cancel).await?;
+    runner.step("The notice follows, once", cast.hears("bora", 2, "Your registration is cancelled")).await?;
+    runner.step("The dashboard shows the registration's course", view(cast, &customer)).await.map(drop)
 }
 
-async fn view(cast: &Cast, customer: &Customer) -> Seen<CustomerView> {
+async fn view(cast: &Cast, customer: &Customer) -> StepResult<CustomerView> {
     let ask = || async {
         let filter = format!("account = {}", customer.account);
         let request = ListCustomerViewsRequest { filter, ..ListCustomerViewsRequest::default() };
@@ -278,9 +278,9 @@ async fn view(cast: &Cast, customer: &Customer) -> Seen<CustomerView> {
 }
 
 /// The refusal that was expected.
-fn refused<T: Sight>(answer: Answer<T>) -> anyhow::Result<Box<Refusal>> {
+fn refused<T: Describe>(answer: Answer<T>) -> anyhow::Result<Box<Refusal>> {
     match answer {
-        Ok(sight) => anyhow::bail!("expected a refusal, got {}", sight.sight()),
+        Ok(value) => anyhow::bail!("expected a refusal, got {}", value.describe()),
         Err(refusal) => Ok(refusal),
     }
 }

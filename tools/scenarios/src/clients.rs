@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use client::AuthenticatedChannel;
 use contracts::{
     dashboard::v1::{GetOrderViewRequest, OrderView, dashboard_service_client::DashboardServiceClient},
     delivery::v1::{
@@ -32,8 +33,7 @@ use contracts::{
 };
 use tonic::{Response, Status, Streaming, transport::Endpoint};
 
-use super::{Addresses, refusal::Answer};
-use crate::config::Door;
+use crate::{Addresses, refusal::Answer};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a server takes at most, so that its own word on lateness is heard.
@@ -41,13 +41,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(Clone)]
 pub(crate) struct Clients {
-    orders: OrderServiceClient<Door>,
-    payments: PaymentServiceClient<Door>,
-    stores: StoreServiceClient<Door>,
-    deliveries: DeliveryServiceClient<Door>,
-    kitchens: KitchenServiceClient<Door>,
-    warehouse: WarehouseServiceClient<Door>,
-    dashboard: DashboardServiceClient<Door>,
+    orders: OrderServiceClient<AuthenticatedChannel>,
+    payments: PaymentServiceClient<AuthenticatedChannel>,
+    stores: StoreServiceClient<AuthenticatedChannel>,
+    deliveries: DeliveryServiceClient<AuthenticatedChannel>,
+    kitchens: KitchenServiceClient<AuthenticatedChannel>,
+    warehouse: WarehouseServiceClient<AuthenticatedChannel>,
+    dashboard: DashboardServiceClient<AuthenticatedChannel>,
 }
 
 /// Writes a method for each call that a cast makes.
@@ -59,18 +59,18 @@ macro_rules! calls {
                 let (mut client, request) = (self.$client.clone(), request.clone());
                 async move { client.$method(request).await }
             };
-            Box::pin($crate::demo::clients::insist(call)).await
+            Box::pin($crate::clients::insist(call)).await
         })*
     };
 }
-pub(super) use calls;
+pub(crate) use calls;
 
 impl Clients {
     /// Connects to these contexts, and fails on the first that cannot be reached; to others when they are called.
     pub(crate) async fn connect(addresses: &Addresses<'_>, contexts: &[&str]) -> anyhow::Result<Self> {
         let connect = async |context: &str| match contexts.contains(&context) {
             true => connect(context, addresses).await,
-            false => Ok(Door::new(endpoint(context, addresses)?.connect_lazy(), addresses.credentials.bearer()?)),
+            false => Ok(addresses.connector.authenticate(endpoint(context, addresses)?.connect_lazy())),
         };
         Ok(Self {
             orders: OrderServiceClient::new(connect("order").await?),
@@ -110,27 +110,27 @@ impl Clients {
 }
 
 /// Connects to a context.
-pub(super) async fn connect(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Door> {
+pub(crate) async fn connect(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<AuthenticatedChannel> {
     let address = addresses.for_context(context);
     let connected = endpoint(context, addresses)?.connect().await;
     let channel = connected
         .with_context(|| format!("cannot connect to the {context} context at {address}; is it running there?"))?;
-    Ok(Door::new(channel, addresses.credentials.bearer()?))
+    Ok(addresses.connector.authenticate(channel))
 }
 
 fn endpoint(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Endpoint> {
-    Ok(addresses.credentials.endpoint(addresses.for_context(context))?.connect_timeout(CONNECT_TIMEOUT))
+    Ok(addresses.connector.endpoint(addresses.for_context(context))?.connect_timeout(CONNECT_TIMEOUT))
 }
 
 /// What came back, within patience.
-pub(super) async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Answer<T> {
+pub(crate) async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Answer<T> {
     let silence = || Status::deadline_exceeded(format!("no answer at all within {} s", PATIENCE.as_secs()));
     let answer = tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(silence()));
     Ok(answer?.into_inner())
 }
 
 /// The same; but who is turned away before anything was done comes again when told to.
-pub(super) async fn insist<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl Fn() -> F) -> Answer<T> {
+pub(crate) async fn insist<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl Fn() -> F) -> Answer<T> {
     let begun = Instant::now();
     loop {
         match answer(call()).await {

@@ -9,10 +9,10 @@ use contracts::{
 };
 use tonic::Code;
 
-use super::{
+use crate::{
     coffee_shop::Shop,
-    sights::{Sight, new_id, production_of, seen, told},
-    stage::{Scene, Seen, Stage},
+    describe::{Describe, new_id, production_of, seen, told},
+    runner::{ScenarioRunner, Scene, StepResult},
 };
 
 /// What the dashboard must have heard of an order that had to wait.
@@ -25,46 +25,46 @@ pub(crate) const WAITED: [&str; 6] = [
     "ORDER_COMPLETED",
 ];
 
-pub(crate) async fn play(stage: &Stage, shop: &Shop) -> Scene {
+pub(crate) async fn play(runner: &ScenarioRunner, shop: &Shop) -> Scene {
     let americano = &shop.product("americano");
-    stage.step("Sora takes 5 americanos into the range", shop.stock_up(americano, 5)).await?;
-    let order = stage.step("Mina orders 2 of them, and pays", shop.order(americano, 2)).await?;
+    runner.step("Sora takes 5 americanos into the range", shop.stock_up(americano, 5)).await?;
+    let order = runner.step("Mina orders 2 of them, and pays", shop.order(americano, 2)).await?;
     let started = shop.production_is(&order, ProductionState::Started);
-    stage.step("The order reaches the kitchen; it takes the stock, and starts", started).await?;
-    stage.step("The stock is less by exactly 2", shop.stock_is(americano, 3)).await?;
-    stage.step("Mina looks at the order", shop.order_is(&order, OrderState::Producing)).await?;
-    stage.step("She wants to cancel, too late", cancel_too_late(shop, &order)).await?;
-    stage.step("The coffee is made", shop.complete(&order)).await?;
-    stage.step("Mina has her coffee", shop.order_is(&order, OrderState::Completed)).await?;
-    stage.step("The money is taken", shop.payment_is(&order, PaymentState::Captured)).await?;
+    runner.step("The order reaches the kitchen; it takes the stock, and starts", started).await?;
+    runner.step("The stock is less by exactly 2", shop.stock_is(americano, 3)).await?;
+    runner.step("Mina looks at the order", shop.order_is(&order, OrderState::Producing)).await?;
+    runner.step("She wants to cancel, too late", cancel_too_late(shop, &order)).await?;
+    runner.step("The coffee is made", shop.complete(&order)).await?;
+    runner.step("Mina has her coffee", shop.order_is(&order, OrderState::Completed)).await?;
+    runner.step("The money is taken", shop.payment_is(&order, PaymentState::Captured)).await?;
     let course = ["ORDER_PLACED", "PRODUCTION_OPENED", "PRODUCTION_STARTED", "PRODUCTION_COMPLETED", "ORDER_COMPLETED"];
-    stage.step("The dashboard shows every step", view_shows(shop, &order, &course)).await?;
+    runner.step("The dashboard shows every step", view_shows(shop, &order, &course)).await?;
     Ok(())
 }
 
 /// What was started and cannot be finished.
-pub(crate) async fn failing(stage: &Stage, shop: &Shop) -> Scene {
+pub(crate) async fn failing(runner: &ScenarioRunner, shop: &Shop) -> Scene {
     let mocha = &shop.product("mocha");
-    stage.step("Sora takes 4 mochas into the range", shop.stock_up(mocha, 4)).await?;
-    let order = stage.step("Mina orders 3 of them", shop.order(mocha, 3)).await?;
-    stage.step("The kitchen starts", shop.production_is(&order, ProductionState::Started)).await?;
-    stage.step("The kitchen gives it up", fail(shop, &order)).await?;
-    stage.step("Mina's order is cancelled", shop.order_is(&order, OrderState::Cancelled)).await?;
-    stage.step("She has her money back", shop.payment_is(&order, PaymentState::Refunded)).await?;
-    stage.step("What it took is given back", shop.stock_becomes(mocha, 4)).await?;
+    runner.step("Sora takes 4 mochas into the range", shop.stock_up(mocha, 4)).await?;
+    let order = runner.step("Mina orders 3 of them", shop.order(mocha, 3)).await?;
+    runner.step("The kitchen starts", shop.production_is(&order, ProductionState::Started)).await?;
+    runner.step("The kitchen gives it up", fail(shop, &order)).await?;
+    runner.step("Mina's order is cancelled", shop.order_is(&order, OrderState::Cancelled)).await?;
+    runner.step("She has her money back", shop.payment_is(&order, PaymentState::Refunded)).await?;
+    runner.step("What it took is given back", shop.stock_becomes(mocha, 4)).await?;
     Ok(())
 }
 
-async fn fail(shop: &Shop, order: &Order) -> Seen<Production> {
+async fn fail(shop: &Shop, order: &Order) -> StepResult<Production> {
     let request = FailProductionRequest { name: production_of(&order.name), request_id: new_id() };
     let production = shop.clients.fail_production(request).await?;
     seen(production, "FAILED", |production| production.state() == ProductionState::Failed)
 }
 
-async fn cancel_too_late(shop: &Shop, order: &Order) -> Seen<()> {
+async fn cancel_too_late(shop: &Shop, order: &Order) -> StepResult<()> {
     let request = CancelOrderRequest { name: order.name.clone(), request_id: new_id() };
     match shop.clients.cancel_order(request).await {
-        Ok(order) => bail!("expected a refusal, got {}", order.sight()),
+        Ok(order) => bail!("expected a refusal, got {}", order.describe()),
         Err(refusal) => {
             refusal.require(Code::FailedPrecondition, "ORDER_NOT_CANCELLABLE")?;
             Ok(((), refusal.to_string()))
@@ -73,7 +73,7 @@ async fn cancel_too_late(shop: &Shop, order: &Order) -> Seen<()> {
 }
 
 /// The dashboard shows an order as completed, by these steps in this order.
-pub(crate) async fn view_shows(shop: &Shop, order: &Order, course: &[&str]) -> Seen<OrderView> {
+pub(crate) async fn view_shows(shop: &Shop, order: &Order, course: &[&str]) -> StepResult<OrderView> {
     let expected = format!("COMPLETED by {}", course.join(", "));
     let holds = |view: &OrderView| {
         let mut history = view.history.iter();

@@ -21,10 +21,10 @@ use contracts::{
 use tonic::Code;
 use uuid::Uuid;
 
-use super::{
+use crate::{
     clients::Clients,
     refusal::{Answer, Refusal},
-    stage::Seen,
+    runner::StepResult,
 };
 
 /// What is promised to happen must have happened within this.
@@ -32,93 +32,93 @@ const BOUND: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Something that can be told in a few words.
-pub(crate) trait Sight {
-    fn sight(&self) -> String;
+pub(crate) trait Describe {
+    fn describe(&self) -> String;
 }
 
-impl Sight for Order {
-    fn sight(&self) -> String {
+impl Describe for Order {
+    fn describe(&self) -> String {
         let reason = if self.state_reason.is_empty() { String::new() } else { format!(" ({})", self.state_reason) };
         format!("{} is {}{reason}", self.name, self.state().as_str_name())
     }
 }
 
-impl Sight for Payment {
-    fn sight(&self) -> String {
+impl Describe for Payment {
+    fn describe(&self) -> String {
         let amount = self.amount.as_ref().map_or_else(|| "no amount".to_owned(), money);
         format!("{} is {}, {amount}", self.name, self.state().as_str_name())
     }
 }
 
-impl Sight for Enrollment {
-    fn sight(&self) -> String {
+impl Describe for Enrollment {
+    fn describe(&self) -> String {
         let reason = if self.state_reason.is_empty() { String::new() } else { format!(" ({})", self.state_reason) };
         format!("{} is {}{reason}", self.name, self.state().as_str_name())
     }
 }
 
-impl Sight for Registration {
-    fn sight(&self) -> String {
+impl Describe for Registration {
+    fn describe(&self) -> String {
         format!("{} is {}", self.name, self.state().as_str_name())
     }
 }
 
-impl Sight for Ticket {
-    fn sight(&self) -> String {
+impl Describe for Ticket {
+    fn describe(&self) -> String {
         format!("{} is {}", self.name, self.state().as_str_name())
     }
 }
 
-impl Sight for Delivery {
-    fn sight(&self) -> String {
+impl Describe for Delivery {
+    fn describe(&self) -> String {
         let ready = if self.ready { "ready" } else { "not ready" };
         let rider = if self.rider.is_empty() { "nobody" } else { &self.rider };
         format!("{} is {}, {ready}, {rider} rides", self.name, self.state().as_str_name())
     }
 }
 
-impl Sight for Production {
-    fn sight(&self) -> String {
+impl Describe for Production {
+    fn describe(&self) -> String {
         let missing = if self.missing.is_empty() { String::new() } else { format!(", for want of {}", self.missing) };
         format!("{} is {}{missing}", self.name, self.state().as_str_name())
     }
 }
 
-impl Sight for StockItem {
-    fn sight(&self) -> String {
+impl Describe for StockItem {
+    fn describe(&self) -> String {
         format!("there are {} of {}", self.quantity, self.name)
     }
 }
 
-impl Sight for OrderView {
-    fn sight(&self) -> String {
+impl Describe for OrderView {
+    fn describe(&self) -> String {
         let history: Vec<_> = self.history.iter().map(|entry| entry.state.as_str()).collect();
         format!("{} is {}: {}", self.name, self.state, history.join(", "))
     }
 }
 
 /// What came back, told, when it is as expected.
-pub(crate) fn seen<T: Sight>(sight: T, expected: &str, holds: impl Fn(&T) -> bool) -> Seen<T> {
-    ensure!(holds(&sight), "expected {expected}, got {}", sight.sight());
-    told(sight)
+pub(crate) fn seen<T: Describe>(value: T, expected: &str, holds: impl Fn(&T) -> bool) -> StepResult<T> {
+    ensure!(holds(&value), "expected {expected}, got {}", value.describe());
+    told(value)
 }
 
 /// What came back, told.
-pub(crate) fn told<T: Sight>(sight: T) -> Seen<T> {
-    let text = sight.sight();
-    Ok((sight, text))
+pub(crate) fn told<T: Describe>(value: T) -> StepResult<T> {
+    let text = value.describe();
+    Ok((value, text))
 }
 
 /// The refusal that was expected.
-pub(crate) fn refused<T: Sight>(answer: Answer<T>) -> anyhow::Result<Box<Refusal>> {
+pub(crate) fn refused<T: Describe>(answer: Answer<T>) -> anyhow::Result<Box<Refusal>> {
     match answer {
-        Ok(sight) => bail!("expected a refusal, got {}", sight.sight()),
+        Ok(value) => bail!("expected a refusal, got {}", value.describe()),
         Err(refusal) => Ok(refusal),
     }
 }
 
 /// Looks again and again until it is as expected; fails when it is not within 30 s, or can never be.
-pub(crate) async fn eventually<T: Sight, A: Future<Output = Answer<T>>>(
+pub(crate) async fn eventually<T: Describe, A: Future<Output = Answer<T>>>(
     expected: &str,
     ask: impl Fn() -> A,
     holds: impl Fn(&T) -> bool,
@@ -126,8 +126,8 @@ pub(crate) async fn eventually<T: Sight, A: Future<Output = Answer<T>>>(
     let begun = Instant::now();
     loop {
         let last_seen = match ask().await {
-            Ok(sight) if holds(&sight) => return Ok(sight),
-            Ok(sight) => sight.sight(),
+            Ok(value) if holds(&value) => return Ok(value),
+            Ok(value) => value.describe(),
             Err(refusal) if may_change(&refusal) => refusal.to_string(),
             Err(refusal) => return Err(refusal).with_context(|| format!("expected {expected}")),
         };

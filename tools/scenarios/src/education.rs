@@ -1,6 +1,7 @@
 //! education: Hana enrolls and pays, the school registers her, she completes the course or withdraws.
 
 use anyhow::ensure;
+use client::AuthenticatedChannel;
 use contracts::{
     Money,
     dashboard::v1::{
@@ -20,42 +21,41 @@ use contracts::{
     },
 };
 
-use super::{
+use crate::{
     Addresses,
     clients::{calls, connect},
+    describe::{Describe, eventually, id, new_id},
     education_course, education_fees,
     refusal::Answer,
-    sights::{Sight, eventually, id, new_id},
-    stage::{Seen, Stage},
+    runner::{ScenarioRunner, StepResult},
 };
-use crate::config::Door;
 
 const FEE: i64 = 90_000;
 
 /// Who takes part in one run. Their ids are new, so that one run does not meet another's enrollments.
 #[derive(Clone)]
 pub(crate) struct Cast {
-    enrollments: EnrollmentServiceClient<Door>,
-    registrations: EducationServiceClient<Door>,
-    payments: PaymentServiceClient<Door>,
-    dashboard: DashboardServiceClient<Door>,
+    enrollments: EnrollmentServiceClient<AuthenticatedChannel>,
+    registrations: EducationServiceClient<AuthenticatedChannel>,
+    payments: PaymentServiceClient<AuthenticatedChannel>,
+    dashboard: DashboardServiceClient<AuthenticatedChannel>,
     pub(crate) learner: String,
     course: String,
     /// The course whose registrations nobody looks after while learners rush in.
     pub(crate) busy_course: String,
 }
 
-pub(crate) async fn play(stage: &Stage, addresses: &Addresses<'_>) -> anyhow::Result<()> {
+pub(crate) async fn play(runner: &ScenarioRunner, addresses: &Addresses<'_>) -> anyhow::Result<()> {
     let cast = Cast::connect(addresses).await?;
-    stage.scene("Hana enrolls, and pays at once", education_fees::paying(stage, &cast)).await;
-    stage.scene("Payment does not say what became of the fee", education_fees::unconfirmed(stage, &cast)).await;
-    stage
-        .scene("The school registers her, and she completes the course", education_course::completed(stage, &cast))
+    runner.scene("Hana enrolls, and pays at once", education_fees::paying(runner, &cast)).await;
+    runner.scene("Payment does not say what became of the fee", education_fees::unconfirmed(runner, &cast)).await;
+    runner
+        .scene("The school registers her, and she completes the course", education_course::completed(runner, &cast))
         .await;
-    stage.scene("She cancels another enrollment", education_course::cancelled(stage, &cast)).await;
-    stage.scene("The school cancels a course", education_course::by_school(stage, &cast)).await;
-    stage.scene("Nobody minds the school while learners rush in", education_course::rush(stage, &cast)).await;
-    stage.scene("Her own page", education_course::own_page(stage, &cast)).await;
+    runner.scene("She cancels another enrollment", education_course::cancelled(runner, &cast)).await;
+    runner.scene("The school cancels a course", education_course::by_school(runner, &cast)).await;
+    runner.scene("Nobody minds the school while learners rush in", education_course::rush(runner, &cast)).await;
+    runner.scene("Her own page", education_course::own_page(runner, &cast)).await;
     Ok(())
 }
 
@@ -105,11 +105,11 @@ impl Cast {
     }
 
     /// Applies with a good card; fails unless the enrollment stands.
-    pub(crate) async fn enroll(&self) -> Seen<Enrollment> {
+    pub(crate) async fn enroll(&self) -> StepResult<Enrollment> {
         let application = self.application("tok_visa");
         let enrollment = self.apply(&application, &new_id()).await?;
         require_enrolled(&enrollment, &application)?;
-        let told = format!("{}, paid by {}", enrollment.sight(), enrollment.payment);
+        let told = format!("{}, paid by {}", enrollment.describe(), enrollment.payment);
         Ok((enrollment, told))
     }
 
@@ -141,7 +141,7 @@ impl Cast {
 /// Fails unless the enrollment is the one that was applied for, paid, and stands.
 pub(crate) fn require_enrolled(enrollment: &Enrollment, application: &Enrollment) -> anyhow::Result<()> {
     let is_enrolled = enrollment.state() == EnrollmentState::Enrolled && !enrollment.payment.is_empty();
-    ensure!(is_enrolled, "expected a paid, ENROLLED enrollment, got {}", enrollment.sight());
+    ensure!(is_enrolled, "expected a paid, ENROLLED enrollment, got {}", enrollment.describe());
     let is_same = enrollment.learner == application.learner
         && enrollment.course == application.course
         && enrollment.course_title == application.course_title

@@ -10,13 +10,13 @@ use contracts::{
     store::v1::{AcceptTicketRequest, StartCookingRequest, Ticket, ticket::State as TicketState},
 };
 
-use super::{
+use crate::{
     Addresses,
     clients::Clients,
+    describe::{Describe, new_id, seen, ticket_of},
     food_cards, food_course, food_load, food_withdrawal,
     refusal::Answer,
-    sights::{Sight, new_id, seen, ticket_of},
-    stage::{Seen, Stage},
+    runner::{ScenarioRunner, StepResult},
 };
 
 const CURRENCY: &str = "KRW";
@@ -33,15 +33,15 @@ pub(crate) struct Cast {
     pub(crate) rider: &'static str,
 }
 
-pub(crate) async fn play(stage: &Stage, addresses: &Addresses<'_>) -> anyhow::Result<()> {
+pub(crate) async fn play(runner: &ScenarioRunner, addresses: &Addresses<'_>) -> anyhow::Result<()> {
     let cast = Cast::new(Clients::connect(addresses, &CONTEXTS).await?);
-    stage.scene("Mina orders, and pays at once", food_cards::paying(stage, &cast)).await;
-    stage.scene("Cards that are slow, fail, or answer too late", food_cards::odd_cards(stage, &cast)).await;
-    stage.scene("The store cooks, Joon delivers, Mina watches", food_course::play(stage, &cast)).await;
-    stage.scene("The store turns an order down", food_withdrawal::by_store(stage, &cast)).await;
-    stage.scene("Mina cancels before cooking starts", food_withdrawal::by_customer(stage, &cast)).await;
-    stage.scene("Nobody minds the store while orders rush in", food_load::unminded_store(stage, &cast)).await;
-    stage.scene("More orders at once than payment can take", food_load::overload(stage, &cast)).await;
+    runner.scene("Mina orders, and pays at once", food_cards::paying(runner, &cast)).await;
+    runner.scene("Cards that are slow, fail, or answer too late", food_cards::odd_cards(runner, &cast)).await;
+    runner.scene("The store cooks, Joon delivers, Mina watches", food_course::play(runner, &cast)).await;
+    runner.scene("The store turns an order down", food_withdrawal::by_store(runner, &cast)).await;
+    runner.scene("Mina cancels before cooking starts", food_withdrawal::by_customer(runner, &cast)).await;
+    runner.scene("Nobody minds the store while orders rush in", food_load::unminded_store(runner, &cast)).await;
+    runner.scene("More orders at once than payment can take", food_load::overload(runner, &cast)).await;
     Ok(())
 }
 
@@ -76,30 +76,30 @@ impl Cast {
     }
 
     /// Orders with a good card; fails unless the order stands.
-    pub(crate) async fn place(&self) -> Seen<Order> {
+    pub(crate) async fn place(&self) -> StepResult<Order> {
         let wish = self.wish("tok_visa");
         let order = self.order(&wish, &new_id()).await?;
         require_placed(&order, &wish)?;
-        let told = format!("{}, paid by {}", order.sight(), order.payment);
+        let told = format!("{}, paid by {}", order.describe(), order.payment);
         Ok((order, told))
     }
 
     /// The store sees the order's ticket.
-    pub(crate) async fn open_ticket(&self, order: &Order) -> Seen<Ticket> {
+    pub(crate) async fn open_ticket(&self, order: &Order) -> StepResult<Ticket> {
         let ticket = self.clients.ticket_becomes(&order.name, TicketState::Open).await?;
         let expected = format!("the ticket of {} at {}", order.name, order.store);
         seen(ticket, &expected, |ticket| ticket.order == order.name && ticket.store == order.store)
     }
 
     /// The store takes the order on.
-    pub(crate) async fn accept_ticket(&self, order: &Order) -> Seen<Ticket> {
+    pub(crate) async fn accept_ticket(&self, order: &Order) -> StepResult<Ticket> {
         let request = AcceptTicketRequest { name: ticket_of(&order.name), request_id: new_id() };
         let ticket = self.clients.accept_ticket(request).await?;
         seen(ticket, "ACCEPTED", |ticket| ticket.state() == TicketState::Accepted)
     }
 
     /// The store starts cooking.
-    pub(crate) async fn start_cooking(&self, order: &Order) -> Seen<Ticket> {
+    pub(crate) async fn start_cooking(&self, order: &Order) -> StepResult<Ticket> {
         let request = StartCookingRequest { name: ticket_of(&order.name), request_id: new_id() };
         let ticket = self.clients.start_cooking(request).await?;
         seen(ticket, "COOKING", |ticket| ticket.state() == TicketState::Cooking)
@@ -119,7 +119,7 @@ pub(crate) fn total(wish: &Order) -> Money {
 
 /// Fails unless the order is the one that was wished for, paid, and stands.
 pub(crate) fn require_placed(order: &Order, wish: &Order) -> anyhow::Result<()> {
-    ensure!(order.state() == OrderState::Placed, "expected a PLACED order, got {}", order.sight());
+    ensure!(order.state() == OrderState::Placed, "expected a PLACED order, got {}", order.describe());
     ensure!(!order.payment.is_empty(), "expected a payment, got none");
     let is_same = order.customer == wish.customer && order.store == wish.store && order.items == wish.items;
     ensure!(is_same, "expected the order that was asked for, got {order:?}");

@@ -11,11 +11,11 @@ use contracts::{
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use super::{
+use crate::{
+    describe::{Describe, eventually, new_id, payment_of, ticket_of},
     food_delivery::{Cast, require_placed},
     refusal::Answer,
-    sights::{Sight, eventually, new_id, payment_of, ticket_of},
-    stage::{Scene, Seen, Stage},
+    runner::{ScenarioRunner, Scene, StepResult},
 };
 
 const BURST: usize = 20;
@@ -25,15 +25,15 @@ const PAGES: usize = BURST.div_ceil(PAGE_SIZE as usize);
 const RUSH: usize = 300;
 
 /// Orders are taken while nobody looks after them, and each is at the store once somebody does.
-pub(crate) async fn unminded_store(stage: &Stage, cast: &Cast) -> Scene {
-    stage.remark("A demo cannot stop the store and the delivery. It shows what it can: orders are taken while nobody");
-    stage.remark("at the store touches them, and every ticket arrives, once.");
+pub(crate) async fn unminded_store(runner: &ScenarioRunner, cast: &Cast) -> Scene {
+    runner.remark("A demo cannot stop the store and the delivery. It shows what it can: orders are taken while nobody");
+    runner.remark("at the store touches them, and every ticket arrives, once.");
     let what = format!("{BURST} customers order at once at a store that nobody minds");
-    let orders = stage.step(&what, burst(cast)).await?;
-    stage.step("The store looks: each order has its ticket, once", each_ticket_once(cast, &orders)).await
+    let orders = runner.step(&what, burst(cast)).await?;
+    runner.step("The store looks: each order has its ticket, once", each_ticket_once(cast, &orders)).await
 }
 
-async fn burst(cast: &Cast) -> Seen<BTreeSet<String>> {
+async fn burst(cast: &Cast) -> StepResult<BTreeSet<String>> {
     let answers =
         at_once(cast, BURST, |cast| Order { store: cast.busy_store.clone(), ..cast.wish("tok_visa") }).await?;
     let mut orders = BTreeSet::new();
@@ -52,13 +52,13 @@ struct Tickets {
     pages: usize,
 }
 
-impl Sight for Tickets {
-    fn sight(&self) -> String {
+impl Describe for Tickets {
+    fn describe(&self) -> String {
         format!("{} tickets on {} pages", self.tickets.len(), self.pages)
     }
 }
 
-async fn each_ticket_once(cast: &Cast, orders: &BTreeSet<String>) -> Seen<()> {
+async fn each_ticket_once(cast: &Cast, orders: &BTreeSet<String>) -> StepResult<()> {
     let expected = format!("{BURST} tickets at {}", cast.busy_store);
     let found = eventually(&expected, || tickets(cast), |found| found.tickets.len() >= BURST).await?;
     let names: BTreeSet<_> = found.tickets.iter().map(|ticket| ticket.name.clone()).collect();
@@ -67,7 +67,7 @@ async fn each_ticket_once(cast: &Cast, orders: &BTreeSet<String>) -> Seen<()> {
     let is_open = |ticket: &Ticket| ticket.state() == TicketState::Open && orders.contains(&ticket.order);
     ensure!(found.tickets.iter().all(is_open), "expected OPEN tickets, got {:?}", found.tickets);
     ensure!(found.pages == PAGES, "expected {PAGES} pages of {PAGE_SIZE}, got {}", found.pages);
-    Ok(((), format!("{}, all OPEN, none twice", found.sight())))
+    Ok(((), format!("{}, all OPEN, none twice", found.describe())))
 }
 
 async fn tickets(cast: &Cast) -> Answer<Tickets> {
@@ -89,14 +89,14 @@ async fn tickets(cast: &Cast) -> Answer<Tickets> {
 }
 
 /// New orders are taken or turned away with a word on when to come again; none is left half way.
-pub(crate) async fn overload(stage: &Stage, cast: &Cast) -> Scene {
-    let unsettled = stage.step(&format!("{RUSH} customers order at once, with tok_slow"), rush(cast)).await?;
+pub(crate) async fn overload(runner: &ScenarioRunner, cast: &Cast) -> Scene {
+    let unsettled = runner.step(&format!("{RUSH} customers order at once, with tok_slow"), rush(cast)).await?;
     let what = format!("What became of the {} orders that were turned away half way", unsettled.len());
-    stage.step(&what, all_settle(cast, unsettled)).await
+    runner.step(&what, all_settle(cast, unsettled)).await
 }
 
 /// Returns the orders that were written down but not placed while their customers waited.
-async fn rush(cast: &Cast) -> Seen<Vec<String>> {
+async fn rush(cast: &Cast) -> StepResult<Vec<String>> {
     let answers = at_once(cast, RUSH, |cast| cast.wish("tok_slow")).await?;
     let (mut placed, mut unsettled, mut refusals) = (0, Vec::new(), BTreeMap::<String, usize>::new());
     for (wish, answer) in answers {
@@ -119,7 +119,7 @@ async fn rush(cast: &Cast) -> Seen<Vec<String>> {
     Ok((unsettled, told))
 }
 
-async fn all_settle(cast: &Cast, orders: Vec<String>) -> Seen<()> {
+async fn all_settle(cast: &Cast, orders: Vec<String>) -> StepResult<()> {
     let mut settling = JoinSet::new();
     for order in orders {
         let cast = cast.clone();
@@ -145,7 +145,7 @@ async fn settles(cast: &Cast, order: &str) -> anyhow::Result<OrderState> {
     };
     let is_paid = matches!(payment, PaymentState::Authorized | PaymentState::Captured);
     let stands = settled.state() == OrderState::Placed;
-    ensure!(is_paid == stands, "{}, but its payment is {}", settled.sight(), payment.as_str_name());
+    ensure!(is_paid == stands, "{}, but its payment is {}", settled.describe(), payment.as_str_name());
     Ok(settled.state())
 }
 

@@ -10,6 +10,7 @@ mod coffee_course;
 mod coffee_delivery;
 mod coffee_shop;
 mod coffee_stock;
+mod describe;
 mod education;
 mod education_course;
 mod education_fees;
@@ -19,42 +20,41 @@ mod food_delivery;
 mod food_load;
 mod food_withdrawal;
 mod refusal;
-mod sights;
-mod stage;
+mod runner;
 mod watching;
 
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
+use client::Connector;
 
-use crate::config::Credentials;
-use stage::Stage;
+use runner::ScenarioRunner;
 
 const DEMOS: &[Demo] = &[
     Demo {
         name: "food-delivery",
         about: "Order, pay, cook, deliver; and what happens when one of them fails",
-        play: |stage, addresses| Box::pin(food_delivery::play(stage, addresses)),
+        play: |runner, addresses| Box::pin(food_delivery::play(runner, addresses)),
     },
     Demo {
         name: "education",
         about: "Enroll, pay, learn or withdraw; and what happens when one of them fails",
-        play: |stage, addresses| Box::pin(education::play(stage, addresses)),
+        play: |runner, addresses| Box::pin(education::play(runner, addresses)),
     },
     Demo {
         name: "cleaning-service",
         about: "Register and be welcomed at once, or not be registered; leave, and hear of it",
-        play: |stage, addresses| Box::pin(cleaning_service::play(stage, addresses)),
+        play: |runner, addresses| Box::pin(cleaning_service::play(runner, addresses)),
     },
     Demo {
         name: "coffee-shop",
         about: "Order, pay, take from the stock, make; and what happens when there is not enough of it",
-        play: |stage, addresses| Box::pin(coffee_shop::play(stage, addresses)),
+        play: |runner, addresses| Box::pin(coffee_shop::play(runner, addresses)),
     },
     Demo {
         name: "coffee-delivery",
         about: "food-delivery by processes that can be told apart: who served it, and a fault for a drill",
-        play: |stage, addresses| Box::pin(coffee_delivery::play(stage, addresses)),
+        play: |runner, addresses| Box::pin(coffee_delivery::play(runner, addresses)),
     },
 ];
 
@@ -62,7 +62,7 @@ const DEMOS: &[Demo] = &[
 struct Demo {
     name: &'static str,
     about: &'static str,
-    play: for<'a> fn(&'a Stage, &'a Addresses<'a>) -> Play<'a>,
+    play: for<'a> fn(&'a ScenarioRunner, &'a Addresses<'a>) -> Play<'a>,
 }
 
 type Play<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
@@ -70,8 +70,9 @@ type Play<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 /// The name that means every demo, one after another.
 const ALL: &str = "all";
 
+/// What `jumun demo` can be told.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct DemoArgs {
+pub struct DemoArgs {
     /// The scenario to play, or all of them
     #[arg(value_parser = names())]
     name: String,
@@ -86,7 +87,7 @@ fn names() -> PossibleValuesParser {
 struct Addresses<'a> {
     default: &'a str,
     overrides: &'a BTreeMap<String, String>,
-    credentials: &'a Credentials,
+    connector: &'a Connector,
 }
 
 impl Addresses<'_> {
@@ -98,17 +99,17 @@ impl Addresses<'_> {
 
 /// Plays what was asked for against the contexts at `address`, or where `addresses` has another for one; fails when a step did
 /// not hold.
-pub(crate) async fn run(
+pub async fn run(
     args: &DemoArgs,
     address: &str,
     addresses: &BTreeMap<String, String>,
-    credentials: &Credentials,
+    connector: &Connector,
 ) -> anyhow::Result<()> {
-    let addresses = Addresses { default: address, overrides: addresses, credentials };
-    let stage = Stage::new();
+    let addresses = Addresses { default: address, overrides: addresses, connector };
+    let runner = ScenarioRunner::new();
     for demo in DEMOS.iter().filter(|demo| [demo.name, ALL].contains(&args.name.as_str())) {
-        stage.open(demo.name, demo.about);
-        (demo.play)(&stage, &addresses).await?;
+        runner.open(demo.name, demo.about);
+        (demo.play)(&runner, &addresses).await?;
     }
-    stage.close()
+    runner.close()
 }

@@ -3,10 +3,9 @@
 use std::{collections::HashMap, fmt, time::Duration};
 
 use anyhow::{Context, ensure};
+use client::code_name;
 use prost::Message;
 use tonic::{Code, Status};
-
-use crate::bench::code_name;
 
 /// What a call came to.
 pub(crate) type Answer<T> = Result<T, Box<Refusal>>;

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What a step came to: a value for the steps after it, and what to tell of it.
-pub(crate) type Seen<T> = anyhow::Result<(T, String)>;
+pub(crate) type StepResult<T> = anyhow::Result<(T, String)>;
 
 /// How a scene ended.
 pub(crate) type Scene = Result<(), Broken>;
@@ -19,13 +19,13 @@ pub(crate) type Scene = Result<(), Broken>;
 pub(crate) struct Broken;
 
 /// Tells the steps, and counts them.
-pub(crate) struct Stage {
+pub(crate) struct ScenarioRunner {
     opened: Instant,
     steps: AtomicUsize,
     broken: AtomicUsize,
 }
 
-impl Stage {
+impl ScenarioRunner {
     pub(crate) fn new() -> Self {
         Self { opened: Instant::now(), steps: AtomicUsize::new(0), broken: AtomicUsize::new(0) }
     }
@@ -49,7 +49,7 @@ impl Stage {
     }
 
     /// Does something, and tells how it went. Steps may be on their way at once; each is told when it is over.
-    pub(crate) async fn step<T>(&self, what: &str, act: impl Future<Output = Seen<T>>) -> Result<T, Broken> {
+    pub(crate) async fn step<T>(&self, what: &str, act: impl Future<Output = StepResult<T>>) -> Result<T, Broken> {
         let begun = Instant::now();
         match act.await {
             Ok((value, seen)) => {

@@ -7,7 +7,7 @@ use contracts::order::v1::{Order, WatchOrderRequest, order::State};
 use tokio::task::JoinSet;
 use tonic::Streaming;
 
-use super::{clients::Clients, refusal::Refusal};
+use crate::{clients::Clients, refusal::Refusal};
 
 /// The stream says something, or ends, within this after the change.
 const BOUND: Duration = Duration::from_secs(30);
