@@ -2,16 +2,15 @@
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
+use audit::CheckArgs;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use kit::auth::SigningKey;
+use loadgen::BenchArgs;
+use scenarios::DemoArgs;
 
 use crate::{
-    bench::{self, BenchArgs},
-    check::{self, CheckArgs},
     config::{self, Credentials, ServeSettings, StorageSettings, TokenArgs},
-    contexts,
-    demo::{self, DemoArgs},
-    errors,
+    contexts, errors,
     health::{self, HealthArgs},
     methods, serve,
 };
@@ -139,14 +138,21 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
             serve::migrate(&contexts, &storage, matches).await
         }
         Action::Demo { target, args } => {
-            demo::run(&args, &target.addr, &config::addresses(matches), &target.credentials).await.map(success)
+            scenarios::run(&args, &target.addr, &config::addresses(matches), &target.credentials.connector()?)
+                .await
+                .map(success)
         }
-        Action::Bench { target, args } => bench::run(&args, &target.addr, &target.credentials).await.map(success),
+        Action::Bench { target, args } => {
+            loadgen::run(&args, &target.addr, &target.credentials.connector()?).await.map(success)
+        }
         Action::Check { storage, args } => {
-            check::run(&args, &config::databases(&storage, matches, &contexts::names())?).await
+            let databases = config::databases(&storage, matches, &contexts::names())?;
+            audit::run(&args, &databases, &contexts::databases()).await
         }
         Action::Health { target, args } => {
-            health::run(&args, &target.addr, &config::addresses(matches), &target.credentials).await.map(success)
+            health::run(&args, &target.addr, &config::addresses(matches), &target.credentials.anonymous()?)
+                .await
+                .map(success)
         }
         Action::Errors => {
             std::io::stdout().write_all(errors::page().as_bytes())?;

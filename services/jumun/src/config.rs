@@ -27,7 +27,7 @@ pub(crate) use access::AccessPlan;
 use access::AccessSettings;
 pub(crate) use contexts_own::{context_settings, with_context_settings};
 use tls::TlsArgs;
-pub(crate) use token::{Credentials, Door, TokenArgs, issue};
+pub(crate) use token::{Credentials, TokenArgs, issue};
 
 /// What every command that opens databases can be told.
 #[derive(Args, Clone, Debug)]

@@ -36,6 +36,12 @@ pub(crate) fn named(names: &[String]) -> anyhow::Result<Vec<Context>> {
     Ok(all().into_iter().filter(|context| names.iter().any(|name| name == context.name)).collect())
 }
 
+/// Every database: its context, and its own name.
+pub(crate) fn databases() -> Vec<(&'static str, &'static str)> {
+    let of = |context: Context| context.databases.into_iter().map(move |(schema, _)| (context.name, schema));
+    all().into_iter().flat_map(of).collect()
+}
+
 /// Every context's name.
 pub(crate) fn names() -> Vec<&'static str> {
     all().iter().map(|context| context.name).collect()

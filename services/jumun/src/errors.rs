@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use client::code_name;
 use kit::{Class, Reason, reasons};
 
-use crate::{bench::code_name, contexts};
+use crate::contexts;
 
 const INTRODUCTION: &str = "\
 # Errors

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, io::Write, time::Duration};
 
 use anyhow::Context as _;
+use client::Connector;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use crate::{config::Credentials, methods};
+use crate::methods;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,7 +23,7 @@ pub(crate) async fn run(
     args: &HealthArgs,
     address: &str,
     addresses: &BTreeMap<String, String>,
-    credentials: &Credentials,
+    connector: &Connector,
 ) -> anyhow::Result<()> {
     let whole = args.contexts.is_empty().then(|| ("the process", String::new(), address));
     let contexts = args.contexts.iter().map(|context| {
@@ -31,15 +32,15 @@ pub(crate) async fn run(
     });
     for asked in whole.map(anyhow::Ok).into_iter().chain(contexts) {
         let (name, service, address) = asked?;
-        let status = status(service, address, credentials).await.with_context(|| format!("{name} at {address}"))?;
+        let status = status(service, address, connector).await.with_context(|| format!("{name} at {address}"))?;
         anyhow::ensure!(status == ServingStatus::Serving, "{name} at {address} is {}", status.as_str_name());
         writeln!(std::io::stdout(), "{name} at {address} is {}", status.as_str_name())?;
     }
     Ok(())
 }
 
-async fn status(service: String, address: &str, credentials: &Credentials) -> anyhow::Result<ServingStatus> {
-    let endpoint = credentials.endpoint(address)?.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
+async fn status(service: String, address: &str, connector: &Connector) -> anyhow::Result<ServingStatus> {
+    let endpoint = connector.endpoint(address)?.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
     let mut health = HealthClient::new(endpoint.connect().await?);
     Ok(health.check(HealthCheckRequest { service }).await?.into_inner().status())
 }

@@ -1,11 +1,8 @@
 //! Order to payment: one binary, any set of contexts.
 
-mod bench;
-mod check;
 mod cli;
 mod config;
 mod contexts;
-mod demo;
 mod errors;
 mod health;
 mod methods;

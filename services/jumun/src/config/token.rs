@@ -8,17 +8,11 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
+use client::Connector;
 use kit::{
     Role,
     auth::{Claims, SigningKey},
     name::{is_name, new_id},
-    tls::Trust,
-};
-use tonic::{
-    Request, Status,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
 };
 
 /// Whom tokens of `jumun token` are from and for, where nothing else is set.
@@ -151,18 +145,18 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// What each call shows.
-    pub(crate) fn bearer(&self) -> anyhow::Result<Bearer> {
+    /// Connects as these credentials say.
+    pub(crate) fn connector(&self) -> anyhow::Result<Connector> {
         let token = match self.token.as_ref().filter(|token| !token.is_empty()) {
             Some(token) => Some(token.clone()),
             None => self.own_token()?,
         };
-        let header = token.map(|token| MetadataValue::try_from(format!("Bearer {token}"))).transpose();
-        let mut header = header.context("the token has characters that none has")?;
-        if let Some(header) = &mut header {
-            header.set_sensitive(true);
-        }
-        Ok(Bearer(header))
+        Connector::new(token, self.tls_ca_file.clone())
+    }
+
+    /// Connects without a token.
+    pub(crate) fn anonymous(&self) -> anyhow::Result<Connector> {
+        Connector::new(None, self.tls_ca_file.clone())
     }
 
     fn own_token(&self) -> anyhow::Result<Option<String>> {
@@ -184,33 +178,10 @@ impl Credentials {
             Err(error) => Err(error),
         }
     }
-
-    /// The way to `address`.
-    pub(crate) fn endpoint(&self, address: &str) -> anyhow::Result<Endpoint> {
-        Trust { ca_file: self.tls_ca_file.clone(), identity: None }
-            .endpoint(address)
-            .with_context(|| format!("{address:?} is not an address such as http://127.0.0.1:8080"))
-    }
 }
 
 fn is_forbidden(file: &Path) -> bool {
     std::fs::File::open(file).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
-}
-
-/// A connection on which each call shows who it is.
-pub(crate) type Door = InterceptedService<Channel, Bearer>;
-
-/// Shows a token with every call, where there is one.
-#[derive(Clone)]
-pub(crate) struct Bearer(Option<MetadataValue<Ascii>>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(header) = &self.0 {
-            request.metadata_mut().insert("authorization", header.clone());
-        }
-        Ok(request)
-    }
 }
 
 #[cfg(test)]

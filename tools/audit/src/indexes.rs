@@ -1,0 +1,46 @@
+//! The rule of indexes that are written late (ADR 9): whatever is stored is found.
+
+use std::collections::HashMap;
+
+use kit::{Places, storage::Row};
+
+use super::{Finding, snapshot::rows};
+
+/// A row, or an entry that leads to it.
+pub(crate) struct Entry {
+    id: String,
+    value: String,
+    is_row: bool,
+}
+
+/// Reads the orders and their index by customer at one moment; None where they are not here.
+pub(crate) async fn read(places: &Places) -> anyhow::Result<Option<Vec<Entry>>> {
+    if !places.databases.contains_key("order") {
+        return Ok(None);
+    }
+    let part = |table: &str, is_row: i64| format!("SELECT id, customer, CAST({is_row} AS BIGINT) FROM {table}");
+    let sql = [part("orders", 1), part("orders_by_customer", 0), part("orders_by_customer_waiting", 0)];
+    let sql = sql.join(" UNION ALL ");
+    let entry = |row: &mut Row| Ok(Entry { id: row.text()?, value: row.text()?, is_row: row.int()? == 1 });
+    rows(&places.database("order", "order")?, sql, entry).await.map(Some)
+}
+
+/// Holds the index against the rows.
+pub(crate) fn check(entries: &[Entry]) -> Finding {
+    let mut finding = Finding::new("I1", "the index of orders by customer has each order once, and no other");
+    let mut indexed: HashMap<(&str, &str), usize> = HashMap::new();
+    for entry in entries.iter().filter(|entry| !entry.is_row) {
+        *indexed.entry((&entry.id, &entry.value)).or_default() += 1;
+    }
+    for order in entries.iter().filter(|entry| entry.is_row) {
+        finding.checked += 1;
+        match indexed.remove(&(order.id.as_str(), order.value.as_str())) {
+            Some(1) => {}
+            found => finding.violation(format!("orders/{} is there {} times", order.id, found.unwrap_or_default())),
+        }
+    }
+    for ((id, _), _) in indexed {
+        finding.violation(format!("orders/{id} is there and is no such order"));
+    }
+    finding
+}

@@ -1,0 +1,57 @@
+//! Somebody who keeps an order's page open.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use contracts::order::v1::{Order, WatchOrderRequest, order::State};
+use tokio::task::JoinSet;
+use tonic::Streaming;
+
+use crate::{clients::Clients, refusal::Refusal};
+
+/// The stream says something, or ends, within this after the change.
+const BOUND: Duration = Duration::from_secs(30);
+
+/// An open page; it is closed when this is dropped.
+pub(crate) struct Watching {
+    page: JoinSet<anyhow::Result<Vec<State>>>,
+}
+
+impl Watching {
+    /// Opens the page, and returns what it shows at once.
+    pub(crate) async fn open(clients: &Clients, order: &str) -> anyhow::Result<(Self, State)> {
+        let mut changes = clients.watch_order(WatchOrderRequest { name: order.to_owned() }).await?;
+        let first = tokio::time::timeout(BOUND, next(&mut changes)).await.context("the stream stays silent")??;
+        let first = first.context("the stream ended at once")?;
+        let mut page = JoinSet::new();
+        page.spawn(async move {
+            let mut states = vec![first];
+            while let Some(state) = next(&mut changes).await? {
+                states.push(state);
+            }
+            Ok(states)
+        });
+        Ok((Self { page }, first))
+    }
+
+    /// Every state that was shown, once the stream ended by itself; fails when it went back, or ended before `last`.
+    pub(crate) async fn close(mut self, last: State) -> anyhow::Result<Vec<State>> {
+        let ended = tokio::time::timeout(BOUND, self.page.join_next()).await;
+        let states = ended.context("the stream does not end")?.context("nobody watches")???;
+        let shown = show(&states);
+        ensure!(states.is_sorted(), "expected states in their order, got {shown}");
+        ensure!(states.last() == Some(&last), "expected {} at the end, got {shown}", last.as_str_name());
+        Ok(states)
+    }
+}
+
+/// States for a person, without repetitions: an order may change while its state does not.
+pub(crate) fn show(states: &[State]) -> String {
+    let mut names: Vec<_> = states.iter().map(State::as_str_name).collect();
+    names.dedup();
+    names.join(" → ")
+}
+
+async fn next(changes: &mut Streaming<Order>) -> Result<Option<State>, Box<Refusal>> {
+    Ok(changes.message().await?.map(|order| order.state()))
+}
