@@ -19,7 +19,7 @@ use crate::{
     request_key::RequestKey,
     row::{read_stored, select},
     shared::Shared,
-    storage::{Connection, Database, Row, StorageError, Value},
+    storage::{Connection, Database, Row, StorageError},
     writer,
 };
 
@@ -139,19 +139,6 @@ impl<A: Stored> Engine<A> {
         Box::pin(self.0.database.read(move |connection| {
             query(connection)?.into_iter().map(|mut row| read_stored(&mut row).map(|(state, _)| state)).collect()
         }))
-    }
-
-    /// The aggregates `WHERE condition`, at most `limit` of them.
-    pub async fn find(
-        &self,
-        condition: &'static str,
-        binds: Vec<Value<'static>>,
-        limit: usize,
-    ) -> Result<Vec<A>, Error> {
-        self.select(move |connection| {
-            connection.query(&format!("{} WHERE {condition} LIMIT {limit}", select::<A>()), &binds)
-        })
-        .await
     }
 
     /// Each state as this process commits it, from now on; [`crate::may_see`] tells which are for a caller.

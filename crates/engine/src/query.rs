@@ -3,7 +3,13 @@
 //! A constant is written into the text, a value is bound to it. A planner uses a partial index only where the text
 //! implies the index's condition, so what such a condition names (a state, a flag) is a constant.
 
-use crate::{Engine, Error, Stored, Time, engine::select, storage::Value};
+use jumun_core::{Error, Time};
+
+use crate::{
+    Engine, Stored,
+    row::select,
+    storage::{Record, Value},
+};
 
 /// Which aggregates are looked for. Every condition holds of what is found.
 #[derive(Clone, Debug, Default)]
@@ -112,41 +118,33 @@ fn known<A: Stored>(column: &'static str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        Aggregate, Owner,
-        storage::{Column, Row, StorageError, Table},
-    };
+    use crate::{Aggregate, owner::Owner};
 
     #[derive(Clone)]
-    struct Task;
+    struct Task {
+        id: String,
+        state: String,
+        is_late: bool,
+        due: Time,
+    }
 
     impl Aggregate for Task {
         type Event = ();
         type Resource = ();
 
         fn id(&self) -> &str {
-            ""
+            &self.id
         }
 
         fn resource(&self) {}
+    }
 
-        fn kind((): &()) -> &'static str {
-            ""
-        }
+    crate::record! {
+        Task(id: String) in "tasks" { state, is_late, due }
     }
 
     impl Stored for Task {
-        const TABLE: Table =
-            Table { name: "tasks", columns: &[Column::text("state"), Column::int("is_late"), Column::int("due")] };
         const OWNERS: &'static [Owner<Self>] = &[];
-
-        fn to_row(&self) -> Vec<Value<'_>> {
-            Vec::new()
-        }
-
-        fn from_row(_: String, _: &mut Row) -> Result<Self, StorageError> {
-            Ok(Self)
-        }
     }
 
     fn text(query: &Query) -> String {

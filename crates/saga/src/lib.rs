@@ -20,7 +20,9 @@ mod runner;
 
 use std::{future::Future, time::Duration};
 
-use kit::{Channel, Decision, Error, MAX_OUTGOING_CALL, Query, Stored, Time};
+use engine::{Decision, Query, Stored};
+use jumun_core::{Error, Time};
+use rpc::{Channel, MAX_OUTGOING_CALL};
 
 pub use rounds::round;
 pub use runner::{Call, SagaRunner};

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::OnceLock};
 
 use futures::{StreamExt, future::ready, stream};
-use kit::Error;
+use jumun_core::Error;
 
 /// Resolves each of `unsettled`, `at_once` at the same time. The first failure ends the round: the other side is away,
 /// and asking on would only be a storm. What has begun is finished, because a circuit that lets a few calls through, to
@@ -30,7 +30,7 @@ pub async fn round<T, F: Future<Output = Result<(), Error>>>(
 mod tests {
     use std::sync::Mutex;
 
-    use kit::reasons::INTERNAL;
+use jumun_core::reasons::INTERNAL;
 
     use super::*;
 

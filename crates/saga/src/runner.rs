@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use kit::{Decision, Engine, Error, RequestKey, Stored, Time, Unit};
+use engine::{Decision, Engine, RequestKey, Stored};
+use jumun_core::{Error, Time};
+use runtime::ContextBuilder;
 
 use crate::{RECOVERY_INTERVAL, RequestSaga, Saga, round};
 
@@ -96,7 +98,7 @@ impl<S: Saga> SagaRunner<S> {
         mut rule: impl FnMut(&S::Aggregate, Time) -> Result<Decision<S::Aggregate>, Error> + Send + 'static,
     ) -> Result<Arc<S::Aggregate>, Error> {
         let now = self.engine.now();
-        present(self.engine.command(kit::Aggregate::id(aggregate), None, move |state| rule(state, now)).await?.state)
+        present(self.engine.command(engine::Aggregate::id(aggregate), None, move |state| rule(state, now)).await?.state)
     }
 
     /// The aggregates that are to be resolved now, as many as one round takes.
@@ -108,14 +110,14 @@ impl<S: Saga> SagaRunner<S> {
     pub async fn recover(&self) -> Result<(), Error> {
         let unsettled = self.unsettled().await?;
         if !unsettled.is_empty() {
-            tracing::info!(table = S::Aggregate::TABLE.name, count = unsettled.len(), "resolving what is unsettled");
+            tracing::info!(table = <S::Aggregate as engine::storage::Record>::TABLE.name, count = unsettled.len(), "resolving what is unsettled");
         }
         let resolve = async |aggregate| self.advance(Arc::new(aggregate), Call::Resolve).await.map(drop);
         round(unsettled, S::RECOVERED_AT_ONCE, resolve).await
     }
 
     /// Recovers at the start and every [`RECOVERY_INTERVAL`], by a worker of this name.
-    pub fn recover_regularly(&self, unit: &mut Unit<'_>, worker: &'static str) {
+    pub fn recover_regularly(&self, unit: &mut ContextBuilder<'_>, worker: &'static str) {
         let runner = self.clone();
         unit.every(RECOVERY_INTERVAL, worker, move || {
             let runner = runner.clone();

@@ -6,14 +6,15 @@ mod tests;
 use std::fmt;
 
 use contracts::customer::v1::{self as pb, customer_event::Kind};
-use kit::{Aggregate, Decision, Error, StateName, Time, name::id_of};
+use engine::{Aggregate, Decision, StateName};
+use jumun_core::{Error, Time, name::id_of};
 
 use crate::reasons;
 
 /// Notification never confirmed that the welcome arrived; it is withdrawn.
 pub(crate) const NOTIFICATION_UNCONFIRMED: &str = "NOTIFICATION_UNCONFIRMED";
 
-kit::states! {
+engine::states! {
     /// Where a registration stands; the diagram is at the top of the crate.
     pub enum State: pb::customer::State {
         Pending,

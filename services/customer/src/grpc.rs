@@ -4,12 +4,9 @@ use contracts::customer::v1::{
     CancelCustomerRequest, CreateCustomerRequest, Customer as CustomerResource, GetCustomerRequest,
     ListCustomersRequest, ListCustomersResponse, customer_service_server::CustomerService,
 };
-use kit::{
-    Aggregate, Engine, Error, FilterField, PageRequest, RequestKey, Role, Time,
-    ambient::{caller, finish},
-    declared,
-    name::new_id,
-};
+use contracts::role;
+use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
+use jumun_core::{Error, Time, request_context::caller, request_context::run_to_completion, declared, name::new_id};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -37,7 +34,7 @@ impl CustomerService for CustomerApi {
         let key = declared(RequestKey::new("CreateCustomer", &request.request_id, &request))?;
         let registration_saga = self.registration_saga.clone();
         // A caller that goes away does not stop a registration half way.
-        let customer = finish(async move { registration_saga.run(key, requested).await }).await?;
+        let customer = run_to_completion(async move { registration_saga.run(key, requested).await }).await?;
         Ok(Response::new(answer(&customer)?.resource()))
     }
 
@@ -117,7 +114,7 @@ fn requested_customer(request: &CreateCustomerRequest, now: Time) -> Result<Cust
 /// The caller's own, where that is a customer, and else the registration's name.
 fn own_account(id: &str) -> String {
     match caller().principal() {
-        Some(principal) if principal.roles.contains(Role::Customer) => principal.subject.clone(),
+        Some(principal) if principal.roles.contains(role::CUSTOMER) => principal.subject.clone(),
         _ => format!("customers/{id}"),
     }
 }

@@ -21,7 +21,8 @@ mod tables;
 
 use contracts::customer::v1::customer_service_server::CustomerServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use rpc::MAX_REQUEST_BYTES;
+use runtime::{Context, ContextBuilder};
 use saga::SagaRunner;
 
 pub use domain::{Customer, State};
@@ -34,7 +35,7 @@ pub fn context() -> Context {
     Context { name: "customer", calls: &["notification"], databases, reasons: reasons::ALL, build }
 }
 
-fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let customers = unit.engine()?;
     let welcome = registration_saga::Welcome { notification: unit.channel("notification")? };
     let registration_saga = SagaRunner::new(&customers, welcome);

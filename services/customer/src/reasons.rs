@@ -1,6 +1,6 @@
 //! Why the customer context refuses.
 
-kit::reasons! {
+jumun_core::reasons! {
     CUSTOMER_NOT_REACHED: FailedPrecondition,
         "The welcome was refused; `refusal` says why. The customer is not registered.",
         "Let the customer accept messages, then register again with a new `request_id`.";

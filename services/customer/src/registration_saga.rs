@@ -8,7 +8,9 @@ use contracts::notification::v1::{
     Notification, SendNotificationRequest, WithdrawNotificationRequest, notification::State as NotificationState,
     notification_service_client::NotificationServiceClient,
 };
-use kit::{Channel, Decision, Error, Query, StateName, Time, reason_of};
+use engine::{Decision, Query, StateName};
+use jumun_core::{Error, Time, reason_of};
+use rpc::Channel;
 use saga::{ABANDONED_AFTER, RequestSaga, Saga, SagaRunner};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;

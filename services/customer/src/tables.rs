@@ -1,10 +1,11 @@
 //! How customers are stored.
 
-use kit::{Owner, Role, Stored};
+use contracts::role;
+use engine::{Owner, Stored};
 
 use crate::domain::Customer;
 
-kit::record! {
+engine::record! {
     Customer(id: String) in "customers" {
         account,
         display_name,
@@ -22,5 +23,5 @@ kit::record! {
 
 impl Stored for Customer {
     /// Owned by whom it is about.
-    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Customer, "account", |customer| &customer.account)];
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(role::CUSTOMER, "account", |customer| &customer.account)];
 }

@@ -1,7 +1,8 @@
 //! The rules of an order's view. Pure: no database, no network, no clock.
 
 use contracts::dashboard::v1 as pb;
-use kit::{Aggregate, Error, Message, Money, StateName, Time};
+use engine::{Aggregate, StateName};
+use jumun_core::{Error, Envelope, Money, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     view::{Happening, View},
 };
 
-kit::states! {
+engine::states! {
     /// Where an order stands, by the names of `jumun.order.v1.Order.State`. A later one outweighs those before it.
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -69,7 +70,7 @@ impl View for OrderView {
     type State = State;
     type Summary = Summary;
 
-    fn read(message: &Message) -> Result<Option<Happening<Self>>, Error> {
+    fn read(message: &Envelope) -> Result<Option<Happening<Self>>, Error> {
         event::read(message)
     }
 
@@ -105,7 +106,7 @@ impl View for OrderView {
 
 impl OrderView {
     fn price(&self, item: &Item) -> Option<contracts::Money> {
-        Money::new(self.total?.currency(), item.unit_price).ok().map(Money::to_wire)
+        Money::new(self.total?.currency(), item.unit_price).ok().map(Into::into)
     }
 }
 
@@ -134,7 +135,7 @@ impl Aggregate for OrderView {
             customer: self.customer.clone(),
             store: self.store.clone(),
             items: self.items.iter().map(item).collect(),
-            total: self.total.map(Money::to_wire),
+            total: self.total.map(Into::into),
             state: self.state.map(StateName::name).unwrap_or_default().to_owned(),
             payment_state: self.payment_state.clone(),
             rider: self.rider.clone(),

@@ -8,7 +8,9 @@ use contracts::{
     education::v1::{RegistrationEvent, registration_event},
     enrollment::v1::{EnrollmentEvent, EnrollmentSummary, enrollment_event},
 };
-use kit::{Aggregate, Error, Message, Money, StateName, Time, consumer::decode, event_id};
+use engine::{Aggregate, StateName};
+use eventing::{decode, event_id};
+use jumun_core::{Error, Envelope, Money, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -17,7 +19,7 @@ use crate::{
     view::{Happening, View},
 };
 
-kit::states! {
+engine::states! {
     /// Where an enrollment stands, by the names of `jumun.enrollment.v1.Enrollment.State`. A later one outweighs those before.
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -67,7 +69,7 @@ impl View for EnrollmentView {
     type State = EnrollmentState;
     type Summary = Application;
 
-    fn read(message: &Message) -> Result<Option<Happening<Self>>, Error> {
+    fn read(message: &Envelope) -> Result<Option<Happening<Self>>, Error> {
         match message.context.as_str() {
             "payment" => payment(message, "enrollments"),
             "enrollment" => of_enrollment(message),
@@ -105,7 +107,7 @@ impl View for EnrollmentView {
     }
 }
 
-fn of_enrollment(message: &Message) -> Result<Option<Happening<EnrollmentView>>, Error> {
+fn of_enrollment(message: &Envelope) -> Result<Option<Happening<EnrollmentView>>, Error> {
     use enrollment_event::Kind;
     let event: EnrollmentEvent = decode(message)?;
     let (enrollment, kind, state, summary) = match event.kind {
@@ -130,7 +132,7 @@ fn of_enrollment(message: &Message) -> Result<Option<Happening<EnrollmentView>>,
     Ok(Some(Happening { summary, ..happening }))
 }
 
-fn of_registration(message: &Message) -> Result<Option<Happening<EnrollmentView>>, Error> {
+fn of_registration(message: &Envelope) -> Result<Option<Happening<EnrollmentView>>, Error> {
     use registration_event::Kind;
     let event: RegistrationEvent = decode(message)?;
     let (kind, state) = match event.kind {
@@ -183,7 +185,7 @@ impl Aggregate for EnrollmentView {
             learner: self.learner.clone(),
             course: self.course.clone(),
             course_title: self.course_title.clone(),
-            fee: self.fee.map(Money::to_wire),
+            fee: self.fee.map(Into::into),
             state: self.state.map(StateName::name).unwrap_or_default().to_owned(),
             payment_state: self.payment_state.clone(),
             registration_state: self.registration_state.clone(),

@@ -7,7 +7,8 @@ use contracts::{
     payment::v1::{PaymentEvent, payment_event},
     store::v1::{TicketEvent, ticket_event},
 };
-use kit::{Error, Message, Money, consumer::decode, event_id};
+use eventing::{decode, event_id};
+use jumun_core::{Error, Envelope, Money};
 
 use crate::{
     domain::{Item, OrderView, State},
@@ -24,7 +25,7 @@ pub struct Summary {
 }
 
 /// Reads an event; None when it is about no order, or of a kind that this version does not know.
-pub(crate) fn read(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {
+pub(crate) fn read(message: &Envelope) -> Result<Option<Happening<OrderView>>, Error> {
     match message.context.as_str() {
         "payment" => payment(message, "orders"),
         "order" => of_order(message),
@@ -36,7 +37,7 @@ pub(crate) fn read(message: &Message) -> Result<Option<Happening<OrderView>>, Er
 }
 
 /// Reads an event of a payment for something of this collection; other things are paid for too.
-pub(crate) fn payment<V: View>(message: &Message, collection: &str) -> Result<Option<Happening<V>>, Error> {
+pub(crate) fn payment<V: View>(message: &Envelope, collection: &str) -> Result<Option<Happening<V>>, Error> {
     use payment_event::Kind;
     let event: PaymentEvent = decode(message)?;
     let kind = match event.kind {
@@ -53,7 +54,7 @@ pub(crate) fn payment<V: View>(message: &Message, collection: &str) -> Result<Op
     Ok(Some(Happening::new(message, Source::Payment, event_id(collection, &event.payable)?, kind, None)))
 }
 
-fn of_order(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {
+fn of_order(message: &Envelope) -> Result<Option<Happening<OrderView>>, Error> {
     use order_event::Kind;
     let event: OrderEvent = decode(message)?;
     let told = |order: &str, kind, state| {
@@ -74,7 +75,7 @@ fn of_order(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {
     }))
 }
 
-fn of_ticket(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {
+fn of_ticket(message: &Envelope) -> Result<Option<Happening<OrderView>>, Error> {
     use ticket_event::Kind;
     let event: TicketEvent = decode(message)?;
     let (kind, state) = match event.kind {
@@ -90,7 +91,7 @@ fn of_ticket(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {
     Ok(Some(Happening::new(message, Source::Store, event_id("orders", &event.order)?, kind, state)))
 }
 
-fn of_production(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {
+fn of_production(message: &Envelope) -> Result<Option<Happening<OrderView>>, Error> {
     use production_event::Kind;
     let event: ProductionEvent = decode(message)?;
     let (kind, state) = match event.kind {
@@ -106,7 +107,7 @@ fn of_production(message: &Message) -> Result<Option<Happening<OrderView>>, Erro
     Ok(Some(Happening::new(message, Source::Kitchen, event_id("orders", &event.order)?, kind, state)))
 }
 
-fn of_delivery(message: &Message) -> Result<Option<Happening<OrderView>>, Error> {
+fn of_delivery(message: &Envelope) -> Result<Option<Happening<OrderView>>, Error> {
     use delivery_event::Kind;
     let event: DeliveryEvent = decode(message)?;
     let (kind, state, rider) = match event.kind {
@@ -139,6 +140,6 @@ fn read_item(item: &order_summary::Item, total: Money) -> Result<Item, Error> {
 
 /// Reads an amount that an event must have.
 pub(crate) fn read_money(money: Option<&contracts::Money>) -> Result<Money, Error> {
-    Money::from_wire(money.ok_or_else(|| Error::unreadable_event("an amount is missing"))?)
+    Money::try_from(money.ok_or_else(|| Error::unreadable_event("an amount is missing"))?)
         .map_err(Error::unreadable_event)
 }

@@ -9,7 +9,8 @@ use contracts::dashboard::v1::{
     watch_views_response::View as Shown,
 };
 use futures::{Stream, StreamExt, stream};
-use kit::{Aggregate, Caller, Engine, Error, FilterField, PageRequest, ambient::caller};
+use engine::{Aggregate, Engine, FilterField, PageRequest};
+use jumun_core::{Caller, Error, request_context::caller};
 use tokio::sync::{
     Semaphore,
     broadcast::{self, error::RecvError},
@@ -114,7 +115,7 @@ impl DashboardService for DashboardApi {
 
     async fn watch_views(&self, _: Request<WatchViewsRequest>) -> Result<Response<Self::WatchViewsStream>, Status> {
         let place = self.places.clone().try_acquire_owned();
-        let place = place.map_err(|_| Error::new(&kit::reasons::TOO_MANY_WATCHERS, "too many callers are watching"))?;
+        let place = place.map_err(|_| Error::new(&jumun_core::reasons::TOO_MANY_WATCHERS, "too many callers are watching"))?;
         let changes =
             stream::select(changes(&self.orders, Shown::OrderView), changes(&self.enrollments, Shown::EnrollmentView));
         let changes = stream::select(changes, self::changes(&self.customers, Shown::CustomerView));
@@ -141,7 +142,7 @@ async fn next_for<V: View>(
 ) -> Option<Result<Arc<V>, Error>> {
     loop {
         match changes.recv().await {
-            Ok(view) if !caller.may_see(&*view) => {}
+            Ok(view) if !engine::may_see(caller, &*view) => {}
             Ok(view) => return Some(Ok(view)),
             Err(RecvError::Lagged(missed)) => return Some(Err(too_slow(missed))),
             Err(RecvError::Closed) => return None,

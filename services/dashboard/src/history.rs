@@ -1,6 +1,6 @@
 //! What happened to one thing that a view is about, as its history tells.
 
-use kit::{Error, Time};
+use jumun_core::{Error, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::reasons;

@@ -29,7 +29,9 @@ mod view;
 
 use contracts::dashboard::v1::dashboard_service_server::DashboardServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{Context, Engine, MAX_REQUEST_BYTES, Unit};
+use engine::Engine;
+use rpc::MAX_REQUEST_BYTES;
+use runtime::{Context, ContextBuilder};
 
 pub use domain::{Item, OrderView, State};
 pub use enrollment::{Application, EnrollmentState, EnrollmentView};
@@ -62,7 +64,7 @@ pub fn context() -> Context {
     }
 }
 
-fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let orders = unit.engine()?;
     let enrollments = unit.engine_in(ENROLLMENT_SCHEMA)?;
     let customers = unit.engine_in(CUSTOMER_SCHEMA)?;
@@ -74,8 +76,8 @@ fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn hear<V: View>(unit: &mut Unit<'_>, views: &Engine<V>) {
+fn hear<V: View>(unit: &mut ContextBuilder<'_>, views: &Engine<V>) {
     for source in V::SOURCES {
-        unit.hear(source, views, &policy::on_event());
+        unit.subscribe(source, views, &policy::on_event());
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{future::ready, sync::Arc};
 
-use kit::{Decision, Error, Message, Policy, Reaction};
+use engine::Decision;
+use eventing::{Policy, EventEffect};
+use jumun_core::{Error, Envelope};
 
 use crate::view::View;
 
@@ -11,9 +13,9 @@ pub(crate) fn on_event<V: View>() -> Policy<V> {
     Arc::new(|message| Box::pin(ready(react(&message))))
 }
 
-fn react<V: View>(message: &Message) -> Result<Reaction<V>, Error> {
-    let Some(happening) = V::read(message)? else { return Ok(Reaction::Ignore) };
-    Ok(Reaction::decide(happening.id.clone(), move |view| {
+fn react<V: View>(message: &Envelope) -> Result<EventEffect<V>, Error> {
+    let Some(happening) = V::read(message)? else { return Ok(EventEffect::Ignore) };
+    Ok(EventEffect::decide(happening.id.clone(), move |view| {
         let after = V::after(view, &happening)?;
         if view == Some(&after) { Ok(Decision::Leave) } else { Decision::save(after) }
     }))

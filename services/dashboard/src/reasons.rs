@@ -1,6 +1,6 @@
 //! Why the dashboard context refuses.
 
-kit::reasons! {
+jumun_core::reasons! {
     WATCHER_TOO_SLOW: ResourceExhausted retry 1000 ms,
         "A caller read the changes more slowly than they came, and missed some.",
         "List the views, then watch again.";

@@ -8,7 +8,9 @@ use contracts::{
     dashboard::v1 as pb,
     notification::v1::{NotificationEvent, notification_event},
 };
-use kit::{Aggregate, Error, Message, StateName, Time, consumer::decode, event_id};
+use engine::{Aggregate, StateName};
+use eventing::{decode, event_id};
+use jumun_core::{Error, Envelope, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -16,7 +18,7 @@ use crate::{
     view::{Happening, View},
 };
 
-kit::states! {
+engine::states! {
     /// Where a registration stands, by the names of `jumun.customer.v1.Customer.State`. A later one outweighs those before.
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -49,7 +51,7 @@ impl View for CustomerView {
     /// The account.
     type Summary = String;
 
-    fn read(message: &Message) -> Result<Option<Happening<Self>>, Error> {
+    fn read(message: &Envelope) -> Result<Option<Happening<Self>>, Error> {
         match message.context.as_str() {
             "customer" => of_customer(message),
             "notification" => of_notification(message),
@@ -79,7 +81,7 @@ impl View for CustomerView {
     }
 }
 
-fn of_customer(message: &Message) -> Result<Option<Happening<CustomerView>>, Error> {
+fn of_customer(message: &Envelope) -> Result<Option<Happening<CustomerView>>, Error> {
     use customer_event::Kind;
     let event: CustomerEvent = decode(message)?;
     let (kind, state) = match event.kind {
@@ -93,7 +95,7 @@ fn of_customer(message: &Message) -> Result<Option<Happening<CustomerView>>, Err
     Ok(Some(Happening { summary: Some(event.account), ..happening }))
 }
 
-fn of_notification(message: &Message) -> Result<Option<Happening<CustomerView>>, Error> {
+fn of_notification(message: &Envelope) -> Result<Option<Happening<CustomerView>>, Error> {
     use notification_event::Kind;
     let event: NotificationEvent = decode(message)?;
     let became = match event.kind {

@@ -1,10 +1,11 @@
 //! How views are stored.
 
-use kit::{Owner, Role, Stored};
+use contracts::role;
+use engine::{Owner, Stored};
 
 use crate::{domain::OrderView, enrollment::EnrollmentView, registration::CustomerView};
 
-kit::record! {
+engine::record! {
     OrderView(id: String) in "order_views" {
         customer,
         store,
@@ -21,10 +22,10 @@ kit::record! {
 
 impl Stored for OrderView {
     /// Owned by the order's customer.
-    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Customer, "customer", |view| &view.customer)];
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(role::CUSTOMER, "customer", |view| &view.customer)];
 }
 
-kit::record! {
+engine::record! {
     EnrollmentView(id: String) in "enrollment_views" {
         learner,
         course,
@@ -41,10 +42,10 @@ kit::record! {
 
 impl Stored for EnrollmentView {
     /// Owned by the enrollment's learner.
-    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Learner, "learner", |view| &view.learner)];
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(role::LEARNER, "learner", |view| &view.learner)];
 }
 
-kit::record! {
+engine::record! {
     CustomerView(id: String) in "customer_views" {
         account,
         state,
@@ -56,5 +57,5 @@ kit::record! {
 
 impl Stored for CustomerView {
     /// Owned by whom it is about.
-    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Customer, "account", |view| &view.account)];
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(role::CUSTOMER, "account", |view| &view.account)];
 }

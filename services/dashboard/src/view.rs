@@ -1,6 +1,7 @@
 //! A view: what the events of several contexts tell about one thing.
 
-use kit::{Error, Message, Stored};
+use engine::Stored;
+use jumun_core::{Error, Envelope};
 
 use crate::history::{self, Entry, Source};
 
@@ -24,7 +25,7 @@ pub trait View: Stored<Event = ()> + PartialEq {
     type Summary: Send + Sync + 'static;
 
     /// Reads an event; None when it is about no such thing, or of a kind that this version does not know.
-    fn read(message: &Message) -> Result<Option<Happening<Self>>, Error>;
+    fn read(message: &Envelope) -> Result<Option<Happening<Self>>, Error>;
 
     /// The view of something that nothing was heard of yet.
     fn unheard_of(id: &str) -> Self;
@@ -43,7 +44,7 @@ pub trait View: Stored<Event = ()> + PartialEq {
 
     /// The view after one more event; None when the event concerns no view. The order of the events does not matter
     /// (rule S9), and one that comes again changes nothing.
-    fn fold(view: Option<&Self>, message: &Message) -> Result<Option<Self>, Error> {
+    fn fold(view: Option<&Self>, message: &Envelope) -> Result<Option<Self>, Error> {
         let Some(happening) = Self::read(message)? else { return Ok(None) };
         Self::after(view, &happening).map(Some)
     }
@@ -65,7 +66,7 @@ pub trait View: Stored<Event = ()> + PartialEq {
 
 impl<V: View> Happening<V> {
     /// Something of this kind that happened to `id`, and perhaps brought it this far.
-    pub(crate) fn new(message: &Message, source: Source, id: &str, kind: &str, state: Option<V::State>) -> Self {
+    pub(crate) fn new(message: &Envelope, source: Source, id: &str, kind: &str, state: Option<V::State>) -> Self {
         let (time, number) = (message.time, message.number);
         let entry = Entry { time, source, number, kind: kind.to_owned(), state, rider: None };
         Self { id: id.to_owned(), entry, summary: None }

@@ -14,21 +14,21 @@ use contracts::{
 };
 use dashboard::{OrderView, View as _};
 use futures::future::join_all;
-use kit::{
-    Aggregate, Clock, Edge, Host, Message, Places, Settings, Time,
-    bus::{Bus, LocalBus},
-    reason_of,
-};
+use engine::Aggregate;
+use eventing::{Bus, LocalBus};
+use jumun_core::{Clock, Envelope, Time, reason_of};
+use rpc::GrpcStack;
+use runtime::{Runtime, Topology, Settings};
 use tonic::{Code, Status, Streaming};
 
-/// As many changes as a watcher may be behind, and as many watchers as there may be; see `kit::Engine` and `grpc.rs`.
+/// As many changes as a watcher may be behind, and as many watchers as there may be; see `engine::Engine` and `grpc.rs`.
 const MAX_UNSEEN_CHANGES: usize = 1024;
 const MAX_WATCHERS: usize = 1000;
 
 struct Dashboard {
-    host: Host,
+    host: Runtime,
     bus: Bus,
-    client: DashboardServiceClient<Edge>,
+    client: DashboardServiceClient<GrpcStack>,
     _directory: tempfile::TempDir,
 }
 
@@ -36,11 +36,11 @@ impl Dashboard {
     async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let url = format!("sqlite://{}", directory.path().join("dashboard.db").display());
-        let mut places = Places::default();
+        let mut places = Topology::default();
         places.databases.insert("dashboard".to_owned(), url.parse().expect("a database"));
         places.migrate(&[dashboard::context()]).expect("a schema");
         let bus = Bus::Local(LocalBus::default());
-        let mut host = Host::build(&[dashboard::context()], places, Settings::default(), Clock::System, bus.clone())
+        let mut host = Runtime::build(&[dashboard::context()], places, Settings::default(), Clock::System, bus.clone())
             .expect("a host");
         host.start().await;
         let client = DashboardServiceClient::new(host.edge());
@@ -48,7 +48,7 @@ impl Dashboard {
     }
 
     /// Announces, and waits until all is applied or put aside.
-    async fn hear(&self, messages: &[Message]) {
+    async fn hear(&self, messages: &[Envelope]) {
         let publish = messages.iter().map(|message| self.bus.publish(Arc::new(message.clone())));
         for acknowledged in join_all(publish).await {
             acknowledged.expect("taken").await.expect("applied");
@@ -80,8 +80,8 @@ impl Dashboard {
     }
 }
 
-fn message(context: &str, id: &str, number: i64, time: i64, event: &impl prost::Message) -> Message {
-    Message {
+fn message(context: &str, id: &str, number: i64, time: i64, event: &impl prost::Message) -> Envelope {
+    Envelope {
         context: context.to_owned(),
         aggregate: id.to_owned(),
         number,
@@ -93,13 +93,13 @@ fn message(context: &str, id: &str, number: i64, time: i64, event: &impl prost::
     }
 }
 
-fn authorized(id: &str, time: i64) -> Message {
+fn authorized(id: &str, time: i64) -> Envelope {
     let kind = Some(Paid::Authorized(payment::PaymentAuthorized {}));
     let event = payment::PaymentEvent { payable: format!("orders/{id}"), amount: None, kind };
     message("payment", &format!("order-{id}"), 1, time, &event)
 }
 
-fn placed(id: &str, customer: &str, time: i64) -> Message {
+fn placed(id: &str, customer: &str, time: i64) -> Envelope {
     let price = Some(Money { currency_code: "EUR".to_owned(), units: 4, nanos: 500_000_000 });
     let item = order::order_summary::Item { item: "items/latte".to_owned(), quantity: 1, unit_price: price.clone() };
     let summary = order::OrderSummary {
@@ -117,12 +117,12 @@ fn placed(id: &str, customer: &str, time: i64) -> Message {
     message("order", id, 1, time, &order::OrderEvent { kind: Some(kind) })
 }
 
-fn cancelled(id: &str, time: i64) -> Message {
+fn cancelled(id: &str, time: i64) -> Envelope {
     let kind = Ordered::Cancelled(order::OrderCancelled { order: format!("orders/{id}"), ..Default::default() });
     message("order", id, 2, time, &order::OrderEvent { kind: Some(kind) })
 }
 
-fn fold(messages: &[Message]) -> OrderViewResource {
+fn fold(messages: &[Envelope]) -> OrderViewResource {
     let fold = |view: Option<OrderView>, message| OrderView::fold(view.as_ref(), message).expect("a readable event");
     messages.iter().fold(None, fold).expect("a view").resource()
 }
@@ -203,7 +203,7 @@ async fn watchers_are_bounded_and_make_room_when_they_leave() {
 #[tokio::test]
 async fn an_event_that_cannot_be_read_is_put_aside_with_those_behind_it() {
     let dashboard = Dashboard::start().await;
-    let unreadable = Message { payload: b"\xff\xff\xff".to_vec(), ..placed("a", "mina", 1) };
+    let unreadable = Envelope { payload: b"\xff\xff\xff".to_vec(), ..placed("a", "mina", 1) };
     dashboard.hear(&[authorized("a", 1), unreadable]).await;
     dashboard.hear(&[cancelled("a", 2)]).await;
     assert_eq!(dashboard.get("a").await.expect("a view"), fold(&[authorized("a", 1)]));

@@ -4,11 +4,12 @@
 mod tests;
 
 use contracts::delivery::v1::{self as pb, delivery_event::Kind};
-use kit::{Aggregate, Decision, Error, Reason, StateName, Time};
+use engine::{Aggregate, Decision, StateName};
+use jumun_core::{Error, Reason, Time};
 
 use crate::reasons;
 
-kit::states! {
+engine::states! {
     /// Where a delivery stands; the diagram is at the top of the crate.
     pub enum State: pb::delivery::State {
         Scheduled,

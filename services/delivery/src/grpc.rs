@@ -4,7 +4,8 @@ use contracts::delivery::v1::{
     CompleteDeliveryRequest, Delivery as DeliveryResource, GetDeliveryRequest, ListDeliveriesRequest,
     ListDeliveriesResponse, PickUpDeliveryRequest, StartDeliveryRequest, delivery_service_server::DeliveryService,
 };
-use kit::{Aggregate, Decision, Engine, Error, FilterField, PageRequest, RequestKey, Time};
+use engine::{Aggregate, Decision, Engine, FilterField, PageRequest, RequestKey};
+use jumun_core::{Error, Time};
 use tonic::{Request, Response, Status};
 
 use crate::domain::{Delivery, State};

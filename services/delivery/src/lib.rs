@@ -21,7 +21,8 @@ mod tables;
 
 use contracts::delivery::v1::delivery_service_server::DeliveryServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use rpc::MAX_REQUEST_BYTES;
+use runtime::{Context, ContextBuilder};
 
 pub use domain::{Delivery, State};
 
@@ -32,10 +33,10 @@ pub fn context() -> Context {
     Context { name: "delivery", calls: &[], databases: vec![("delivery", MIGRATIONS)], reasons: reasons::ALL, build }
 }
 
-fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let deliveries = unit.engine()?;
     let api = grpc::DeliveryApi { deliveries: deliveries.clone() };
     unit.serve(DeliveryServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.hear("store", &deliveries, &policy::on_ticket_event(unit.clock()));
+    unit.subscribe("store", &deliveries, &policy::on_ticket_event(unit.clock()));
     Ok(())
 }

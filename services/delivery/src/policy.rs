@@ -4,7 +4,8 @@
 mod tests;
 
 use contracts::store::v1::{TicketEvent, ticket_event::Kind};
-use kit::{Clock, Error, Policy, Reaction, Time, event_id, policy};
+use eventing::{Policy, EventEffect, event_id, policy};
+use jumun_core::{Clock, Error, Time};
 
 use crate::domain::{Delivery, State};
 
@@ -18,14 +19,14 @@ pub(crate) fn on_ticket_event(clock: &Clock) -> Policy<Delivery> {
             Some(Kind::CookingFinished(_)) => make_ready(&event, now),
             Some(Kind::Cancelled(_)) => {
                 let id = event_id("orders", &event.order)?;
-                Ok(Reaction::decide(id, move |delivery| Delivery::cancel(delivery, now)))
+                Ok(EventEffect::decide(id, move |delivery| Delivery::cancel(delivery, now)))
             }
-            Some(Kind::Opened(_) | Kind::Rejected(_) | Kind::CookingStarted(_)) | None => Ok(Reaction::Ignore),
+            Some(Kind::Opened(_) | Kind::Rejected(_) | Kind::CookingStarted(_)) | None => Ok(EventEffect::Ignore),
         }
     })
 }
 
-fn schedule(event: &TicketEvent, now: Time) -> Result<Reaction<Delivery>, Error> {
+fn schedule(event: &TicketEvent, now: Time) -> Result<EventEffect<Delivery>, Error> {
     let id = event_id("orders", &event.order)?;
     let scheduled = Delivery {
         id: id.to_owned(),
@@ -36,11 +37,11 @@ fn schedule(event: &TicketEvent, now: Time) -> Result<Reaction<Delivery>, Error>
         create_time: now,
         update_time: now,
     };
-    Ok(Reaction::decide(id, move |existing| Delivery::schedule(existing, &scheduled)))
+    Ok(EventEffect::decide(id, move |existing| Delivery::schedule(existing, &scheduled)))
 }
 
 /// A ticket is accepted before it is cooked, and its events come in order: a delivery that is not there is a fault of
 /// ours, which becomes a dead letter instead of being forgotten.
-fn make_ready(event: &TicketEvent, now: Time) -> Result<Reaction<Delivery>, Error> {
-    Reaction::on_existing("orders", &event.order, move |delivery: &Delivery| delivery.make_ready(now))
+fn make_ready(event: &TicketEvent, now: Time) -> Result<EventEffect<Delivery>, Error> {
+    EventEffect::on_existing("orders", &event.order, move |delivery: &Delivery| delivery.make_ready(now))
 }

@@ -1,6 +1,6 @@
 //! Why the delivery context refuses.
 
-kit::reasons! {
+jumun_core::reasons! {
     DELIVERY_NOT_SCHEDULED: FailedPrecondition,
         "A delivery is to be started that has a rider, or is over; `state` says where it is.",
         "Take another delivery.";

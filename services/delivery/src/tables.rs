@@ -1,10 +1,11 @@
 //! How deliveries are stored.
 
-use kit::{Owner, Role, Stored};
+use contracts::role;
+use engine::{Owner, Stored};
 
 use crate::domain::Delivery;
 
-kit::record! {
+engine::record! {
     Delivery(id: String) in "deliveries" {
         store,
         rider,
@@ -17,5 +18,5 @@ kit::record! {
 
 impl Stored for Delivery {
     /// Owned by its rider; free to every rider until one starts.
-    const OWNERS: &'static [Owner<Self>] = &[Owner::by_or_nobody(Role::Rider, "rider", |delivery| &delivery.rider)];
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by_or_nobody(role::RIDER, "rider", |delivery| &delivery.rider)];
 }

@@ -4,11 +4,12 @@
 mod tests;
 
 use contracts::education::v1::{self as pb, registration_event::Kind};
-use kit::{Aggregate, Decision, Error, StateName, Time};
+use engine::{Aggregate, Decision, StateName};
+use jumun_core::{Error, Time};
 
 use crate::reasons;
 
-kit::states! {
+engine::states! {
     /// Where a registration stands; the diagram is at the top of the crate.
     pub enum State: pb::registration::State {
         Registered,

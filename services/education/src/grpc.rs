@@ -4,7 +4,8 @@ use contracts::education::v1::{
     CancelRegistrationRequest, CompleteRegistrationRequest, GetRegistrationRequest, ListRegistrationsRequest,
     ListRegistrationsResponse, Registration as RegistrationResource, education_service_server::EducationService,
 };
-use kit::{Aggregate, Decision, Engine, Error, FilterField, PageRequest, RequestKey, Time};
+use engine::{Aggregate, Decision, Engine, FilterField, PageRequest, RequestKey};
+use jumun_core::{Error, Time};
 use tonic::{Request, Response, Status};
 
 use crate::domain::{Registration, State};

@@ -19,7 +19,8 @@ mod tables;
 
 use contracts::education::v1::education_service_server::EducationServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use rpc::MAX_REQUEST_BYTES;
+use runtime::{Context, ContextBuilder};
 
 pub use domain::{Registration, State};
 
@@ -30,10 +31,10 @@ pub fn context() -> Context {
     Context { name: "education", calls: &[], databases: vec![("education", MIGRATIONS)], reasons: reasons::ALL, build }
 }
 
-fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let registrations = unit.engine()?;
     let api = grpc::EducationApi { registrations: registrations.clone() };
     unit.serve(EducationServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.hear("enrollment", &registrations, &policy::on_enrollment_event(unit.clock()));
+    unit.subscribe("enrollment", &registrations, &policy::on_enrollment_event(unit.clock()));
     Ok(())
 }

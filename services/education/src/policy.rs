@@ -4,7 +4,8 @@
 mod tests;
 
 use contracts::enrollment::v1::{EnrollmentEvent, LearnerEnrolled, enrollment_event::Kind};
-use kit::{Clock, Error, Policy, Reaction, Time, event_id, policy};
+use eventing::{Policy, EventEffect, event_id, policy};
+use jumun_core::{Clock, Error, Time};
 
 use crate::domain::{Registration, State};
 
@@ -17,14 +18,14 @@ pub(crate) fn on_enrollment_event(clock: &Clock) -> Policy<Registration> {
             Some(Kind::Enrolled(enrolled)) => register(enrolled, now),
             Some(Kind::Cancelled(cancelled)) => {
                 let cancel = move |registration: &Registration| registration.cancel_by_enrollment(now);
-                Reaction::on_existing("enrollments", &cancelled.enrollment, cancel)
+                EventEffect::on_existing("enrollments", &cancelled.enrollment, cancel)
             }
-            Some(Kind::Rejected(_) | Kind::Completed(_)) | None => Ok(Reaction::Ignore),
+            Some(Kind::Rejected(_) | Kind::Completed(_)) | None => Ok(EventEffect::Ignore),
         }
     })
 }
 
-fn register(enrolled: LearnerEnrolled, now: Time) -> Result<Reaction<Registration>, Error> {
+fn register(enrolled: LearnerEnrolled, now: Time) -> Result<EventEffect<Registration>, Error> {
     let id = event_id("enrollments", &enrolled.enrollment)?.to_owned();
     let summary =
         enrolled.summary.ok_or_else(|| Error::unreadable_event(format!("{} has no summary", enrolled.enrollment)))?;
@@ -36,5 +37,5 @@ fn register(enrolled: LearnerEnrolled, now: Time) -> Result<Reaction<Registratio
         create_time: now,
         update_time: now,
     };
-    Ok(Reaction::decide(id, move |existing| Registration::open(existing, &opened)))
+    Ok(EventEffect::decide(id, move |existing| Registration::open(existing, &opened)))
 }

@@ -1,6 +1,6 @@
 //! Why the education context refuses.
 
-kit::reasons! {
+jumun_core::reasons! {
     REGISTRATION_COMPLETED: FailedPrecondition,
         "A registration is to be cancelled whose course is completed.",
         "The fee is earned; tell whoever asked.";

@@ -1,10 +1,11 @@
 //! How registrations are stored.
 
-use kit::{Owner, Role, Stored};
+use contracts::role;
+use engine::{Owner, Stored};
 
 use crate::domain::Registration;
 
-kit::record! {
+engine::record! {
     Registration(id: String) in "registrations" {
         learner,
         course,
@@ -17,7 +18,7 @@ kit::record! {
 impl Stored for Registration {
     /// Owned by its learner, and by whoever gives the course.
     const OWNERS: &'static [Owner<Self>] = &[
-        Owner::by(Role::Learner, "learner", |registration| &registration.learner),
-        Owner::by(Role::Educator, "course", |registration| &registration.course),
+        Owner::by(role::LEARNER, "learner", |registration| &registration.learner),
+        Owner::by(role::EDUCATOR, "course", |registration| &registration.course),
     ];
 }

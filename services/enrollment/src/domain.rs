@@ -4,7 +4,8 @@
 mod tests;
 
 use contracts::enrollment::v1::{self as pb, enrollment_event::Kind};
-use kit::{Aggregate, Decision, Error, Money, Reason, StateName, Time};
+use engine::{Aggregate, Decision, StateName};
+use jumun_core::{Error, Money, Reason, Time};
 use payment_saga::{Payable, PaymentStatus};
 
 use crate::reasons;
@@ -17,7 +18,7 @@ pub(crate) mod reason {
     pub(crate) const REGISTRATION_CANCELLED: &str = "REGISTRATION_CANCELLED";
 }
 
-kit::states! {
+engine::states! {
     /// Where an enrollment stands; the diagram is at the top of the crate.
     pub enum State: pb::enrollment::State {
         Pending,
@@ -97,7 +98,7 @@ impl Enrollment {
             learner: self.learner.clone(),
             course: self.course.clone(),
             course_title: self.course_title.clone(),
-            fee: Some(self.fee.to_wire()),
+            fee: Some(self.fee.into()),
         }
     }
 }
@@ -188,7 +189,7 @@ impl Aggregate for Enrollment {
             learner: self.learner.clone(),
             course: self.course.clone(),
             course_title: self.course_title.clone(),
-            fee: Some(self.fee.to_wire()),
+            fee: Some(self.fee.into()),
             payment_method: self.payment_method.clone(),
             state: self.state.into(),
             state_reason: self.state_reason.clone(),

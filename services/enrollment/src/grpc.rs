@@ -4,10 +4,8 @@ use contracts::enrollment::v1::{
     CancelEnrollmentRequest, CreateEnrollmentRequest, Enrollment as EnrollmentResource, GetEnrollmentRequest,
     ListEnrollmentsRequest, ListEnrollmentsResponse, enrollment_service_server::EnrollmentService,
 };
-use kit::{
-    Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Time, Violations, ambient::finish, declared,
-    name::new_id,
-};
+use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
+use jumun_core::{Error, Money, Time, Violations, request_context::run_to_completion, declared, name::new_id};
 use payment_saga::PaymentSaga;
 use tonic::{Request, Response, Status};
 
@@ -33,7 +31,7 @@ impl EnrollmentService for EnrollmentApi {
         let key = declared(RequestKey::new("CreateEnrollment", &request.request_id, &request))?;
         let payment_saga = self.payment_saga.clone();
         // A caller that goes away does not stop an enrollment half way.
-        let enrollment = finish(async move { payment_saga.run(key, requested).await }).await?;
+        let enrollment = run_to_completion(async move { payment_saga.run(key, requested).await }).await?;
         Ok(Response::new(enrollment.resource()))
     }
 
@@ -77,7 +75,7 @@ impl EnrollmentService for EnrollmentApi {
 fn requested_enrollment(request: &CreateEnrollmentRequest, now: Time) -> Result<Enrollment, Error> {
     let asked = declared(request.enrollment.as_ref())?;
     let mut violations = Violations::default();
-    let fee = violations.take("enrollment.fee", Money::from_wire(declared(asked.fee.as_ref())?));
+    let fee = violations.take("enrollment.fee", Money::try_from(declared(asked.fee.as_ref())?));
     violations.require(fee.is_none_or(|fee| fee.minor() > 0), "enrollment.fee", "must be more than zero");
     violations.into_result()?;
     Ok(Enrollment {

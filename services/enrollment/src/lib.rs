@@ -22,7 +22,8 @@ mod tables;
 
 use contracts::enrollment::v1::enrollment_service_server::EnrollmentServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use rpc::MAX_REQUEST_BYTES;
+use runtime::{Context, ContextBuilder};
 use payment_saga::PaymentSaga;
 
 pub use domain::{Enrollment, State};
@@ -40,11 +41,11 @@ pub fn context() -> Context {
     }
 }
 
-fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let enrollments = unit.engine()?;
     let payment_saga = PaymentSaga::new(unit, &enrollments)?;
     let api = grpc::EnrollmentApi { enrollments: enrollments.clone(), payment_saga };
     unit.serve(EnrollmentServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.hear("education", &enrollments, &policy::on_registration_event(unit.clock()));
+    unit.subscribe("education", &enrollments, &policy::on_registration_event(unit.clock()));
     Ok(())
 }

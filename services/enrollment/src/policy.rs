@@ -1,7 +1,8 @@
 //! Whenever the school reports something about a registration, the enrollment follows.
 
 use contracts::education::v1::{RegistrationEvent, registration_event::Kind};
-use kit::{Clock, Policy, Reaction, policy};
+use eventing::{Policy, EventEffect, policy};
+use jumun_core::Clock;
 
 use crate::domain::Enrollment;
 
@@ -13,8 +14,8 @@ pub(crate) fn on_registration_event(clock: &Clock) -> Policy<Enrollment> {
         let rule = match event.kind {
             Some(Kind::Completed(_)) => Enrollment::complete,
             Some(Kind::Cancelled(_)) => Enrollment::cancel_by_school,
-            Some(Kind::Registered(_)) | None => return Ok(Reaction::Ignore),
+            Some(Kind::Registered(_)) | None => return Ok(EventEffect::Ignore),
         };
-        Reaction::on_existing("enrollments", &event.enrollment, move |enrollment| rule(enrollment, now))
+        EventEffect::on_existing("enrollments", &event.enrollment, move |enrollment| rule(enrollment, now))
     })
 }

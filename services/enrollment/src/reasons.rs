@@ -1,6 +1,6 @@
 //! Why the enrollment context refuses; what has to do with payment is in `payment_saga::reasons`.
 
-kit::reasons! {
+jumun_core::reasons! {
     ENROLLMENT_NOT_MADE: Aborted retry 1000 ms,
         "Payment could not be confirmed, so the enrollment is REJECTED, and nothing is charged.",
         "Apply again, with a new `request_id`.";

@@ -1,10 +1,11 @@
 //! How enrollments are stored.
 
-use kit::{Owner, Role, Stored};
+use contracts::role;
+use engine::{Owner, Stored};
 
 use crate::domain::Enrollment;
 
-kit::record! {
+engine::record! {
     Enrollment(id: String) in "enrollments" {
         learner,
         course,
@@ -22,5 +23,5 @@ kit::record! {
 
 impl Stored for Enrollment {
     /// Owned by its learner.
-    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Learner, "learner", |enrollment| &enrollment.learner)];
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(role::LEARNER, "learner", |enrollment| &enrollment.learner)];
 }

@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use audit::CheckArgs;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use kit::auth::SigningKey;
+use auth::SigningKey;
 use loadgen::BenchArgs;
 use scenarios::DemoArgs;
 

@@ -14,13 +14,12 @@ use std::{
 };
 
 use clap::{Arg, ArgMatches, Args, Command, ValueEnum};
-use kit::{
-    DEFAULT_PROVIDER_CALLS, DEFAULT_SERVICE_VERSION, Places, ServiceVersion, Settings,
-    bus::JetStreamSettings,
-    http::Origins,
-    storage::{DatabaseUrl, without_password},
-    telemetry::LogFormat,
-};
+use engine::storage::DatabaseUrl;
+use jumun_core::url::without_password;
+use eventing::JetStreamSettings;
+use jumun_core::{DEFAULT_SERVICE_VERSION, ServiceVersion};
+use runtime::{DEFAULT_PROVIDER_CALLS, Topology, Settings, telemetry::LogFormat};
+use transcode::Origins;
 
 use crate::contexts;
 pub(crate) use access::AccessPlan;
@@ -186,7 +185,7 @@ impl ServeSettings {
     }
 
     /// The configuration as KEY=value lines, passwords masked.
-    pub(crate) fn print(&self, places: &Places) -> String {
+    pub(crate) fn print(&self, places: &Topology) -> String {
         let mut text = String::new();
         let mut line = |key: &str, value: &dyn Display| {
             // Writing to a String cannot fail.

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use kit::{Context, ContextSetting};
+use runtime::{Context, ContextSetting};
 
 /// Every context, in the order of the money.
 pub(crate) fn all() -> Vec<Context> {

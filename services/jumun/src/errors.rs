@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use client::code_name;
-use kit::{Class, Reason, reasons};
+use jumun_core::{Class, Reason, reasons};
 
 use crate::contexts;
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use kit::descriptors::{self, POOL};
+use contracts::POOL;
+use jumun_core::contracts::option;
 use prost_reflect::{MethodDescriptor, ServiceDescriptor, Value};
 use serde_json::{Map, json};
 
@@ -38,8 +39,8 @@ fn service(context: &str) -> anyhow::Result<serde_json::Value> {
 
 fn declared(method: &MethodDescriptor) -> anyhow::Result<serde_json::Value> {
     let mut told = Map::from_iter([("stream".to_owned(), method.is_server_streaming().into())]);
-    for (name, option) in OPTIONS {
-        if let Some(Value::Message(message)) = descriptors::option(method, option) {
+    for (name, extension) in OPTIONS {
+        if let Some(Value::Message(message)) = option(method, extension) {
             told.insert(name.to_owned(), serde_json::to_value(message)?);
         }
     }

@@ -4,11 +4,9 @@ use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use kit::{
-    Clock, Context, Host, Places,
-    bus::{Bus, JetStreamBus, LocalBus},
-    telemetry,
-};
+use eventing::{Bus, JetStreamBus, LocalBus};
+use jumun_core::Clock;
+use runtime::{Context, Runtime, Topology, telemetry};
 use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
     thread::disable_transparent_huge_pages,
@@ -29,7 +27,7 @@ pub(crate) struct Plan {
     contexts: Vec<Context>,
     settings: ServeSettings,
     access: AccessPlan,
-    places: Places,
+    places: Topology,
     /// Everything in this process: it greets a person.
     whole: bool,
 }
@@ -62,7 +60,7 @@ impl Plan {
         }
         let trust = settings.tls.trust();
         let settings_of_contexts = config::context_settings(matches);
-        let places = Places { databases, addresses, trust, settings: settings_of_contexts, ..Places::default() };
+        let places = Topology { databases, addresses, trust, settings: settings_of_contexts, ..Topology::default() };
         Ok(Self { contexts, settings, access, places, whole })
     }
 
@@ -86,7 +84,7 @@ impl Plan {
             when_there(|| self.places.require_migrated(&self.contexts), |_| true).await?;
         }
         let guarded = !matches!(self.access, AccessPlan::Off);
-        self.places.guard = self.access.guard(self.places.trust.clone()).await?;
+        self.places.authentication = self.access.authentication(self.places.trust.clone()).await?;
         let bus = match self.settings.jetstream() {
             Some(settings) => Bus::JetStream(JetStreamBus::connect(settings).await?.into()),
             None => Bus::Local(LocalBus::default()),
@@ -98,16 +96,16 @@ impl Plan {
         if settings.drills {
             tracing::warn!("JUMUN_DRILLS=true: operators may make calls of this process fail (AdminService.SetFault)");
         }
-        let mut host = Host::build(&self.contexts, self.places, settings, Clock::System, bus)?;
-        host.share_with(&self.settings.cors_origins);
-        host.start().await;
-        host.start_workers();
+        let mut runtime = Runtime::build(&admin::platform(), &self.contexts, self.places, settings, Clock::System, bus)?;
+        runtime.share_with(&self.settings.cors_origins);
+        runtime.start().await;
+        runtime.start_workers();
         let names = self.contexts.iter().map(|context| context.name).collect::<Vec<_>>().join(" ");
         tracing::info!(%address, contexts = names, version = %self.settings.service_version, "ready");
         if self.whole {
             greet(address, guarded, self.settings.tls.listener().is_some())?;
         }
-        host.serve(listener, self.settings.tls.listener(), stop_signal()?).await?;
+        runtime.serve(listener, self.settings.tls.listener(), stop_signal()?).await?;
         tracing::info!("ended");
         telemetry::stop();
         Ok(())
@@ -121,7 +119,7 @@ pub(crate) async fn migrate(
     matches: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let names: Vec<_> = contexts.iter().map(|context| context.name).collect();
-    let places = Places { databases: config::databases(storage, matches, &names)?, ..Places::default() };
+    let places = Topology { databases: config::databases(storage, matches, &names)?, ..Topology::default() };
     when_there(|| places.migrate(contexts), is_away).await?;
     for (context, url) in &places.databases {
         writeln!(std::io::stdout(), "{context} is up to date at {url}")?;
@@ -147,7 +145,7 @@ async fn when_there(
 }
 
 fn is_away(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(kit::storage::StorageError::Lost(_)))
+    matches!(error.downcast_ref(), Some(engine::storage::StorageError::Lost(_)))
 }
 
 /// Keeps the memory of the process out of huge pages: idle, it would take twice as much, and busy, it is no faster.

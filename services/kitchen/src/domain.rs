@@ -4,12 +4,13 @@
 mod tests;
 
 use contracts::kitchen::v1::{self as pb, production_event::Kind};
-use kit::{Aggregate, Decision, Error, Reason, StateName, Time};
+use engine::{Aggregate, Decision, StateName};
+use jumun_core::{Error, Reason, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::reasons;
 
-kit::states! {
+engine::states! {
     /// Where a production stands; the diagram is at the top of the crate.
     pub enum State: pb::production::State {
         Taking,

@@ -5,10 +5,8 @@ use contracts::kitchen::v1::{
     ListProductionsRequest, ListProductionsResponse, Production as ProductionResource,
     kitchen_service_server::KitchenService,
 };
-use kit::{
-    Aggregate, Code, Decision, Done, Engine, Error, FilterField, PageRequest, RequestKey, Time, ambient::caller,
-    name::id_in,
-};
+use engine::{Aggregate, Decision, Done, Engine, FilterField, PageRequest, RequestKey};
+use jumun_core::{Code, Error, Time, request_context::caller, name::id_in};
 use tonic::{Request, Response, Status};
 
 use crate::domain::{Production, State};
@@ -97,7 +95,7 @@ impl KitchenApi {
     ) -> Result<Response<ProductionResource>, Status> {
         let now = self.productions.now();
         let tombstone = Production::tombstone(id_in("productions", name).map_err(Error::internal)?, now);
-        if !caller().may_see(&tombstone) {
+        if !engine::may_see(&caller(), &tombstone) {
             return Err(not_found.into());
         }
         let id = tombstone.id.clone();

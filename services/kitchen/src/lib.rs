@@ -29,7 +29,8 @@ use contracts::{
     warehouse::v1::warehouse_service_client::WarehouseServiceClient,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use rpc::MAX_REQUEST_BYTES;
+use runtime::{Context, ContextBuilder};
 use saga::RECOVERY_INTERVAL;
 
 pub use domain::{Line, Production, State};
@@ -47,14 +48,14 @@ pub fn context() -> Context {
     }
 }
 
-fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let productions = unit.engine()?;
     let warehouse = WarehouseServiceClient::new(unit.channel("warehouse")?);
     let stock_saga = stock_saga::StockSaga::new(&productions, warehouse);
     let api = grpc::KitchenApi { productions: productions.clone() };
     unit.serve(KitchenServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.hear("order", &productions, &policy::on_order_event(stock_saga.clone()));
-    unit.hear("warehouse", &productions, &policy::on_stock_event(stock_saga.clone()));
+    unit.subscribe("order", &productions, &policy::on_order_event(stock_saga.clone()));
+    unit.subscribe("warehouse", &productions, &policy::on_stock_event(stock_saga.clone()));
     unit.every(RECOVERY_INTERVAL, "kitchen-recovery", move || {
         let stock_saga = stock_saga.clone();
         async move { stock_saga.recover().await }

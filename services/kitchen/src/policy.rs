@@ -4,7 +4,8 @@ use contracts::{
     order::v1::{OrderEvent, OrderPlaced, order::Fulfillment, order_event::Kind},
     warehouse::v1::{StockItemEvent, stock_item_event},
 };
-use kit::{Error, Policy, Reaction, Time, consumer::decode, event_id};
+use eventing::{Policy, EventEffect, decode, event_id};
+use jumun_core::{Error, Time};
 
 use crate::{
     domain::{Line, Production, State},
@@ -22,7 +23,7 @@ pub(crate) fn on_order_event(stock_saga: StockSaga) -> Policy<Production> {
             {
                 stock_saga.open(production).await?;
             }
-            Ok(Reaction::Ignore)
+            Ok(EventEffect::Ignore)
         })
     })
 }
@@ -40,7 +41,7 @@ pub(crate) fn on_stock_event(stock_saga: StockSaga) -> Policy<Production> {
                 }
                 Some(Kind::Reduced(_)) | None => {}
             }
-            Ok(Reaction::Ignore)
+            Ok(EventEffect::Ignore)
         })
     })
 }

@@ -1,6 +1,6 @@
 //! Why the kitchen context refuses.
 
-kit::reasons! {
+jumun_core::reasons! {
     PRODUCTION_NOT_CANCELLABLE: FailedPrecondition,
         "A production is to be cancelled that has started, or further; `state` says how far.",
         "Tell the customer.";

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use contracts::warehouse::v1::{
     ReduceStockRequest, ReleaseStockRequest, warehouse_service_client::WarehouseServiceClient,
 };
-use kit::{Channel, Decision, Engine, Error, Query, StateName, Time, name::id_in, reason_of};
+use engine::{Decision, Engine, Query, StateName};
+use jumun_core::{Error, Time, name::id_in, reason_of};
+use rpc::Channel;
 use saga::{ABANDONED_AFTER, Call, Saga, SagaRunner, round};
 use tonic::{Code, Status};
 

@@ -1,10 +1,11 @@
 //! How productions are stored.
 
-use kit::{Owner, Role, Stored};
+use contracts::role;
+use engine::{Owner, Stored};
 
 use crate::domain::Production;
 
-kit::record! {
+engine::record! {
     Production(id: String) in "productions" {
         store,
         lines as json,
@@ -18,5 +19,5 @@ kit::record! {
 
 impl Stored for Production {
     /// Owned by the store whose kitchen it is.
-    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Kitchen, "store", |production| &production.store)];
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(role::KITCHEN, "store", |production| &production.store)];
 }

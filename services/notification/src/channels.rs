@@ -5,7 +5,7 @@ mod webhook;
 
 use std::sync::Arc;
 
-use kit::Error;
+use jumun_core::Error;
 
 pub(crate) use kakao::Kakao;
 pub use kakao::{KAKAO_SCHEMA, Message, MessageState};

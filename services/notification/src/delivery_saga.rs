@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use kit::{Bulkhead, Decision, Engine, Error, Query, RequestKey, StateName, Time};
+use engine::{Decision, Engine, Query, RequestKey, StateName};
+use jumun_core::{Error, Time};
+use rpc::Bulkhead;
 use saga::{Call, Saga, SagaRunner, round};
 
 use crate::{

@@ -9,7 +9,8 @@ use std::{
 };
 
 use contracts::notification::v1::{self as pb, notification_event::Kind};
-use kit::{Aggregate, Decision, Error, Time};
+use engine::{Aggregate, Decision};
+use jumun_core::{Error, Time};
 
 use crate::reasons;
 
@@ -28,7 +29,7 @@ const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Why a notification is FAILED, where the channel has no word of its own.
 pub(crate) const GAVE_UP: &str = "GAVE_UP";
 
-kit::states! {
+engine::states! {
     /// The way that a notification takes.
     pub enum Channel: pb::notification::Channel {
         Kakao,
@@ -36,7 +37,7 @@ kit::states! {
     }
 }
 
-kit::states! {
+engine::states! {
     /// Whether a notification arrived; the diagram is at the top of the crate.
     pub enum State: pb::notification::State {
         Pending,

@@ -6,12 +6,8 @@ use contracts::notification::v1::{
     WithdrawNotificationRequest, notification::Channel as ChannelResource,
     notification_service_server::NotificationService,
 };
-use kit::{
-    Aggregate, Engine, Error, FilterField, PageRequest, RequestKey, Time, Violations,
-    ambient::finish,
-    declared,
-    name::{fingerprint, new_id},
-};
+use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
+use jumun_core::{Error, Time, Violations, request_context::run_to_completion, declared, name::fingerprint, name::new_id};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -43,7 +39,7 @@ impl NotificationService for NotificationApi {
         let key = declared(RequestKey::new("SendNotification", &request.request_id, &request))?;
         let delivery_saga = self.delivery_saga.clone();
         // A caller that goes away does not stop a delivery half way.
-        let notification = finish(async move { delivery_saga.send(key, asked).await }).await?;
+        let notification = run_to_completion(async move { delivery_saga.send(key, asked).await }).await?;
         Ok(Response::new(notification.resource()))
     }
 
@@ -56,7 +52,7 @@ impl NotificationService for NotificationApi {
         let id = request.name.strip_prefix("notifications/").unwrap_or_default();
         let tombstone = tombstone(id, self.default_channel, self.delivery_saga.notifications().now());
         let delivery_saga = self.delivery_saga.clone();
-        let notification = finish(async move { delivery_saga.withdraw(key, tombstone).await }).await?;
+        let notification = run_to_completion(async move { delivery_saga.withdraw(key, tombstone).await }).await?;
         Ok(Response::new(notification.resource()))
     }
 

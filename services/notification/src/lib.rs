@@ -28,7 +28,8 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use rpc::MAX_REQUEST_BYTES;
+use runtime::{Context, ContextBuilder};
 
 use channels::{Courier, Couriers, Kakao, Webhook};
 pub use channels::{KAKAO_SCHEMA, Message, MessageState};
@@ -54,7 +55,7 @@ pub fn context() -> Context {
     Context { name: "notification", calls: &[], databases, reasons: reasons::ALL, build }
 }
 
-fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let notifications = unit.engine()?;
     let messages = unit.silent_engine(KAKAO_SCHEMA)?;
     let subscribers = unit.silent_engine(SUBSCRIBER_SCHEMA)?;
@@ -69,8 +70,8 @@ fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let delivery_saga = delivery_saga::DeliverySaga::new(&notifications, couriers, places);
     let api = grpc::NotificationApi { delivery_saga: delivery_saga.clone(), messages, default_channel };
     unit.serve(NotificationServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.hear("customer", &notifications, &policy::on_customer_event(subscribers.clone(), default_channel));
-    unit.hear("order", &notifications, &policy::on_order_event(subscribers, default_channel));
+    unit.subscribe("customer", &notifications, &policy::on_customer_event(subscribers.clone(), default_channel));
+    unit.subscribe("order", &notifications, &policy::on_order_event(subscribers, default_channel));
     unit.every(ROUND, "notification-delivery", move || {
         let delivery_saga = delivery_saga.clone();
         async move { delivery_saga.recover().await }
@@ -79,7 +80,7 @@ fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
 }
 
 /// The webhook, where a target is set.
-fn webhook(unit: &Unit<'_>) -> anyhow::Result<Option<Arc<dyn Courier>>> {
+fn webhook(unit: &ContextBuilder<'_>) -> anyhow::Result<Option<Arc<dyn Courier>>> {
     let url = settings::read_url(unit.setting(&settings::WEBHOOK_URL)).map_err(anyhow::Error::msg)?;
     let Some(url) = url else { return Ok(None) };
     let secret = settings::read_secret(unit.setting(&settings::WEBHOOK_SECRET));

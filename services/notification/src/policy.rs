@@ -8,7 +8,9 @@ use contracts::{
     customer::v1::{CustomerEvent, customer_event::Kind as Registration},
     order::v1::{OrderEvent, order_event::Kind as Ordered},
 };
-use kit::{Decision, Engine, Error, Message, Policy, Query, Reaction, consumer::decode, event_id, name::id_of};
+use engine::{Decision, Engine, Query};
+use eventing::{Policy, EventEffect, decode, event_id};
+use jumun_core::{Error, Envelope, name::id_of};
 
 use crate::{
     domain::{Channel, Notification, State},
@@ -32,7 +34,7 @@ pub(crate) fn on_customer_event(subscribers: Engine<Subscriber>, channel: Channe
             match &event.kind {
                 Some(Registration::Registered(registered)) => {
                     remember(&subscribers, &event, registered.notifies_order_changes, message.number).await?;
-                    Ok(Reaction::Ignore)
+                    Ok(EventEffect::Ignore)
                 }
                 Some(Registration::Cancelled(_)) => {
                     remember(&subscribers, &event, false, message.number).await?;
@@ -41,7 +43,7 @@ pub(crate) fn on_customer_event(subscribers: Engine<Subscriber>, channel: Channe
                     tell(Notice { account, about, occasion: "CUSTOMER_CANCELLED", text }, channel, &message)
                 }
                 // Whom no welcome reached is told nothing else.
-                Some(Registration::Rejected(_)) | None => Ok(Reaction::Ignore),
+                Some(Registration::Rejected(_)) | None => Ok(EventEffect::Ignore),
             }
         })
     })
@@ -64,10 +66,10 @@ pub(crate) fn on_order_event(subscribers: Engine<Subscriber>, channel: Channel) 
     Arc::new(move |message| {
         let subscribers = subscribers.clone();
         Box::pin(async move {
-            let Some(notice) = about_order(decode(&message)?) else { return Ok(Reaction::Ignore) };
+            let Some(notice) = about_order(decode(&message)?) else { return Ok(EventEffect::Ignore) };
             let listening = Query::new().equals("account", notice.account.clone()).is_set("is_listening");
             let listening = subscribers.find(listening, 1).await?;
-            if listening.is_empty() { Ok(Reaction::Ignore) } else { tell(notice, channel, &message) }
+            if listening.is_empty() { Ok(EventEffect::Ignore) } else { tell(notice, channel, &message) }
         })
     })
 }
@@ -85,7 +87,7 @@ fn about_order(event: OrderEvent) -> Option<Notice> {
 }
 
 /// One notification for each event, however often it is heard; the worker delivers it.
-fn tell(notice: Notice, channel: Channel, message: &Message) -> Result<Reaction<Notification>, Error> {
+fn tell(notice: Notice, channel: Channel, message: &Envelope) -> Result<EventEffect<Notification>, Error> {
     event_id("customers", &notice.account)?;
     let notification = Notification {
         id: id_of(message.time, &message.id()),
@@ -103,7 +105,7 @@ fn tell(notice: Notice, channel: Channel, message: &Message) -> Result<Reaction<
         create_time: message.time,
         update_time: message.time,
     };
-    Ok(Reaction::decide(notification.id.clone(), move |existing: Option<&Notification>| match existing {
+    Ok(EventEffect::decide(notification.id.clone(), move |existing: Option<&Notification>| match existing {
         Some(_) => Ok(Decision::Leave),
         None => Decision::save(notification.clone()),
     }))

@@ -1,6 +1,6 @@
 //! Why the notification context refuses. That a recipient blocks messages is no error: it is a notification that FAILED.
 
-kit::reasons! {
+jumun_core::reasons! {
     NOTIFICATION_ID_TAKEN: FailedPrecondition,
         "A notification of this `notification_id` says something else, or to somebody else.",
         "Get that notification, or choose another id.";

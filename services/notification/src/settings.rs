@@ -2,7 +2,8 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::Uri;
-use kit::{ContextSetting, StateName};
+use engine::StateName;
+use runtime::ContextSetting;
 
 use crate::domain::Channel;
 

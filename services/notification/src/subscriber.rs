@@ -1,6 +1,7 @@
 //! Who wants to hear when an order changes: what the customer context announced, as far as it is needed here. Pure.
 
-use kit::{Aggregate, Decision, Error};
+use engine::{Aggregate, Decision};
+use jumun_core::Error;
 
 /// One registration's choice.
 #[derive(Clone, Debug, PartialEq, Eq)]

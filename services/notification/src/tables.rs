@@ -1,10 +1,11 @@
 //! How notifications, their subscribers, and the simulated Kakao's messages are stored.
 
-use kit::{Owner, Role, Stored};
+use contracts::role;
+use engine::{Owner, Stored};
 
 use crate::{channels::Message, domain::Notification, subscriber::Subscriber};
 
-kit::record! {
+engine::record! {
     Notification(id: String) in "notifications" {
         recipient,
         channel,
@@ -25,10 +26,10 @@ kit::record! {
 impl Stored for Notification {
     /// Owned by whom it tells something.
     const OWNERS: &'static [Owner<Self>] =
-        &[Owner::by(Role::Customer, "recipient", |notification| &notification.recipient)];
+        &[Owner::by(role::CUSTOMER, "recipient", |notification| &notification.recipient)];
 }
 
-kit::record! {
+engine::record! {
     Subscriber(id: String) in "subscribers" {
         account,
         is_listening,
@@ -41,7 +42,7 @@ impl Stored for Subscriber {
     const OWNERS: &'static [Owner<Self>] = &[];
 }
 
-kit::record! {
+engine::record! {
     Message(id: String) in "messages" {
         recipient,
         text,
@@ -52,5 +53,5 @@ kit::record! {
 
 impl Stored for Message {
     /// Owned by whose phone it is on.
-    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Customer, "recipient", |message| &message.recipient)];
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(role::CUSTOMER, "recipient", |message| &message.recipient)];
 }

@@ -22,7 +22,9 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use kit::{Edge, reason_of, world::World};
+use jumun_core::reason_of;
+use rpc::GrpcStack;
+use testkit::TestCluster;
 use ring::hmac;
 use tokio::net::TcpListener;
 use tonic::{Code, Status};
@@ -105,21 +107,21 @@ fn verified(headers: &HeaderMap, body: &[u8]) -> (String, serde_json::Value) {
     (id, serde_json::from_slice(body).expect("JSON"))
 }
 
-async fn world(receiver: &Receiver) -> World {
+async fn world(receiver: &Receiver) -> TestCluster {
     let settings = [
         ("notification-webhook-url", format!("http://{}/hooks?shop=1", receiver.address)),
         ("notification-webhook-secret", format!("whsec_{}", STANDARD.encode(SECRET))),
         ("notification-channel", "webhook".to_owned()),
     ];
     let settings: BTreeMap<_, _> = settings.into_iter().map(|(flag, value)| (flag.to_owned(), value)).collect();
-    World::with_settings(vec![notification::context()], settings).await
+    TestCluster::with_settings(vec![notification::context()], settings).await
 }
 
-fn client(world: &World) -> NotificationServiceClient<Edge> {
+fn client(world: &TestCluster) -> NotificationServiceClient<GrpcStack> {
     NotificationServiceClient::new(world.channel())
 }
 
-async fn send(world: &World, id: &str) -> Result<Notification, Status> {
+async fn send(world: &TestCluster, id: &str) -> Result<Notification, Status> {
     let notification = Notification {
         recipient: "customers/mina".to_owned(),
         text: "Welcome".to_owned(),
@@ -135,7 +137,7 @@ async fn send(world: &World, id: &str) -> Result<Notification, Status> {
     client(world).send_notification(request).await.map(tonic::Response::into_inner)
 }
 
-async fn state(world: &World, id: &str) -> (State, String) {
+async fn state(world: &TestCluster, id: &str) -> (State, String) {
     let request = GetNotificationRequest { name: format!("notifications/{id}") };
     let notification = client(world).get_notification(request).await.expect("a notification").into_inner();
     (notification.state(), notification.state_reason)

@@ -4,7 +4,9 @@
 //! process, its event cancels the order; and without its yes nothing changes here.
 
 use contracts::kitchen::v1::{CancelProductionRequest, kitchen_service_client::KitchenServiceClient};
-use kit::{Channel, Done, Engine, Error, RequestKey};
+use engine::{Done, Engine, RequestKey};
+use jumun_core::Error;
+use rpc::Channel;
 use payment_saga::Payable;
 use tonic::{Code, Status};
 
@@ -35,7 +37,7 @@ impl Cancelling {
             // It was not placed yet when it was looked at.
             if order.is_up_to_the_kitchen() && !agreed {
                 return Err(Error::new(
-                    &kit::reasons::CONCURRENT_CHANGE,
+                    &jumun_core::reasons::CONCURRENT_CHANGE,
                     "the order was just placed; repeat the request",
                 ));
             }

@@ -4,7 +4,8 @@
 mod tests;
 
 use contracts::order::v1::{self as pb, order_event::Kind};
-use kit::{Aggregate, Decision, Error, Money, Reason, StateName, Time};
+use engine::{Aggregate, Decision, StateName};
+use jumun_core::{Error, Money, Reason, Time};
 use payment_saga::{Payable, PaymentStatus};
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ pub(crate) mod reason {
     pub(crate) const PRODUCTION_FAILED: &str = "PRODUCTION_FAILED";
 }
 
-kit::states! {
+engine::states! {
     /// Where an order stands; the diagram is at the top of the crate.
     #[derive(PartialOrd, Ord)]
     pub enum State: pb::order::State {
@@ -150,13 +151,13 @@ impl Order {
             customer: self.customer.clone(),
             store: self.store.clone(),
             items: self.items.iter().map(item).collect(),
-            total: Some(self.total.to_wire()),
+            total: Some(self.total.into()),
             fulfillment: self.fulfillment.clone(),
         }
     }
 
     fn price(&self, item: &Item) -> Option<contracts::Money> {
-        Money::new(self.total.currency(), item.unit_price).ok().map(Money::to_wire)
+        Money::new(self.total.currency(), item.unit_price).ok().map(Into::into)
     }
 }
 
@@ -243,7 +244,7 @@ impl Aggregate for Order {
             customer: self.customer.clone(),
             store: self.store.clone(),
             items: self.items.iter().map(item).collect(),
-            total: Some(self.total.to_wire()),
+            total: Some(self.total.into()),
             fulfillment: pb::order::Fulfillment::from_str_name(&self.fulfillment).unwrap_or_default().into(),
             payment_method: self.payment_method.clone(),
             state: self.state.into(),

@@ -5,10 +5,8 @@ use contracts::order::v1::{
     Order as OrderResource, WatchOrderRequest, order::Fulfillment, order_service_server::OrderService,
 };
 use futures::{Stream, StreamExt};
-use kit::{
-    Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Violations, ambient::finish, declared,
-    name::new_id,
-};
+use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
+use jumun_core::{Error, Money, Violations, request_context::run_to_completion, declared, name::new_id};
 use payment_saga::PaymentSaga;
 use tonic::{Request, Response, Status};
 
@@ -34,7 +32,7 @@ impl OrderService for OrderApi {
         let key = declared(RequestKey::new("CreateOrder", &request.request_id, &request))?;
         let payment_saga = self.payment_saga.clone();
         // A caller that goes away does not stop an order half way.
-        let order = finish(async move { payment_saga.run(key, requested).await }).await?;
+        let order = run_to_completion(async move { payment_saga.run(key, requested).await }).await?;
         Ok(Response::new(order.resource()))
     }
 
@@ -61,7 +59,7 @@ impl OrderService for OrderApi {
         let key = RequestKey::new("CancelOrder", &request.request_id, &request);
         let cancelling = self.cancelling.clone();
         // A caller that goes away does not leave the kitchen and the order of different minds.
-        finish(async move { cancelling.cancel(&request.name, key).await }).await?.into_response()
+        run_to_completion(async move { cancelling.cancel(&request.name, key).await }).await?.into_response()
     }
 
     type WatchOrderStream = std::pin::Pin<Box<dyn Stream<Item = Result<OrderResource, Status>> + Send>>;
@@ -79,7 +77,7 @@ impl OrderService for OrderApi {
 }
 
 /// Reads a request, checks what its proto cannot declare, and writes the order that it asks for.
-fn requested_order(request: &CreateOrderRequest, now: kit::Time) -> Result<Order, Error> {
+fn requested_order(request: &CreateOrderRequest, now: jumun_core::Time) -> Result<Order, Error> {
     let order = declared(request.order.as_ref())?;
     let mut violations = Violations::default();
     let items = read_items(order, &mut violations);
@@ -111,7 +109,7 @@ fn read_items(order: &OrderResource, violations: &mut Violations) -> Option<(Vec
     let mut total: Option<Money> = None;
     for (index, line) in order.items.iter().enumerate() {
         let field = |name: &str| format!("order.items[{index}].{name}");
-        let price = Money::from_wire(line.unit_price.as_ref()?);
+        let price = Money::try_from(line.unit_price.as_ref()?);
         let Some(price) = violations.take(field("unit_price"), price) else { continue };
         if price.minor() < 0 {
             violations.add(field("unit_price"), "must not be negative");
@@ -140,7 +138,7 @@ fn read_items(order: &OrderResource, violations: &mut Violations) -> Option<(Vec
     let total = total.filter(|_| items.len() == order.items.len())?;
     violations.require(total.minor() > 0, "order.items", "must cost something");
     if let Some(claimed) = &order.total {
-        let claimed = violations.take("order.total", Money::from_wire(claimed));
+        let claimed = violations.take("order.total", Money::try_from(claimed));
         let matches = claimed.is_none_or(|claimed| claimed == total);
         violations.require(matches, "order.total", "is not the sum of the lines; leave it out");
     }

@@ -36,7 +36,8 @@ use contracts::{
     kitchen::v1::kitchen_service_client::KitchenServiceClient, order::v1::order_service_server::OrderServiceServer,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use rpc::MAX_REQUEST_BYTES;
+use runtime::{Context, ContextBuilder};
 use payment_saga::PaymentSaga;
 
 pub use domain::{Item, Order, State};
@@ -54,7 +55,7 @@ pub fn context() -> Context {
     }
 }
 
-fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let orders = unit.engine()?;
     let payment_saga = PaymentSaga::new(unit, &orders)?;
     // Where nobody said where the kitchen is, no order for the counter can be cancelled, and everything else can.
@@ -62,8 +63,8 @@ fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let cancelling = cancelling::Cancelling { orders: orders.clone(), kitchen };
     let api = grpc::OrderApi { orders: orders.clone(), payment_saga, cancelling };
     unit.serve(OrderServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.hear("store", &orders, &policy::on_ticket_event(unit.clock()));
-    unit.hear("delivery", &orders, &policy::on_delivery_event(unit.clock()));
-    unit.hear("kitchen", &orders, &policy::on_production_event(unit.clock()));
+    unit.subscribe("store", &orders, &policy::on_ticket_event(unit.clock()));
+    unit.subscribe("delivery", &orders, &policy::on_delivery_event(unit.clock()));
+    unit.subscribe("kitchen", &orders, &policy::on_production_event(unit.clock()));
     Ok(())
 }

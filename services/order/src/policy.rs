@@ -1,7 +1,9 @@
 //! Whenever a store, a rider or a kitchen reports something, the order follows.
 
 use contracts::{delivery::v1 as delivery, kitchen::v1 as kitchen, store::v1 as store};
-use kit::{Clock, Decision, Error, Policy, Reaction, Time, event_id, policy};
+use engine::Decision;
+use eventing::{Policy, EventEffect, event_id, policy};
+use jumun_core::{Clock, Error, Time};
 
 use crate::domain::{Order, State, reason};
 
@@ -13,12 +15,12 @@ pub(crate) fn on_ticket_event(clock: &Clock) -> Policy<Order> {
         let now = clock.now();
         match event.kind {
             Some(Kind::Rejected(_)) => {
-                Reaction::on_existing("orders", &event.order, move |order: &Order| order.reject_by_store(now))
+                EventEffect::on_existing("orders", &event.order, move |order: &Order| order.reject_by_store(now))
             }
             Some(Kind::Accepted(_)) => progress(&event.order, State::Accepted, now),
             Some(Kind::CookingStarted(_)) => progress(&event.order, State::Cooking, now),
             Some(Kind::CookingFinished(_)) => progress(&event.order, State::Ready, now),
-            Some(Kind::Opened(_) | Kind::Cancelled(_)) | None => Ok(Reaction::Ignore),
+            Some(Kind::Opened(_) | Kind::Cancelled(_)) | None => Ok(EventEffect::Ignore),
         }
     })
 }
@@ -32,7 +34,7 @@ pub(crate) fn on_delivery_event(clock: &Clock) -> Policy<Order> {
         match event.kind {
             Some(Kind::PickedUp(_)) => progress(&event.order, State::PickedUp, now),
             Some(Kind::Completed(_)) => progress(&event.order, State::Completed, now),
-            Some(Kind::Scheduled(_) | Kind::Started(_) | Kind::Cancelled(_)) | None => Ok(Reaction::Ignore),
+            Some(Kind::Scheduled(_) | Kind::Started(_) | Kind::Cancelled(_)) | None => Ok(EventEffect::Ignore),
         }
     })
 }
@@ -51,15 +53,15 @@ pub(crate) fn on_production_event(clock: &Clock) -> Policy<Order> {
             // Only the customer's wish cancels a production.
             Some(Kind::Cancelled(_)) => |order, now| order.reject_by_kitchen(reason::CANCELLED_BY_CUSTOMER, now),
             Some(Kind::Failed(_)) => |order, now| order.reject_by_kitchen(reason::PRODUCTION_FAILED, now),
-            Some(Kind::Opened(_)) | None => return Ok(Reaction::Ignore),
+            Some(Kind::Opened(_)) | None => return Ok(EventEffect::Ignore),
         };
-        Ok(Reaction::decide(event_id("orders", &event.order)?, move |order: Option<&Order>| match order {
+        Ok(EventEffect::decide(event_id("orders", &event.order)?, move |order: Option<&Order>| match order {
             Some(order) if order.is_for_the_counter() => rule(order, now),
             Some(_) | None => Ok(Decision::Leave),
         }))
     })
 }
 
-fn progress(order: &str, to: State, now: Time) -> Result<Reaction<Order>, Error> {
-    Reaction::on_existing("orders", order, move |order: &Order| order.progress(to, now))
+fn progress(order: &str, to: State, now: Time) -> Result<EventEffect<Order>, Error> {
+    EventEffect::on_existing("orders", order, move |order: &Order| order.progress(to, now))
 }

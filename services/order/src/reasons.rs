@@ -1,6 +1,6 @@
 //! Why the order context refuses; what has to do with payment is in `payment_saga::reasons`.
 
-kit::reasons! {
+jumun_core::reasons! {
     ORDER_NOT_PLACED: Aborted retry 1000 ms,
         "Payment could not be confirmed, so the order is REJECTED, and nothing is charged.",
         "Order again, with a new `request_id`.";

@@ -1,10 +1,11 @@
 //! How orders are stored.
 
-use kit::{LateIndex, Owner, Role, Stored};
+use contracts::role;
+use engine::{DeferredIndex, Owner, Stored};
 
 use crate::domain::Order;
 
-kit::record! {
+engine::record! {
     Order(id: String) in "orders" {
         customer,
         store,
@@ -23,7 +24,7 @@ kit::record! {
 
 impl Stored for Order {
     /// Owned by its customer.
-    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Customer, "customer", |order| &order.customer)];
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(role::CUSTOMER, "customer", |order| &order.customer)];
 
-    const LATE_INDEX: Option<LateIndex> = Some(LateIndex { name: "orders_by_customer", column: "customer" });
+    const DEFERRED_INDEX: Option<DeferredIndex> = Some(DeferredIndex { name: "orders_by_customer", column: "customer" });
 }

@@ -1,6 +1,6 @@
 //! What the caller is told about a payable.
 
-use kit::{Error, Violations};
+use jumun_core::{Error, Violations};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 

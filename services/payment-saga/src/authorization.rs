@@ -6,7 +6,9 @@ use contracts::payment::v1::{
     AuthorizePaymentRequest, GetPaymentRequest, Payment, VoidPaymentRequest, payment::State as PaymentState,
     payment_service_client::PaymentServiceClient,
 };
-use kit::{Channel, Decision, Error, Query, Time, reason_of};
+use engine::{Decision, Query};
+use jumun_core::{Error, Time, reason_of};
+use rpc::Channel;
 use saga::{ABANDONED_AFTER, RequestSaga, Saga};
 use tonic::{Code, Response, Status};
 
@@ -53,7 +55,7 @@ impl<P: Payable> Authorization<P> {
     async fn authorize(&self, payable: &P) -> Result<Outcome, Status> {
         let request = AuthorizePaymentRequest {
             payable: payable.name(),
-            amount: Some(payable.amount().to_wire()),
+            amount: Some(payable.amount().into()),
             payment_method: payable.payment_method().to_owned(),
             request_id: payable.id().to_owned(),
         };

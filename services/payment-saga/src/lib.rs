@@ -22,7 +22,9 @@ pub mod reasons;
 #[cfg(test)]
 mod tests;
 
-use kit::{Engine, Error, RequestKey, Unit};
+use engine::{Engine, RequestKey};
+use jumun_core::Error;
+use runtime::ContextBuilder;
 use saga::SagaRunner;
 
 use answer::answer;
@@ -38,7 +40,7 @@ pub struct PaymentSaga<P: Payable>(SagaRunner<Authorization<P>>);
 
 impl<P: Payable> PaymentSaga<P> {
     /// Opens the channel to payment, and starts the recovery of what was interrupted.
-    pub fn new(unit: &mut Unit<'_>, payables: &Engine<P>) -> anyhow::Result<Self> {
+    pub fn new(unit: &mut ContextBuilder<'_>, payables: &Engine<P>) -> anyhow::Result<Self> {
         let runner = SagaRunner::new(payables, Authorization::new(unit.channel(CALLS)?));
         runner.recover_regularly(unit, "payment-recovery");
         Ok(Self(runner))

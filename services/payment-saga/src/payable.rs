@@ -1,6 +1,7 @@
 //! What can be paid for, as its own context sees it.
 
-use kit::{Decision, Error, Money, Reason, Stored, Time};
+use engine::{Decision, Stored};
+use jumun_core::{Error, Money, Reason, Time};
 
 /// Payment never said what became of its authorization; it is voided.
 pub const PAYMENT_UNCONFIRMED: &str = "PAYMENT_UNCONFIRMED";

@@ -1,6 +1,6 @@
 //! Why something that is to be paid for does not stand, or not yet. ErrorInfo's metadata names it, e.g. as `order`.
 
-kit::reasons! {
+jumun_core::reasons! {
     PAYMENT_DECLINED: FailedPrecondition,
         "The card was refused; `decline_reason` says why. The order or enrollment is REJECTED, and nothing is charged.",
         "Ask again with another payment method and a new `request_id`.";

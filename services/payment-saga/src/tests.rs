@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use contracts::payment::v1::{Payment, payment::State as PaymentState};
-use kit::{Aggregate, Decision, Error, Money, Owner, Reason, Stored, Time, storage};
+use engine::{Aggregate, Decision, Owner, Stored, storage};
+use jumun_core::{Error, Money, Reason, Time};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -13,7 +14,7 @@ use crate::{
     authorization::{Outcome, outcome_of_authorization, outcome_of_lookup},
 };
 
-kit::reasons! {
+jumun_core::reasons! {
     SEAT_NOT_TAKEN: FailedPrecondition, "Nobody could say whether the seat is paid.", "Take another.";
 }
 
@@ -179,7 +180,7 @@ fn whoever_knows_better_when_to_come_again_is_passed_on() {
     let later = Duration::from_millis(1234);
     let busy = Status::with_error_details(Code::ResourceExhausted, "no", ErrorDetails::with_retry_info(Some(later)));
     assert_eq!(unconfirmed(&Seat(PaymentStatus::Pending), &busy).retry_after, Some(later));
-    let closed = Error::new(&kit::reasons::CIRCUIT_OPEN, "not asked").retry_after(later);
+    let closed = Error::new(&jumun_core::reasons::CIRCUIT_OPEN, "not asked").retry_after(later);
     let told = not_asked::<Seat>(&closed);
     assert_eq!((told.reason, told.retry_after), ("PAYMENT_UNAVAILABLE", Some(later)));
     assert!(told.metadata.is_empty(), "nothing was made that could be named");

@@ -5,7 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use kit::{Bulkhead, Error, Money};
+use jumun_core::{Error, Money};
+use rpc::Bulkhead;
 use tokio::sync::OnceCell;
 
 use crate::provider::{PaymentProvider, Verdict};
@@ -44,7 +45,7 @@ impl<P: PaymentProvider> Bounded<P> {
 #[tonic::async_trait]
 impl<P: PaymentProvider> PaymentProvider for Bounded<P> {
     /// Whoever asks again meanwhile, because it took too long for him, waits for the same answer: a second place would be
-    /// taken from somebody else's charge. It is asked to its end, also when nobody waits any more (see [`kit::ambient::finish`]).
+    /// taken from somebody else's charge. It is asked to its end, also when nobody waits any more (see [`jumun_core::request_context::run_to_completion`]).
     async fn authorize(&self, key: &str, amount: Money, token: &str) -> Result<Verdict, Error> {
         let question = (key.to_owned(), amount, token.to_owned());
         let answer = self.asked().entry(question.clone()).or_default().clone();

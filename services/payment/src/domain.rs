@@ -4,11 +4,12 @@
 mod tests;
 
 use contracts::payment::v1::{self as pb, payment_event::Kind};
-use kit::{Aggregate, Decision, Error, Money, StateName, Time};
+use engine::{Aggregate, Decision, StateName};
+use jumun_core::{Error, Money, Time};
 
 use crate::{provider::Verdict, reasons};
 
-kit::states! {
+engine::states! {
     /// Where the money is; the diagram is at the top of the crate.
     pub enum State: pb::payment::State {
         Authorized,
@@ -129,7 +130,7 @@ impl Payment {
     fn announce(self, kind: Kind) -> Result<Decision<Payment>, Error> {
         let event = pb::PaymentEvent {
             payable: self.payable.clone(),
-            amount: self.amount.map(Money::to_wire),
+            amount: self.amount.map(Into::into),
             kind: Some(kind),
         };
         Decision::announce(self, event)
@@ -153,7 +154,7 @@ impl Aggregate for Payment {
         pb::Payment {
             name: self.name(),
             payable: self.payable.clone(),
-            amount: self.amount.map(Money::to_wire),
+            amount: self.amount.map(Into::into),
             payment_method: self.payment_method.clone(),
             state: self.state.into(),
             decline_reason: self.decline_reason.clone(),

@@ -6,10 +6,8 @@ use contracts::payment::v1::{
     AuthorizePaymentRequest, GetPaymentRequest, ListPaymentsRequest, ListPaymentsResponse, Payment as PaymentResource,
     RefundPaymentRequest, VoidPaymentRequest, payment_service_server::PaymentService,
 };
-use kit::{
-    Aggregate, Engine, Error, FilterField, Money, PageRequest, RequestKey, Time, Violations, ambient::finish, declared,
-    name::fingerprint,
-};
+use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
+use jumun_core::{Error, Money, Time, Violations, request_context::run_to_completion, declared, name::fingerprint};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -66,13 +64,13 @@ impl PaymentService for PaymentApi {
     ) -> Result<Response<PaymentResource>, Status> {
         let (api, request) = (self.clone(), request.into_inner());
         // A caller that goes away does not stop a charge half way.
-        let payment = finish(async move { api.authorize(&request).await }).await?;
+        let payment = run_to_completion(async move { api.authorize(&request).await }).await?;
         Ok(Response::new(payment.resource()))
     }
 
     async fn void_payment(&self, request: Request<VoidPaymentRequest>) -> Result<Response<PaymentResource>, Status> {
         let (api, request) = (self.clone(), request.into_inner());
-        finish(async move { api.void(&request).await }).await
+        run_to_completion(async move { api.void(&request).await }).await
     }
 
     async fn refund_payment(
@@ -80,7 +78,7 @@ impl PaymentService for PaymentApi {
         request: Request<RefundPaymentRequest>,
     ) -> Result<Response<PaymentResource>, Status> {
         let (api, request) = (self.clone(), request.into_inner());
-        finish(async move { api.refund(&request).await }).await
+        run_to_completion(async move { api.refund(&request).await }).await
     }
 
     async fn get_payment(&self, request: Request<GetPaymentRequest>) -> Result<Response<PaymentResource>, Status> {
@@ -108,7 +106,7 @@ impl PaymentService for PaymentApi {
 /// Reads a request, checks what its proto cannot declare, and writes the payment that it asks for.
 fn asked_payment(request: &AuthorizePaymentRequest, now: Time) -> Result<(Payment, Money), Error> {
     let mut violations = Violations::default();
-    let amount = violations.take("amount", Money::from_wire(declared(request.amount.as_ref())?));
+    let amount = violations.take("amount", Money::try_from(declared(request.amount.as_ref())?));
     violations.require(amount.is_none_or(|amount| amount.minor() > 0), "amount", "must be more than zero");
     violations.into_result()?;
     let amount = declared(amount)?;

@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 use contracts::payment::v1::payment_service_server::PaymentServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use rpc::MAX_REQUEST_BYTES;
+use runtime::{Context, ContextBuilder};
 
 pub use domain::{Payment, State};
 pub use provider::{Charge, ChargeState, PROVIDER_SCHEMA};
@@ -42,7 +43,7 @@ pub fn context() -> Context {
     }
 }
 
-fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let payments = unit.engine()?;
     let charges = unit.silent_engine(PROVIDER_SCHEMA)?;
     let provider = provider::SimulatedProvider::new(charges, unit.clock().clone());
@@ -50,8 +51,8 @@ fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
     let api = grpc::PaymentApi { payments: payments.clone(), provider: provider.clone() };
     unit.serve(PaymentServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
     let on_order = policy::on_payable_event(payments.clone(), provider.clone(), policy::fate_of_order);
-    unit.hear("order", &payments, &on_order);
+    unit.subscribe("order", &payments, &on_order);
     let on_enrollment = policy::on_payable_event(payments.clone(), provider, policy::fate_of_enrollment);
-    unit.hear("enrollment", &payments, &on_enrollment);
+    unit.subscribe("enrollment", &payments, &on_enrollment);
     Ok(())
 }

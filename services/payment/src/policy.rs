@@ -6,7 +6,9 @@ use contracts::{
     enrollment::v1::{EnrollmentEvent, enrollment_event},
     order::v1::{OrderEvent, order_event},
 };
-use kit::{Decision, Engine, Error, Policy, Reaction, Time, consumer::decode};
+use engine::{Decision, Engine};
+use eventing::{Policy, EventEffect, decode};
+use jumun_core::{Error, Time};
 
 use crate::{
     domain::{Payment, payment_id},
@@ -42,7 +44,7 @@ pub(crate) fn on_payable_event<E: prost::Message + Default + 'static>(
                     provider.refund(&id).await?;
                     Ok(with_payment(id, payments.now(), Payment::refund))
                 }
-                None => Ok(Reaction::Ignore),
+                None => Ok(EventEffect::Ignore),
             }
         })
     })
@@ -76,7 +78,7 @@ fn with_payment(
     id: String,
     now: Time,
     rule: fn(&Payment, Time) -> Result<Decision<Payment>, Error>,
-) -> Reaction<Payment> {
+) -> EventEffect<Payment> {
     let name = format!("payments/{id}");
-    Reaction::decide(id, move |payment| rule(payment.ok_or_else(|| Error::not_found(&name))?, now))
+    EventEffect::decide(id, move |payment| rule(payment.ok_or_else(|| Error::not_found(&name))?, now))
 }

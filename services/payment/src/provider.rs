@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use kit::{Aggregate, Clock, Decision, Engine, Error, Money, StateName, Time};
+use engine::{Aggregate, Decision, Engine, StateName};
+use jumun_core::{Clock, Error, Money, Time};
 
 use crate::reasons;
 
@@ -54,7 +55,7 @@ pub struct Charge {
     pub update_time: Time,
 }
 
-kit::states! {
+engine::states! {
     /// Where the money of a charge is.
     pub enum ChargeState {
         Held = "HELD",
@@ -194,7 +195,7 @@ impl SimulatedProvider {
                 std::future::pending().await
             }
             _ => {
-                let mut violations = kit::Violations::default();
+                let mut violations = jumun_core::Violations::default();
                 violations.add("payment_method", "is not a payment method");
                 violations.into_result()?;
                 Err(Error::internal("no violation"))

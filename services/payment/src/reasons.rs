@@ -1,6 +1,6 @@
 //! Why the payment context refuses. That a card is declined is no error: it is a payment that is DECLINED.
 
-kit::reasons! {
+jumun_core::reasons! {
     PAYABLE_HAS_PAYMENT: FailedPrecondition,
         "What is to be paid for has a payment of another amount or by other means.",
         "Get that payment.";

@@ -1,10 +1,10 @@
 //! How payments, and the simulated provider's charges, are stored.
 
-use kit::{Owner, Stored};
+use engine::{Owner, Stored};
 
 use crate::{domain::Payment, provider::Charge};
 
-kit::record! {
+engine::record! {
     Payment(id: String) in "payments" {
         payable,
         amount as ("currency", "amount"),
@@ -22,7 +22,7 @@ impl Stored for Payment {
     const OWNERS: &'static [Owner<Self>] = &[];
 }
 
-kit::record! {
+engine::record! {
     Charge(id: String) in "charges" {
         amount as ("currency", "amount"),
         state,

@@ -4,7 +4,8 @@ use contracts::store::v1::{
     AcceptTicketRequest, FinishCookingRequest, GetTicketRequest, ListTicketsRequest, ListTicketsResponse,
     RejectTicketRequest, StartCookingRequest, Ticket as TicketResource, store_service_server::StoreService,
 };
-use kit::{Aggregate, Decision, Engine, Error, FilterField, PageRequest, RequestKey, Time};
+use engine::{Aggregate, Decision, Engine, FilterField, PageRequest, RequestKey};
+use jumun_core::{Error, Time};
 use tonic::{Request, Response, Status};
 
 use crate::domain::{State, Ticket};

@@ -21,7 +21,8 @@ mod tables;
 
 use contracts::store::v1::store_service_server::StoreServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use rpc::MAX_REQUEST_BYTES;
+use runtime::{Context, ContextBuilder};
 
 pub use domain::{Item, State, Ticket};
 
@@ -32,10 +33,10 @@ pub fn context() -> Context {
     Context { name: "store", calls: &[], databases: vec![("store", MIGRATIONS)], reasons: reasons::ALL, build }
 }
 
-fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let tickets = unit.engine()?;
     let api = grpc::StoreApi { tickets: tickets.clone() };
     unit.serve(StoreServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.hear("order", &tickets, &policy::on_order_event(unit.clock()));
+    unit.subscribe("order", &tickets, &policy::on_order_event(unit.clock()));
     Ok(())
 }

@@ -4,7 +4,8 @@
 mod tests;
 
 use contracts::order::v1::{OrderEvent, OrderPlaced, order::Fulfillment, order_event::Kind};
-use kit::{Clock, Error, Policy, Reaction, Time, event_id, policy};
+use eventing::{Policy, EventEffect, event_id, policy};
+use jumun_core::{Clock, Error, Time};
 
 use crate::domain::{Item, State, Ticket};
 
@@ -17,19 +18,19 @@ pub(crate) fn on_order_event(clock: &Clock) -> Policy<Ticket> {
             Some(Kind::Placed(placed)) => open(placed, now),
             Some(Kind::Cancelled(cancelled)) => {
                 let id = event_id("orders", &cancelled.order)?;
-                Ok(Reaction::decide(id, move |ticket| Ticket::cancel(ticket, now)))
+                Ok(EventEffect::decide(id, move |ticket| Ticket::cancel(ticket, now)))
             }
-            Some(Kind::Rejected(_) | Kind::Completed(_)) | None => Ok(Reaction::Ignore),
+            Some(Kind::Rejected(_) | Kind::Completed(_)) | None => Ok(EventEffect::Ignore),
         }
     })
 }
 
 /// Opens a ticket for what a rider is to bring; what is fetched at the counter is another context's affair.
-fn open(placed: OrderPlaced, now: Time) -> Result<Reaction<Ticket>, Error> {
+fn open(placed: OrderPlaced, now: Time) -> Result<EventEffect<Ticket>, Error> {
     let id = event_id("orders", &placed.order)?.to_owned();
     let summary = placed.summary.ok_or_else(|| Error::unreadable_event(format!("{} has no summary", placed.order)))?;
     if summary.fulfillment != Fulfillment::Delivery.as_str_name() {
-        return Ok(Reaction::Ignore);
+        return Ok(EventEffect::Ignore);
     }
     let items = summary.items.into_iter().map(|line| Item { item: line.item, quantity: line.quantity });
     let opened = Ticket {
@@ -40,5 +41,5 @@ fn open(placed: OrderPlaced, now: Time) -> Result<Reaction<Ticket>, Error> {
         create_time: now,
         update_time: now,
     };
-    Ok(Reaction::decide(id, move |existing| Ticket::open(existing, &opened)))
+    Ok(EventEffect::decide(id, move |existing| Ticket::open(existing, &opened)))
 }

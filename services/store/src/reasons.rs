@@ -1,6 +1,6 @@
 //! Why the store context refuses.
 
-kit::reasons! {
+jumun_core::reasons! {
     TICKET_NOT_OPEN: FailedPrecondition,
         "A ticket is to be accepted or rejected that is not OPEN; `state` says where it is.",
         "Get the ticket again.";

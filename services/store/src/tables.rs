@@ -1,10 +1,11 @@
 //! How tickets are stored.
 
-use kit::{Owner, Role, Stored};
+use contracts::role;
+use engine::{Owner, Stored};
 
 use crate::domain::Ticket;
 
-kit::record! {
+engine::record! {
     Ticket(id: String) in "tickets" {
         store,
         items as json,
@@ -16,5 +17,5 @@ kit::record! {
 
 impl Stored for Ticket {
     /// Owned by its store.
-    const OWNERS: &'static [Owner<Self>] = &[Owner::by(Role::Store, "store", |ticket| &ticket.store)];
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by(role::STORE, "store", |ticket| &ticket.store)];
 }

@@ -4,7 +4,8 @@
 mod tests;
 
 use contracts::warehouse::v1::{self as pb, stock_item_event::Kind};
-use kit::{Aggregate, Decision, Error, Time};
+use engine::{Aggregate, Decision};
+use jumun_core::{Error, Time};
 
 use crate::reasons;
 

@@ -4,7 +4,8 @@ use contracts::warehouse::v1::{
     CreateStockItemRequest, GetStockItemRequest, ListStockItemsRequest, ListStockItemsResponse, ReduceStockRequest,
     ReleaseStockRequest, RestockRequest, StockItem as StockItemResource, warehouse_service_server::WarehouseService,
 };
-use kit::{Aggregate, Engine, Error, FilterField, PageRequest, RequestKey, declared, name::id_in};
+use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
+use jumun_core::{Error, declared, name::id_in};
 use tonic::{Request, Response, Status};
 
 use crate::domain::StockItem;
@@ -69,7 +70,7 @@ impl WarehouseService for WarehouseApi {
 
     async fn reduce_stock(&self, request: Request<ReduceStockRequest>) -> Result<Response<StockItemResource>, Status> {
         let request = request.into_inner();
-        let key = RequestKey::once(TAKING, &taking_of(&request), &taking(&request));
+        let key = RequestKey::reservation(TAKING, &taking_of(&request), &taking(&request));
         let ReduceStockRequest { name, production, quantity, .. } = request;
         let now = self.items.now();
         let rule = move |item: &StockItem| item.reduce(&production, quantity, now);
@@ -83,7 +84,7 @@ impl WarehouseService for WarehouseApi {
         let ReleaseStockRequest { name, production, quantity, .. } = request.into_inner();
         // What may have been asked for is what is given back.
         let taken = ReduceStockRequest { name, production, quantity, request_id: String::new() };
-        let key = RequestKey::taking_back(TAKING, &taking_of(&taken), &taken);
+        let key = RequestKey::release(TAKING, &taking_of(&taken), &taken);
         let ReduceStockRequest { name, production, quantity, .. } = taken;
         let now = self.items.now();
         let rule = move |item: &StockItem| item.release(&production, quantity, now);

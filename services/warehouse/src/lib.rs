@@ -11,7 +11,7 @@
 //!
 //! Many productions want the same item, so nothing about them is kept in it: the item stays one small row however many
 //! took of it, and a batch of reductions of one item is one update. That a production takes of an item once, and gives back
-//! once, is remembered with the requests, in the same transaction (`kit::RequestKey::once`). Those memories are never
+//! once, is remembered with the requests, in the same transaction (`engine::RequestKey::once`). Those memories are never
 //! dropped while the production may still ask: dropping one would let it take twice.
 
 mod domain;
@@ -21,7 +21,8 @@ mod tables;
 
 use contracts::warehouse::v1::warehouse_service_server::WarehouseServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{Context, MAX_REQUEST_BYTES, Unit};
+use rpc::MAX_REQUEST_BYTES;
+use runtime::{Context, ContextBuilder};
 
 pub use domain::StockItem;
 
@@ -32,7 +33,7 @@ pub fn context() -> Context {
     Context { name: "warehouse", calls: &[], databases: vec![("warehouse", MIGRATIONS)], reasons: reasons::ALL, build }
 }
 
-fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let api = grpc::WarehouseApi { items: unit.engine()? };
     unit.serve(WarehouseServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
     Ok(())

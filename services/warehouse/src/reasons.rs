@@ -1,6 +1,6 @@
 //! Why the warehouse context refuses.
 
-kit::reasons! {
+jumun_core::reasons! {
     STOCK_ITEM_EXISTS: AlreadyExists,
         "A product is to be taken into the range that is there already.",
         "Restock it.";

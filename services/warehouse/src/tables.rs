@@ -1,10 +1,11 @@
 //! How stock is stored.
 
-use kit::{Owner, Role, Stored};
+use contracts::role;
+use engine::{Owner, Stored};
 
 use crate::domain::StockItem;
 
-kit::record! {
+engine::record! {
     StockItem(id: String) in "stock_items" {
         // For lists that are narrowed by it; it follows from the id.
         [item = StockItem::item]
@@ -16,5 +17,5 @@ kit::record! {
 
 impl Stored for StockItem {
     /// There is one warehouse, and whoever works there looks after all of it.
-    const OWNERS: &'static [Owner<Self>] = &[Owner::all(Role::Warehouse)];
+    const OWNERS: &'static [Owner<Self>] = &[Owner::all(role::WAREHOUSE)];
 }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use kit::{Places, storage::Row};
+use engine::storage::Row;
+use runtime::Topology;
 
 use super::{Finding, snapshot::rows};
 
@@ -14,7 +15,7 @@ pub(crate) struct Entry {
 }
 
 /// Reads the orders and their index by customer at one moment; None where they are not here.
-pub(crate) async fn read(places: &Places) -> anyhow::Result<Option<Vec<Entry>>> {
+pub(crate) async fn read(places: &Topology) -> anyhow::Result<Option<Vec<Entry>>> {
     if !places.databases.contains_key("order") {
         return Ok(None);
     }

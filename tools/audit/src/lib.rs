@@ -14,7 +14,8 @@ mod stock;
 use std::{collections::BTreeMap, io::Write, process::ExitCode};
 
 use clap::Args;
-use kit::{Places, storage::DatabaseUrl};
+use engine::storage::DatabaseUrl;
+use runtime::Topology;
 
 use snapshot::Snapshot;
 
@@ -49,9 +50,9 @@ pub async fn run(
 ) -> anyhow::Result<ExitCode> {
     let (here, missing): (Vec<_>, Vec<_>) = databases.iter().partition(|(_, url)| exists(url));
     anyhow::ensure!(!here.is_empty(), "there is no database: set JUMUN_DATA_DIR or JUMUN_DATABASE_URL");
-    let places = Places {
+    let places = Topology {
         databases: here.into_iter().map(|(context, url)| (context.clone(), url.clone())).collect(),
-        ..Places::default()
+        ..Topology::default()
     };
     let snapshot = Snapshot::read(&places, schemas, args.grace_seconds).await?;
     let findings = rules::check(&snapshot);

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use kit::{Places, Time};
+use jumun_core::Time;
+use runtime::Topology;
 
 use super::snapshot::by_id;
 
@@ -25,7 +26,7 @@ pub(crate) struct Customer {
     address: String,
 }
 
-kit::record! {
+engine::record! {
     Customer in "customers" { state, update_time, display_name, phone, address }
 }
 
@@ -46,7 +47,7 @@ pub(crate) struct Notification {
     pub(crate) update_time: Time,
 }
 
-kit::record! {
+engine::record! {
     Notification in "notifications" { recipient, channel, about, occasion, is_awaited, state, update_time }
 }
 
@@ -55,13 +56,13 @@ pub(crate) struct Message {
     pub(crate) state: String,
 }
 
-kit::record! {
+engine::record! {
     Message in "messages" { state }
 }
 
 impl People {
     /// Reads what there is, downstream first.
-    pub(crate) async fn read(places: &Places) -> anyhow::Result<Self> {
+    pub(crate) async fn read(places: &Topology) -> anyhow::Result<Self> {
         let has = |context: &str| places.databases.contains_key(context);
         let mut people = Self::default();
         if has("notification") {

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use kit::{Places, storage::Row};
+use engine::storage::Row;
+use runtime::Topology;
 
 use super::{
     Finding,
@@ -23,7 +24,7 @@ pub(crate) struct Creation {
 }
 
 /// Reads what requests made, before what they made is read.
-pub(crate) async fn read(places: &Places) -> anyhow::Result<Vec<Creation>> {
+pub(crate) async fn read(places: &Topology) -> anyhow::Result<Vec<Creation>> {
     let mut creations = Vec::new();
     for (context, method) in CREATIONS.into_iter().filter(|(context, _)| places.databases.contains_key(*context)) {
         let sql = format!("SELECT id, reply FROM requests WHERE id LIKE '{method}/%'");

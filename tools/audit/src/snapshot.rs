@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use contracts::kitchen::v1::production::State;
-use kit::{
-    Clock, Message, Money, Places, Stored, Time,
-    storage::{Connection, Database, Field, Record, Row, StorageError, select},
-};
+use engine::{Stored, storage::Connection, storage::Database, storage::Field, storage::Record, storage::Row, storage::StorageError, storage::select};
+use jumun_core::{Clock, Envelope, Money, Time};
+use runtime::Topology;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -94,7 +93,7 @@ pub(crate) struct Payment {
     pub(crate) update_time: Time,
 }
 
-kit::record! {
+engine::record! {
     Payment in "payments" { payable, amount as ("currency", "amount"), state, update_time }
 }
 
@@ -104,7 +103,7 @@ pub(crate) struct Charge {
     pub(crate) update_time: Time,
 }
 
-kit::record! {
+engine::record! {
     Charge in "charges" { amount as ("currency", "amount"), state, update_time }
 }
 
@@ -118,7 +117,7 @@ pub(crate) struct Production {
     pub(crate) update_time: Time,
 }
 
-kit::record! {
+engine::record! {
     Production(id: String) in "productions" { lines as json, state, owes, update_time }
 }
 
@@ -147,7 +146,7 @@ pub(crate) struct StockItem {
     pub(crate) update_time: Time,
 }
 
-kit::record! {
+engine::record! {
     StockItem(id: String) in "stock_items" { quantity, update_time }
 }
 
@@ -160,7 +159,7 @@ impl StockItem {
 /// What a context announced, what it stores about it, and what it heard.
 #[derive(Default)]
 pub(crate) struct Log {
-    pub(crate) events: Vec<Message>,
+    pub(crate) events: Vec<Envelope>,
     /// Committed before the grace time and not published.
     pub(crate) stuck: i64,
     /// The number of each aggregate's last event, as the aggregate says.
@@ -173,7 +172,7 @@ pub(crate) struct Log {
 impl Snapshot {
     /// Reads what the databases say, one after another: what moves meanwhile is within the grace time.
     pub(crate) async fn read(
-        places: &Places,
+        places: &Topology,
         schemas: &[(&'static str, &'static str)],
         grace_seconds: u32,
     ) -> anyhow::Result<Self> {
@@ -282,8 +281,8 @@ async fn aggregate_tables(database: &Database) -> anyhow::Result<Vec<String>> {
 
 async fn read_log(database: &Database, log: &mut Log, settled_before: Time) -> anyhow::Result<()> {
     let context = database.schema().to_owned();
-    log.events = rows(database, format!("{} ORDER BY aggregate, number", select::<Message>(&[])), move |row| {
-        Message::from_row(context.clone(), row)
+    log.events = rows(database, format!("{} ORDER BY aggregate, number", select::<Envelope>(&[])), move |row| {
+        Envelope::from_row(context.clone(), row)
     })
     .await?;
     let stuck = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM unpublished WHERE time <";
@@ -326,7 +325,7 @@ async fn by_own_id<R: Record<Given = String> + Send + 'static>(
 }
 
 /// The aggregates in one of a context's databases, by id; none when the context is not there.
-async fn read_stored<A: Stored>(places: &Places, context: &str, schema: &str) -> anyhow::Result<HashMap<String, A>> {
+async fn read_stored<A: Stored>(places: &Topology, context: &str, schema: &str) -> anyhow::Result<HashMap<String, A>> {
     if !places.databases.contains_key(context) {
         return Ok(HashMap::new());
     }

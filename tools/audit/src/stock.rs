@@ -6,7 +6,8 @@ use contracts::{
     kitchen::v1::production::State,
     warehouse::v1::{StockItemEvent, stock_item_event::Kind},
 };
-use kit::{Message, consumer::decode};
+use eventing::decode;
+use jumun_core::Envelope;
 
 use super::{
     Finding,
@@ -62,7 +63,7 @@ pub(crate) fn s6_stock_is_taken_once(snapshot: &Snapshot) -> Finding {
 }
 
 /// Adds one event up; an error says what is wrong with it.
-fn add_up(message: &Message, quantity: &mut i64, holdings: &mut Holdings) -> Result<(), String> {
+fn add_up(message: &Envelope, quantity: &mut i64, holdings: &mut Holdings) -> Result<(), String> {
     let event: StockItemEvent = decode(message).map_err(|error| error.to_string())?;
     match event.kind {
         Some(Kind::Created(_)) => *quantity = event.quantity,
@@ -89,16 +90,16 @@ fn holds_what_it_should(production: &Production, holdings: &Holdings) -> Vec<Str
         let holding = holdings.get(&(line.item.clone(), production.name()));
         let taken = holding.is_some_and(Holding::is_held);
         let as_ordered = holding.is_none_or(|holding| holding.taken.iter().all(|taken| *taken == line.quantity));
-        let holds = match production.state {
-            State::Started | State::Completed => taken && as_ordered,
-            State::Cancelled | State::Failed => !taken,
-            State::Unspecified => false,
+        let holds = match production.state() {
+            Some(State::Started | State::Completed) => taken && as_ordered,
+            Some(State::Cancelled | State::Failed) => !taken,
+            Some(State::Unspecified) | None => false,
             // On its way, or with a part of what it needs.
-            State::Taking | State::OutOfStock => as_ordered,
+            Some(State::Taking | State::OutOfStock) => as_ordered,
         };
         let took = holding.map(|holding| (&holding.taken, &holding.given_back));
         let says =
-            format!("{} is {:?}, of {line:?} it took and gave back {took:?}", production.name(), production.state);
+            format!("{} is {}, of {line:?} it took and gave back {took:?}", production.name(), production.state);
         (!holds).then_some(says)
     });
     wrong.collect()

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use kit::tls::Trust;
+use net::tls::Trust;
 use tonic::{
     Code, Request, Status,
     metadata::{Ascii, MetadataValue},

@@ -348,7 +348,7 @@ fn check(order: &Order, customer: &str, total: i64) -> Result<(), String> {
 }
 
 fn error(status: &Status) -> String {
-    format!("{} {}", code_name(status.code()), kit::reason_of(status)).trim_end().to_owned()
+    format!("{} {}", code_name(status.code()), jumun_core::reason_of(status)).trim_end().to_owned()
 }
 
 /// One method, measured.

@@ -8,11 +8,11 @@ use std::{
 };
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{
-    Aggregate, Channel, Context, Decision, Engine, Error, Owner, Query, RequestKey, StateName, Stored, Time, Unit,
-    storage::{Column, Row, StorageError, Table, Value},
-    world::World,
-};
+use engine::{Aggregate, Decision, Engine, Owner, Query, RequestKey, StateName, Stored, storage::Column, storage::Row, storage::StorageError, storage::Table, storage::Value};
+use jumun_core::{Error, Time};
+use rpc::Channel;
+use runtime::{Context, ContextBuilder};
+use testkit::TestCluster;
 use saga::{ABANDONED_AFTER, RequestSaga, Saga, SagaRunner};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
@@ -22,7 +22,7 @@ pub(super) const A_WHILE: Duration = ABANDONED_AFTER.saturating_add(Duration::fr
 /// A circuit opens after fewer failures.
 const MAX_FAILURES: usize = 1000;
 
-kit::reasons! {
+jumun_core::reasons! {
     NOT_ANSWERED: Unavailable retry 2000 ms, "The other side did not answer.", "Repeat the request.";
     NOT_ASKED: Unavailable retry 60000 ms, "The other side was not asked.", "Repeat the request.";
 }
@@ -194,7 +194,7 @@ impl RequestSaga for Errand {
     }
 }
 
-fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let tasks = unit.engine()?;
     let errand = Errand { tasks: tasks.clone(), other_side: unit.channel("other")?, script: Arc::default() };
     let runner = SagaRunner::new(&tasks, errand);
@@ -204,11 +204,11 @@ fn build(unit: &mut Unit<'_>) -> anyhow::Result<()> {
 }
 
 /// A world in which the other side is away, and the runner.
-pub(super) async fn errands() -> (World, SagaRunner<Errand>) {
+pub(super) async fn errands() -> (TestCluster, SagaRunner<Errand>) {
     let errand =
         Context { name: "errand", calls: &["other"], databases: vec![("errand", MIGRATIONS)], reasons: ALL, build };
     let other = Context { name: "other", calls: &[], databases: Vec::new(), reasons: &[], build: |_| Ok(()) };
-    let mut world = World::new(vec![errand, other]).await;
+    let mut world = TestCluster::new(vec![errand, other]).await;
     world.restart_without(&["other"]).await;
     (world, BUILT.with_borrow(Clone::clone).expect("the errand context"))
 }

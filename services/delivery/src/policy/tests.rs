@@ -5,7 +5,8 @@ use std::sync::Arc;
 use contracts::store::v1::{
     CookingFinished, CookingStarted, TicketAccepted, TicketCancelled, TicketOpened, TicketRejected,
 };
-use kit::{Aggregate, Decide, Decision, Message};
+use engine::{Aggregate, Decide, Decision};
+use jumun_core::Envelope;
 use prost::Message as _;
 
 use super::*;
@@ -65,7 +66,7 @@ async fn an_event_without_its_order_becomes_a_dead_letter() {
 
 async fn react(clock: &Clock, order: &str, kind: Kind) -> Result<Reaction<Delivery>, Error> {
     let event = TicketEvent { order: order.to_owned(), store: "stores/gangnam".to_owned(), kind: Some(kind) };
-    let message = Message {
+    let message = Envelope {
         context: "store".to_owned(),
         aggregate: "7".to_owned(),
         number: 1,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use contracts::enrollment::v1::{EnrollmentCancelled, EnrollmentCompleted, EnrollmentRejected, EnrollmentSummary};
-use kit::{Decide, Decision, Message};
+use engine::{Decide, Decision};
+use jumun_core::Envelope;
 use prost::Message as _;
 
 use super::*;
@@ -59,7 +60,7 @@ async fn an_event_that_says_too_little_becomes_a_dead_letter() {
 }
 
 async fn react(clock: &Clock, kind: Kind) -> Result<Reaction<Registration>, Error> {
-    let message = Message {
+    let message = Envelope {
         context: "enrollment".to_owned(),
         aggregate: "7".to_owned(),
         number: 1,

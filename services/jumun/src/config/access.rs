@@ -7,10 +7,8 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use kit::{
-    auth::{Guard, GuardSettings, KeySource, SigningKey},
-    tls::Trust,
-};
+use auth::{Authentication, AuthenticationSettings, KeySource, SigningKey};
+use net::tls::Trust;
 
 use super::{
     Line, shown,
@@ -124,11 +122,11 @@ impl AccessPlan {
     }
 
     /// Reads the keys, and says who is let in.
-    pub(crate) async fn guard(self, trust: Trust) -> anyhow::Result<Guard> {
+    pub(crate) async fn authentication(self, trust: Trust) -> anyhow::Result<Authentication> {
         let (issuer, audience, keys, service_key) = match self {
             Self::Off => {
                 tracing::warn!("authorization is off: whoever reaches this process may do everything (JUMUN_AUTH)");
-                return Ok(Guard::default());
+                return Ok(Authentication::default());
             }
             Self::Issuer { issuer, audience, keys, service_key_file } => {
                 let service_key = service_key_file.as_deref().map(SigningKey::open).transpose()?;
@@ -142,7 +140,7 @@ impl AccessPlan {
                 (names.issuer(), names.audience(), KeySource::File(jwks_file(&folder)), Some(service_key))
             }
         };
-        Guard::required(GuardSettings { issuer, audience, keys, trust, service_key }).await
+        Authentication::required(AuthenticationSettings { issuer, audience, keys, trust, service_key, roles: contracts::role::ROLES }).await
     }
 }
 

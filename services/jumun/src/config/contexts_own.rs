@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::{Arg, ArgMatches, Command};
-use kit::ContextSetting;
+use runtime::ContextSetting;
 
 use super::Line;
 use crate::contexts;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kit::tls::{Identity, TlsSettings, Trust};
+use net::{tls::Identity, tls::TlsSettings, tls::Trust};
 
 use super::{Line, shown};
 

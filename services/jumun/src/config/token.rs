@@ -9,9 +9,10 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use client::Connector;
-use kit::{
+use auth::{Claims, SigningKey};
+use contracts::role::ROLES;
+use jumun_core::{
     Role,
-    auth::{Claims, SigningKey},
     name::{is_name, new_id},
 };
 
@@ -76,7 +77,7 @@ pub(super) fn development_key(folder: &Path) -> anyhow::Result<SigningKey> {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TokenArgs {
     /// What the caller is to the platform; may be given several times
-    #[arg(long = "role", required = true, value_name = "ROLE")]
+    #[arg(long = "role", required = true, value_parser = role, value_name = "ROLE")]
     roles: Vec<Role>,
 
     /// Who the caller is, e.g. customers/mina
@@ -93,6 +94,10 @@ pub(crate) struct TokenArgs {
     /// Folder of the data; the key is in its folder `auth`, and made when it is not there
     #[arg(long, env = "JUMUN_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
     data_dir: PathBuf,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    ROLES.parse(text)
 }
 
 fn subject(text: &str) -> Result<String, String> {
@@ -121,6 +126,7 @@ pub(crate) fn issue(args: &TokenArgs) -> anyhow::Result<String> {
         audience: &args.names.audience(),
         subject: &args.subject,
         roles: &args.roles,
+        table: &ROLES,
         ttl: args.ttl,
     }))
 }
@@ -166,7 +172,8 @@ impl Credentials {
                 issuer: &self.names.issuer(),
                 audience: &self.names.audience(),
                 subject: "operators/command-line",
-                roles: &[Role::Operator],
+                roles: &[contracts::role::OPERATOR],
+                table: &ROLES,
                 ttl: COMMAND_TOKEN_TTL,
             }))),
             Err(_) if matches!(file.try_exists(), Ok(false)) => Ok(None),

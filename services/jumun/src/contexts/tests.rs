@@ -21,7 +21,7 @@ const RECIPE: [(&str, &str); 22] = [
     ("services/NAME/src/tables.rs", "impl Stored for"),
     ("services/NAME/src/grpc.rs", "#[tonic::async_trait]"),
     ("services/NAME/src/policy.rs", "Policy<"),
-    ("services/NAME/src/reasons.rs", "kit::reasons!"),
+    ("services/NAME/src/reasons.rs", "jumun_core::reasons!"),
     ("Cargo.toml", "NAME = { path = \"services/NAME\" }"),
     ("services/jumun/Cargo.toml", "NAME.workspace = true"),
     ("services/jumun/src/contexts.rs", "NAME::context()"),

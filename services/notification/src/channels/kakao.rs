@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use contracts::notification::v1 as pb;
-use kit::{Aggregate, Clock, Decision, Engine, Error, Time};
+use engine::{Aggregate, Decision, Engine};
+use jumun_core::{Clock, Error, Time};
 
 use super::{Courier, Outcome};
 use crate::{domain::Notification, reasons};
@@ -35,7 +36,7 @@ pub struct Message {
     pub create_time: Time,
 }
 
-kit::states! {
+engine::states! {
     /// Where a message is.
     pub enum MessageState: pb::inbox_message::State {
         Delivered,

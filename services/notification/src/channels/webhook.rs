@@ -9,11 +9,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Request, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::Full;
 use hyper::body::Bytes;
-use kit::{
-    Clock, Error, Time,
-    fetch::{self, Unanswered},
-    tls::Trust,
-};
+use jumun_core::{Clock, Error, Time};
+use net::{fetch, fetch::Unanswered, tls::Trust};
 use ring::hmac;
 
 use super::{Courier, Outcome};

@@ -55,7 +55,7 @@ fn every_state_answers_everything_that_can_happen() {
 fn what_was_never_paid_is_authorized_declined_or_voided() {
     let announced = |kind, payment: &Payment| pb::PaymentEvent {
         payable: "orders/7".to_owned(),
-        amount: payment.amount.map(Money::to_wire),
+        amount: payment.amount.map(Into::into),
         kind: Some(kind),
     };
     let declined_payment = Payment { decline_reason: "INSUFFICIENT_FUNDS".to_owned(), ..payment(State::Declined) };
@@ -131,7 +131,7 @@ fn outcome(before: &Payment, decided: Result<Decision<Payment>, Error>) -> Outco
         Ok(Decision::Save(after, events)) => {
             assert_eq!(after, Payment { state: after.state, update_time: NOW, ..before.clone() });
             let [event] = events.as_slice() else { panic!("one announcement, not {events:?}") };
-            assert_eq!((event.payable.as_str(), &event.amount), ("orders/7", &before.amount.map(Money::to_wire)));
+            assert_eq!((event.payable.as_str(), &event.amount), ("orders/7", &before.amount.map(Into::into)));
             assert!(!format!("{event:?}").contains("tok_"), "{event:?}");
             Announced(after.state, Payment::kind(event))
         }

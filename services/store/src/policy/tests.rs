@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use contracts::order::v1::{OrderCancelled, OrderCompleted, OrderRejected, OrderSummary, order_summary};
-use kit::{Aggregate, Decide, Decision, Message};
+use engine::{Aggregate, Decide, Decision};
+use jumun_core::Envelope;
 use prost::Message as _;
 
 use super::*;
@@ -69,7 +70,7 @@ async fn an_event_that_says_too_little_becomes_a_dead_letter() {
 }
 
 async fn react(clock: &Clock, kind: Kind) -> Result<Reaction<Ticket>, Error> {
-    let message = Message {
+    let message = Envelope {
         context: "order".to_owned(),
         aggregate: "7".to_owned(),
         number: 1,

@@ -1,4 +1,4 @@
-use kit::Code;
+use jumun_core::Code;
 
 use super::*;
 

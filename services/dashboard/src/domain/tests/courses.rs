@@ -9,7 +9,7 @@ use contracts::{
     payment::v1::{self as payment, payment_event::Kind as Paid},
     store::v1::{self as store, ticket_event::Kind as Ticketed},
 };
-use kit::{Message, Time};
+use jumun_core::{Envelope, Time};
 use prost::Message as _;
 
 pub(super) const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -163,12 +163,12 @@ pub(super) fn rejected_course() -> Vec<Event> {
 }
 
 /// The course's messages: numbered within their context, the first at the time that `time` gives 0, and so on.
-pub(super) fn messages(course: Vec<Event>, time: impl Fn(i64) -> i64) -> Vec<Message> {
+pub(super) fn messages(course: Vec<Event>, time: impl Fn(i64) -> i64) -> Vec<Envelope> {
     let mut numbers = BTreeMap::new();
     let message = |(index, (context, payload)): (i64, Event)| {
         let number = numbers.entry(context).or_insert(0);
         *number += 1;
-        Message {
+        Envelope {
             context: context.to_owned(),
             aggregate: ID.to_owned(),
             number: *number,

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use kit::descriptors;
+use jumun_core::contracts;
 use prost_reflect::{MethodDescriptor, Value};
 use regex::Regex;
 use serde_json::Value as Json;

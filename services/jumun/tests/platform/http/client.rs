@@ -9,7 +9,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use kit::http::Origins;
+use transcode::Origins;
 use serde_json::Value as Json;
 
 use super::super::journeys::Food;

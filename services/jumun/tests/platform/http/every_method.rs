@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use contracts::order::v1::{Order, order::Fulfillment};
 use http::uri::PathAndQuery;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use kit::{descriptors, http::DynamicCodec};
+use jumun_core::contracts;
+use transcode::DynamicCodec;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 use serde_json::Value as Json;
 use tonic::{

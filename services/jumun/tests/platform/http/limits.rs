@@ -1,7 +1,7 @@
 //! What is too large, and what is not JSON, over a real connection.
 
 use super::client::{Http, order};
-use kit::MAX_REQUEST_BYTES;
+use rpc::MAX_REQUEST_BYTES;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 

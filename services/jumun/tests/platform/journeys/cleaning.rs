@@ -11,7 +11,8 @@ use contracts::{
         notification_service_client::NotificationServiceClient,
     },
 };
-use kit::{Edge, reason_of};
+use jumun_core::reason_of;
+use rpc::GrpcStack;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -30,7 +31,7 @@ pub(crate) fn person(account: &str) -> Customer {
 }
 
 impl Food {
-    pub(super) fn customers(&self) -> CustomerServiceClient<Edge> {
+    pub(super) fn customers(&self) -> CustomerServiceClient<GrpcStack> {
         CustomerServiceClient::new(self.world.channel())
     }
 
@@ -51,7 +52,7 @@ impl Food {
         cancelled
     }
 
-    pub(super) fn notifications(&self) -> NotificationServiceClient<Edge> {
+    pub(super) fn notifications(&self) -> NotificationServiceClient<GrpcStack> {
         NotificationServiceClient::new(self.world.channel())
     }
 

@@ -16,7 +16,8 @@ use contracts::{
         StockItem, warehouse_service_client::WarehouseServiceClient,
     },
 };
-use kit::{Edge, name::new_id};
+use jumun_core::name::new_id;
+use rpc::GrpcStack;
 use tonic::Status;
 
 use super::food::{Food, inner, item, won};
@@ -59,7 +60,7 @@ impl Coffee {
         order
     }
 
-    pub(super) fn kitchen(&self) -> KitchenServiceClient<Edge> {
+    pub(super) fn kitchen(&self) -> KitchenServiceClient<GrpcStack> {
         KitchenServiceClient::new(self.food.world.channel())
     }
 
@@ -82,7 +83,7 @@ impl Coffee {
         answer
     }
 
-    pub(super) fn warehouse(&self) -> WarehouseServiceClient<Edge> {
+    pub(super) fn warehouse(&self) -> WarehouseServiceClient<GrpcStack> {
         WarehouseServiceClient::new(self.food.world.channel())
     }
 

@@ -6,7 +6,7 @@ use contracts::{
     kitchen::v1::{CancelProductionRequest, production::State as ProductionState},
     order::v1::order::State,
 };
-use kit::reason_of;
+use jumun_core::reason_of;
 use tonic::Code;
 
 use super::{

@@ -7,7 +7,7 @@ use contracts::{
     payment::v1::payment::State as PaymentState,
 };
 use futures::future::join_all;
-use kit::reason_of;
+use jumun_core::reason_of;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 

@@ -23,7 +23,9 @@ use contracts::{
         store_service_client::StoreServiceClient,
     },
 };
-use kit::{Context, Edge, Settings, world::World};
+use rpc::GrpcStack;
+use runtime::{Context, Settings};
+use testkit::TestCluster;
 use tonic::{Response, Status};
 use tonic_types::StatusExt;
 
@@ -33,18 +35,18 @@ pub(super) const ABANDONED: Duration = Duration::from_secs(6);
 pub(super) const LATE: Duration = Duration::from_secs(9);
 
 pub(crate) struct Food {
-    pub(crate) world: World,
+    pub(crate) world: TestCluster,
 }
 
 impl Food {
     pub(crate) async fn open() -> Self {
-        Self { world: World::new(everybody()).await }
+        Self { world: TestCluster::new(everybody()).await }
     }
 
     /// The same, where an operator may make calls fail.
     pub(crate) async fn open_for_drills() -> Self {
         let settings = Settings { drills: true, ..Settings::default() };
-        Self { world: World::with(everybody(), settings, BTreeMap::new()).await }
+        Self { world: TestCluster::with(everybody(), settings, BTreeMap::new()).await }
     }
 
     /// Settles, and asserts that nothing is left behind and the money agrees.
@@ -56,7 +58,7 @@ impl Food {
 
     // --- Mina ---------------------------------------------------------------------------------------------
 
-    pub(crate) fn orders(&self) -> OrderServiceClient<Edge> {
+    pub(crate) fn orders(&self) -> OrderServiceClient<GrpcStack> {
         OrderServiceClient::new(self.world.channel())
     }
 
@@ -87,7 +89,7 @@ impl Food {
         cancelled
     }
 
-    pub(super) fn payments(&self) -> PaymentServiceClient<Edge> {
+    pub(super) fn payments(&self) -> PaymentServiceClient<GrpcStack> {
         PaymentServiceClient::new(self.world.channel())
     }
 
@@ -133,7 +135,7 @@ impl Food {
 
     // --- the store, the rider, the dashboard --------------------------------------------------------------
 
-    fn store(&self) -> StoreServiceClient<Edge> {
+    fn store(&self) -> StoreServiceClient<GrpcStack> {
         StoreServiceClient::new(self.world.channel())
     }
 
@@ -170,7 +172,7 @@ impl Food {
         answer
     }
 
-    fn riders(&self) -> DeliveryServiceClient<Edge> {
+    fn riders(&self) -> DeliveryServiceClient<GrpcStack> {
         DeliveryServiceClient::new(self.world.channel())
     }
 
@@ -227,7 +229,7 @@ pub(crate) fn everybody() -> Vec<Context> {
 }
 
 /// What every row of a table says about its state, by id.
-pub(super) async fn states(world: &World, context: &str, schema: &str, table: &'static str) -> HashMap<String, String> {
+pub(super) async fn states(world: &TestCluster, context: &str, schema: &str, table: &'static str) -> HashMap<String, String> {
     let database = world.database(context, schema);
     let read = database.read(move |connection| {
         let rows = connection.query(&format!("SELECT id, state FROM {table}"), &[])?;

@@ -5,7 +5,7 @@ use contracts::{
     education::v1::registration::State as Registered,
     enrollment::v1::{CancelEnrollmentRequest, Enrollment, enrollment::State},
 };
-use kit::reason_of;
+use jumun_core::reason_of;
 use tonic::Code;
 
 use super::{

@@ -4,10 +4,8 @@ use std::time::{Duration, Instant};
 
 use contracts::{order::v1::order::State, store::v1::ticket::State as TicketState};
 use futures::{StreamExt, stream};
-use kit::{
-    reason_of,
-    storage::{Connection, Database},
-};
+use engine::{storage::Connection, storage::Database};
+use jumun_core::reason_of;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 

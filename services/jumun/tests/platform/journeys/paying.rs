@@ -6,7 +6,7 @@ use contracts::{
     order::v1::{ListOrdersRequest, order::State},
     payment::v1::{AuthorizePaymentRequest, payment::State as PaymentState},
 };
-use kit::reason_of;
+use jumun_core::reason_of;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 

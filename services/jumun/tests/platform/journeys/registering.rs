@@ -7,7 +7,7 @@ use contracts::{
     notification::v1::notification::State as NotificationState,
 };
 use futures::{StreamExt, future::join_all, stream};
-use kit::reason_of;
+use jumun_core::reason_of;
 use tonic::Code;
 use tonic_types::StatusExt;
 

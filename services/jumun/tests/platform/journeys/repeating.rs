@@ -2,7 +2,7 @@
 
 use contracts::order::v1::{Order, order::State};
 use futures::future::join_all;
-use kit::reason_of;
+use jumun_core::reason_of;
 use tonic::Code;
 
 use super::food::{ABANDONED, Food, order_named_by, wish};

@@ -6,7 +6,8 @@ use contracts::{
     order::v1::{CreateOrderRequest, GetOrderRequest, ListOrdersRequest, Order},
     validation::CheckingCodec,
 };
-use kit::{ERROR_DOMAIN, MAX_REQUEST_BYTES, descriptors, reason_of};
+use jumun_core::{ERROR_DOMAIN, contracts, reason_of};
+use rpc::MAX_REQUEST_BYTES;
 use tonic::{Code, Request, Status, client::Grpc};
 use tonic_types::StatusExt;
 
@@ -164,7 +165,7 @@ async fn what_does_not_exist_is_not_found_by_its_name() {
 #[tokio::test]
 async fn no_method_refuses_without_a_reason() {
     let food = Food::open().await;
-    let mut reasons: Vec<_> = kit::reasons::ALL.to_vec();
+    let mut reasons: Vec<_> = jumun_core::reasons::ALL.to_vec();
     for context in [order::context(), payment::context(), store::context(), delivery::context(), dashboard::context()] {
         reasons.extend(context.reasons);
     }

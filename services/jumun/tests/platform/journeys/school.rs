@@ -14,7 +14,8 @@ use contracts::{
     },
     payment::v1::{GetPaymentRequest, Payment, payment_service_client::PaymentServiceClient},
 };
-use kit::{Edge, world::World};
+use rpc::GrpcStack;
+use testkit::TestCluster;
 use tonic::Status;
 
 use super::food::{everybody, inner, states, won};
@@ -22,12 +23,12 @@ use super::food::{everybody, inner, states, won};
 pub(super) const HANA: &str = "learners/hana";
 
 pub(super) struct School {
-    pub(super) world: World,
+    pub(super) world: TestCluster,
 }
 
 impl School {
     pub(super) async fn open() -> Self {
-        Self { world: World::new(everybody()).await }
+        Self { world: TestCluster::new(everybody()).await }
     }
 
     /// Settles, and asserts that nothing is left behind and the money agrees.
@@ -39,7 +40,7 @@ impl School {
 
     // --- Hana ---------------------------------------------------------------------------------------------
 
-    pub(super) fn enrollments(&self) -> EnrollmentServiceClient<Edge> {
+    pub(super) fn enrollments(&self) -> EnrollmentServiceClient<GrpcStack> {
         EnrollmentServiceClient::new(self.world.channel())
     }
 
@@ -81,7 +82,7 @@ impl School {
 
     // --- the school ---------------------------------------------------------------------------------------
 
-    fn school(&self) -> EducationServiceClient<Edge> {
+    fn school(&self) -> EducationServiceClient<GrpcStack> {
         EducationServiceClient::new(self.world.channel())
     }
 

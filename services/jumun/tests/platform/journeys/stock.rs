@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::{StreamExt, future::join_all, stream};
-use kit::reason_of;
+use jumun_core::reason_of;
 use tonic::Code;
 
 use super::coffee::Coffee;

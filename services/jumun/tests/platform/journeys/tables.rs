@@ -6,11 +6,9 @@ use std::{
     fmt::Debug,
 };
 
-use kit::{
-    Message, Money, Stored, Time,
-    storage::{Connection, Kind, Record, Row, Value, select},
-    world::{World, columns_of, tables},
-};
+use engine::{Stored, storage::Connection, storage::Kind, storage::Record, storage::Row, storage::Value, storage::select};
+use jumun_core::{Envelope, Money, Time};
+use testkit::{TestCluster, columns_of, tables};
 
 use super::food::everybody;
 
@@ -20,7 +18,7 @@ const INBOX: &str = "inbox";
 
 #[tokio::test]
 async fn every_column_of_every_table_holds_the_field_of_its_name_and_reads_back() {
-    let world = World::new(everybody()).await;
+    let world = TestCluster::new(everybody()).await;
     let mut held = BTreeSet::new();
     for (context, schema, check) in aggregates() {
         let mut connection = world.database(context, schema).connect().expect("a database");
@@ -34,8 +32,8 @@ async fn every_column_of_every_table_holds_the_field_of_its_name_and_reads_back(
                 let is_of_aggregates = KEPT.iter().all(|(kept, _)| columns.contains_key(*kept)) && table != INBOX;
                 assert_eq!(held.contains(&(*schema, table.clone())), is_of_aggregates, "{schema}: {table}");
             }
-            let declared: BTreeSet<_> = Message::TABLE.columns.iter().map(|column| column.name.to_owned()).collect();
-            let events = columns_of(&mut connection, Message::TABLE.name).expect("columns");
+            let declared: BTreeSet<_> = Envelope::TABLE.columns.iter().map(|column| column.name.to_owned()).collect();
+            let events = columns_of(&mut connection, Envelope::TABLE.name).expect("columns");
             assert_eq!(events.into_keys().collect::<BTreeSet<_>>(), declared, "{schema}");
         }
     }

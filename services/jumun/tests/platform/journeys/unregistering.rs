@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use contracts::customer::v1::customer::State;
-use kit::{
-    Message, reason_of,
-    storage::{Record, select},
-};
+use engine::{storage::Record, storage::select};
+use jumun_core::{Envelope, reason_of};
 use tonic::Code;
 
 use super::{
@@ -112,9 +110,9 @@ async fn no_phone_address_age_or_name_is_in_any_event() {
         let database = food.world.database(context, context);
         let read = database.read(move |connection| {
             connection
-                .query(&select::<Message>(&[]), &[])?
+                .query(&select::<Envelope>(&[]), &[])?
                 .iter_mut()
-                .map(|row| Message::from_row(context.to_owned(), row))
+                .map(|row| Envelope::from_row(context.to_owned(), row))
                 .collect::<Result<Vec<_>, _>>()
         });
         for event in read.await.expect("readable events") {

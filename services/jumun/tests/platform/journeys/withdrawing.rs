@@ -5,7 +5,7 @@ use contracts::{
     order::v1::{CancelOrderRequest, order::State},
     store::v1::ticket::State as TicketState,
 };
-use kit::reason_of;
+use jumun_core::reason_of;
 use tonic::Code;
 
 use super::food::{Food, order_named_by, wish};

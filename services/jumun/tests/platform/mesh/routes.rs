@@ -9,7 +9,7 @@ use contracts::{
 };
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use kit::descriptors;
+use jumun_core::contracts;
 use prost::bytes::Bytes;
 use serde_json::{Value as Json, json};
 use tonic::{

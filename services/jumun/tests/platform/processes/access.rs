@@ -10,7 +10,8 @@ use contracts::{
     dashboard::v1::{WatchViewsRequest, dashboard_service_client::DashboardServiceClient, watch_views_response::View},
     order::v1::{CreateOrderRequest, order_service_client::OrderServiceClient},
 };
-use kit::{Role, descriptors};
+use contracts::role;
+use jumun_core::contracts;
 use prost_reflect::MethodDescriptor;
 use serde_json::{Value as Json, json};
 use tonic::{Code, Request, metadata::MetadataValue};
@@ -209,11 +210,11 @@ impl Things {
     /// Who of them has this role.
     fn owner(&self, role: Role) -> &'static str {
         match role {
-            Role::Customer => self.customer,
-            Role::Store | Role::Kitchen => self.store,
-            Role::Rider => self.rider,
-            Role::Learner => self.learner,
-            Role::Educator => self.course,
+            role::CUSTOMER => self.customer,
+            role::STORE | role::KITCHEN => self.store,
+            role::RIDER => self.rider,
+            role::LEARNER => self.learner,
+            role::EDUCATOR => self.course,
             _ => "others/somebody",
         }
     }
@@ -362,7 +363,7 @@ async fn only_what_the_table_allows_gets_through() {
                 let other = caller.call(&method, &about.request(&theirs)).await;
                 let is_owner = matches!(
                     role,
-                    Role::Customer | Role::Store | Role::Kitchen | Role::Rider | Role::Learner | Role::Educator
+                    role::CUSTOMER | role::STORE | role::KITCHEN | role::RIDER | role::LEARNER | role::EDUCATOR
                 );
                 let expected = match about {
                     _ if !is_allowed => ROLE_MISSING,
@@ -386,7 +387,7 @@ async fn only_what_the_table_allows_gets_through() {
 /// Whose name the field has.
 fn role_shown(field: &str) -> Role {
     match field {
-        "account" | "recipient" => Role::Customer,
+        "account" | "recipient" => role::CUSTOMER,
         role => role.parse().expect("a role"),
     }
 }

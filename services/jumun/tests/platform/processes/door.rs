@@ -3,7 +3,7 @@
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use kit::descriptors;
+use jumun_core::contracts;
 use prost::{
     Message,
     bytes::{Buf, BufMut, Bytes},

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use kit::name::new_id;
+use jumun_core::name::new_id;
 
 use super::{
     fleet::{RECOVERY, text},

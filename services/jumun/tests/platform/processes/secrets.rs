@@ -1,7 +1,7 @@
 //! No token, payment method or person is told to whom it does not concern (rule S11): every course there is, with
 //! everything switched on that writes something down, and a search through all of it.
 
-use kit::storage::{Database, DatabaseUrl};
+use engine::{storage::Database, storage::DatabaseUrl};
 use serde_json::json;
 
 use super::{
@@ -42,7 +42,7 @@ fn announced(fleet: &Fleet, context: &str) -> Vec<(String, String)> {
     let file = fleet.place.path("data").join(format!("{context}.db"));
     let mut connection = Database::new(context, DatabaseUrl::Sqlite(file)).connect().expect("a database");
     let rows = connection.query("SELECT kind, payload FROM events", &[]).expect("events");
-    let read = |mut row: kit::storage::Row| {
+    let read = |mut row: engine::storage::Row| {
         let (kind, payload) = (row.text().expect("a kind"), row.bytes().expect("a payload"));
         (kind, String::from_utf8_lossy(&payload).into_owned())
     };

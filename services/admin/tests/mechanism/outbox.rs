@@ -3,11 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use contracts::admin::v1::GetOutboxStatusRequest;
-use kit::{
-    Host,
-    bus::{Bus, Incoming, JetStreamBus, JetStreamSettings},
-    world::World,
-};
+use eventing::{Bus, Incoming, JetStreamBus, JetStreamSettings};
+use runtime::Runtime;
+use testkit::TestCluster;
 
 use super::counter::{Built, admin, counting_world};
 
@@ -23,13 +21,13 @@ async fn bus_that_is_away() -> Bus {
     Bus::JetStream(Arc::new(JetStreamBus::connect(settings).await.expect("a connection that goes on trying")))
 }
 
-async fn unpublished(world: &World) -> i64 {
+async fn unpublished(world: &TestCluster) -> i64 {
     let status = admin(world).get_outbox_status(GetOutboxStatusRequest {}).await.expect("a status").into_inner();
     status.outboxes.iter().map(|outbox| outbox.unpublished_count).sum()
 }
 
 /// Another process that counts, on a bus that is away; it commits and cannot publish.
-async fn count_while_the_bus_is_away(world: &World, bys: &[i64]) -> Host {
+async fn count_while_the_bus_is_away(world: &TestCluster, bys: &[i64]) -> Runtime {
     let host = world.replica_without(&["mirror"], &bus_that_is_away().await).await;
     let replica = Built::last();
     for by in bys {
@@ -141,7 +139,7 @@ async fn an_event_carries_its_cause_and_its_trace() {
     let (world, built) = counting_world().await;
     let mut incoming = world.bus().subscribe("counter", "witness").await.expect("a subscription");
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let ambient = kit::ambient::Ambient { traceparent: Some(traceparent.to_owned()), ..Default::default() };
+    let ambient = jumun_core::RequestContext { traceparent: Some(traceparent.to_owned()), ..Default::default() };
     ambient.scope(built.add("a", 5)).await.expect("counted");
     let delivery = incoming.next().await.expect("a subscription").expect("a delivery");
     let message = delivery.message().expect("a readable event");

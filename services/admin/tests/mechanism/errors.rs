@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request};
 use http_body_util::Full;
-use kit::{Class, Code, Error, MAX_REQUEST_BYTES, Reason, reasons, world::World};
+use jumun_core::{Class, Code, Error, Reason, reasons};
+use rpc::MAX_REQUEST_BYTES;
+use testkit::TestCluster;
 use tonic::{Status, body::Body};
 use tonic_types::StatusExt;
 use tower::ServiceExt;
@@ -14,7 +16,7 @@ use super::counter::counting_world;
 const ECHO: &str = "/jumun.bench.v1.BenchService/Echo";
 
 /// How a call by hand ends, which bytes and headers belong to.
-async fn call(world: &World, path: &str, headers: &[(&'static str, &'static str)], body: Vec<u8>) -> Status {
+async fn call(world: &TestCluster, path: &str, headers: &[(&'static str, &'static str)], body: Vec<u8>) -> Status {
     let mut request = Request::post(format!("http://jumun{path}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")

@@ -10,7 +10,9 @@ use contracts::admin::v1::{ClearFaultsRequest, Fault, ListFaultsRequest, SetFaul
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body as HttpBody;
-use kit::{Code, Settings, reason_of, reasons, world::World};
+use jumun_core::{Code, reason_of, reasons};
+use runtime::Settings;
+use testkit::TestCluster;
 use tonic::{Status, body::Body};
 use tonic_types::StatusExt;
 use tower::ServiceExt;
@@ -21,17 +23,17 @@ const SERVICE: &str = "jumun.bench.v1.BenchService";
 const ECHO: &str = "jumun.bench.v1.BenchService/Echo";
 
 /// A world of a process of this version.
-async fn world(version: &str, drills: bool) -> World {
+async fn world(version: &str, drills: bool) -> TestCluster {
     let settings = Settings { service_version: version.parse().expect("a version"), drills, ..Settings::default() };
-    World::with(vec![counter(), mirror()], settings, BTreeMap::new()).await
+    TestCluster::with(vec![counter(), mirror()], settings, BTreeMap::new()).await
 }
 
 /// The answer to a call whose message is empty.
-async fn echo(world: &World) -> Response<Body> {
+async fn echo(world: &TestCluster) -> Response<Body> {
     call(world, &format!("/{ECHO}")).await
 }
 
-async fn call(world: &World, path: &str) -> Response<Body> {
+async fn call(world: &TestCluster, path: &str) -> Response<Body> {
     let request = Request::post(format!("http://jumun{path}"))
         .header("content-type", "application/grpc")
         .body(Body::new(Full::new(prost::bytes::Bytes::from_static(&[0; 5]))))
@@ -39,7 +41,7 @@ async fn call(world: &World, path: &str) -> Response<Body> {
     world.doors().oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
-async fn get(world: &World, path: &str) -> Response<Body> {
+async fn get(world: &TestCluster, path: &str) -> Response<Body> {
     let request = Request::get(format!("http://jumun{path}")).body(Body::empty()).expect("a request");
     world.doors().oneshot(request).await.unwrap_or_else(|never| match never {})
 }
@@ -61,11 +63,11 @@ fn fault(target: &str, code: &str) -> Fault {
     Fault { target: target.to_owned(), code: code.to_owned(), ..Fault::default() }
 }
 
-async fn set(world: &World, fault: Fault) -> Result<Fault, Status> {
+async fn set(world: &TestCluster, fault: Fault) -> Result<Fault, Status> {
     admin(world).set_fault(SetFaultRequest { fault: Some(fault) }).await.map(tonic::Response::into_inner)
 }
 
-async fn clear(world: &World, target: &str) -> i32 {
+async fn clear(world: &TestCluster, target: &str) -> i32 {
     let request = ClearFaultsRequest { target: target.to_owned() };
     admin(world).clear_faults(request).await.expect("drills are on").into_inner().cleared_count
 }

@@ -1,17 +1,18 @@
 //! What happens once and can be taken back once, in whatever order it is asked for.
 
 use futures::future::join_all;
-use kit::{Decision, Done, Error, RequestKey};
+use engine::{Decision, Done, RequestKey};
+use jumun_core::Error;
 
 use super::counter::{Built, Counter, counting_world};
 
 async fn take(built: &Built, subject: &str, by: i64) -> Result<Done<Counter>, Error> {
-    let key = RequestKey::once("Take", subject, &by);
+    let key = RequestKey::reservation("Take", subject, &by);
     built.counters().execute("a", Some(key), move |counter| Counter::add(counter, "a", by)).await
 }
 
 async fn take_back(built: &Built, subject: &str, by: i64) -> Result<Done<Counter>, Error> {
-    let key = RequestKey::taking_back("Take", subject, &by);
+    let key = RequestKey::release("Take", subject, &by);
     built.counters().execute("a", Some(key), move |counter| Counter::add(counter, "a", -by)).await
 }
 
@@ -64,7 +65,7 @@ async fn of_what_is_not_there_it_can_be_taken_back_too() {
 async fn what_was_refused_is_not_remembered() {
     let (world, built) = counting_world().await;
     let counters = built.counters();
-    let refused = counters.execute("a", Some(RequestKey::once("Take", "x", &3_i64)), |_| {
+    let refused = counters.execute("a", Some(RequestKey::reservation("Take", "x", &3_i64)), |_| {
         Err::<Decision<Counter>, _>(Error::not_found("counters/a"))
     });
     refused.await.expect_err("refused");

@@ -7,18 +7,17 @@ use std::sync::{
 };
 
 use futures::future::join_all;
-use kit::{
-    Decision, Done, Error, Host, RequestKey,
-    bus::{Bus, LocalBus},
-    name::new_id,
-    world::World,
-};
+use engine::{Decision, Done, RequestKey};
+use eventing::{Bus, LocalBus};
+use jumun_core::{Error, name::new_id};
+use runtime::Runtime;
+use testkit::TestCluster;
 use tokio::sync::oneshot;
 
 use super::counter::{self, Built, Counter, added, counting_world};
 
 /// A world, its own process and another one. The other's consumers hear a bus of their own.
-async fn two_processes() -> (World, Built, Built, (Host, Bus)) {
+async fn two_processes() -> (TestCluster, Built, Built, (Runtime, Bus)) {
     let (world, first) = counting_world().await;
     let bus = Bus::Local(LocalBus::default());
     let host = world.replica_without(&[], &bus).await;
@@ -107,7 +106,7 @@ async fn a_decision_upon_what_another_process_changed_meanwhile_is_made_again() 
         second.add(id, 10).await.expect("counted");
         let (answer, decided) = held_up.finish().await;
         let counter = answer.expect("counted").state.expect("a counter");
-        if kit::world::on_servers() {
+        if testkit::on_servers() {
             assert_eq!((counter.value, decided), (before + 11, 2), "{id}");
         }
         assert_eq!(first.value(id).await, before + 11, "{id}");
@@ -170,7 +169,7 @@ async fn a_slower_process_does_not_set_back_how_far_a_consumer_has_come() {
     for message in [ignored(), Arc::new(added(&id, 2, 2))] {
         drop(world.bus().publish(message).await.expect("taken"));
     }
-    if kit::world::on_servers() {
+    if testkit::on_servers() {
         quick.hears(&id, &[2]).await;
     }
     // The slow one had seen nothing of event 2 when it writes down that it heard event 1.

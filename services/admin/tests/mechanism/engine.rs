@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures::{FutureExt, future::join_all};
-use kit::{Decision, MAX_QUEUED, Query, RequestKey, name::new_id, storage::Connection};
+use engine::{Decision, MAX_QUEUED, Query, RequestKey, storage::Connection};
+use jumun_core::name::new_id;
 use tonic::Code;
 
 use super::counter::{Built, Counter, counting_world};
@@ -64,7 +65,7 @@ async fn a_row_that_the_database_refuses_fails_alone() {
     let counters = built.counters();
     let (spoilt, neighbours) =
         tokio::join!(counters.execute("bad", None, spoil), join_all((0..50).map(|_| built.add("a", 1))));
-    assert_eq!(spoilt.is_err(), kit::world::on_servers());
+    assert_eq!(spoilt.is_err(), testkit::on_servers());
     assert!(neighbours.iter().all(Result::is_ok));
     assert_eq!(built.value("a").await, 50);
     world.finish().await;
@@ -313,8 +314,8 @@ async fn a_creation_that_fails_leaves_it_to_its_repetition() {
         counters.create(key(), good.clone()),
     );
     let (_, first, second) = tokio::time::timeout(Duration::from_secs(5), all).await.expect("the writer goes on");
-    let created = if kit::world::on_servers() { &good } else { &bad };
-    assert_eq!(first.is_err(), kit::world::on_servers());
+    let created = if testkit::on_servers() { &good } else { &bad };
+    assert_eq!(first.is_err(), testkit::on_servers());
     assert_eq!(*second.expect("created"), *created);
     assert_eq!(counters.get(&created.id).await.expect("readable").as_ref(), Some(created));
     world.finish().await;

@@ -8,7 +8,9 @@ use std::{
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use kit::{Channel, Context, Unit, world::World};
+use rpc::Channel;
+use runtime::{Context, ContextBuilder};
+use testkit::TestCluster;
 use tonic::{Code, Status, body::Body, server::NamedService};
 use tower::{Service, ServiceExt};
 
@@ -74,12 +76,12 @@ fn post(path: &str) -> Request<Body> {
     Request::post(path).body(Body::empty()).expect("a request")
 }
 
-fn context(name: &'static str, build: fn(&mut Unit<'_>) -> anyhow::Result<()>) -> Context {
+fn context(name: &'static str, build: fn(&mut ContextBuilder<'_>) -> anyhow::Result<()>) -> Context {
     Context { name, calls: &[], databases: Vec::new(), reasons: &[], build }
 }
 
 /// Order's answer to a request that wants a version, or none when "".
-async fn ask(world: &World, wanted: &'static str) -> Response<Body> {
+async fn ask(world: &TestCluster, wanted: &'static str) -> Response<Body> {
     let mut request = post(ORDER);
     if !wanted.is_empty() {
         request.headers_mut().insert("x-jumun-version", http::HeaderValue::from_static(wanted));
@@ -98,7 +100,7 @@ async fn a_wanted_version_reaches_whoever_is_called_and_the_answer_names_him_onc
         unit.serve(Payment);
         Ok(())
     });
-    let world = World::new(vec![order, payment]).await;
+    let world = TestCluster::new(vec![order, payment]).await;
     for (wanted, passed_on) in [("canary", Some("canary")), ("", None), ("No Label", None), ("a,b", None)] {
         let answer = ask(&world, wanted).await;
         let headers = answer.headers();

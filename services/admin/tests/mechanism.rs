@@ -1,5 +1,5 @@
 //! The kit from outside, through two contexts of its own: `counter` counts, and `mirror` writes down what it hears of
-//! that. Every test runs on SQLite and the local bus, and again on PostgreSQL and JetStream (see `kit::world`).
+//! that. Every test runs on SQLite and the local bus, and again on PostgreSQL and JetStream (see `testkit`).
 
 mod kit {
     mod bus;

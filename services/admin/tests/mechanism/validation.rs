@@ -8,7 +8,7 @@ use contracts::{
 };
 use http::StatusCode;
 use http_body_util::Full;
-use kit::reason_of;
+use jumun_core::reason_of;
 use prost::Message;
 use tonic::{Code, Status, Streaming, codec::Codec};
 use tonic_types::StatusExt;

@@ -7,29 +7,30 @@ use contracts::admin::v1::{
     RedriveDeadLettersResponse,
 };
 use futures::future::join_all;
-use kit::{Message, name::new_id, world::World};
+use jumun_core::{Envelope, name::new_id};
+use testkit::TestCluster;
 
 use super::counter::{IGNORED, added, admin, asked_about, counting_world, cure, poison, ponder};
 
 /// Hands events to the bus, in this order, without waiting for them to be applied.
-async fn publish(world: &World, messages: impl IntoIterator<Item = Message>) {
+async fn publish(world: &TestCluster, messages: impl IntoIterator<Item = Envelope>) {
     for message in messages {
         // Nobody waits: what the bus could not deliver would not be heard, and the test would fail by that.
         drop(world.bus().publish(Arc::new(message)).await.expect("taken"));
     }
 }
 
-async fn dead_letters(world: &World) -> Vec<DeadLetter> {
+async fn dead_letters(world: &TestCluster) -> Vec<DeadLetter> {
     let answer = admin(world).list_dead_letters(ListDeadLettersRequest::default()).await;
     answer.expect("a list").into_inner().dead_letters
 }
 
 /// The events that were put aside.
-async fn dead(world: &World) -> Vec<String> {
+async fn dead(world: &TestCluster) -> Vec<String> {
     dead_letters(world).await.into_iter().map(|letter| letter.event).collect()
 }
 
-async fn redrive(world: &World) -> RedriveDeadLettersResponse {
+async fn redrive(world: &TestCluster) -> RedriveDeadLettersResponse {
     let answer = admin(world).redrive_dead_letters(RedriveDeadLettersRequest::default()).await;
     answer.expect("redriven").into_inner()
 }
@@ -189,7 +190,7 @@ async fn a_redriven_letter_goes_on_with_its_trace_and_its_payload() {
     let bad = new_id();
     poison(&bad);
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned();
-    publish(&world, [Message { traceparent: Some(traceparent.clone()), ..added(&bad, 1, 7) }]).await;
+    publish(&world, [Envelope { traceparent: Some(traceparent.clone()), ..added(&bad, 1, 7) }]).await;
     while dead(&world).await.is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }

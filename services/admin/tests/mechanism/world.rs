@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kit::name::new_id;
+use jumun_core::name::new_id;
 
 use super::counter::{Built, counting_world, poison};
 

@@ -9,10 +9,13 @@ use std::{
 
 use contracts::admin::v1::admin_service_client::AdminServiceClient;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use kit::{
-    Aggregate, Context, Decision, Done, Edge, Engine, Error, EventKind, FilterField, LateIndex, Message, Owner, Policy,
-    Reaction, RequestKey, Stored, Time, Unit, policy, world::World,
-};
+use engine::{Aggregate, Decision, Done, Engine, FilterField, DeferredIndex, Owner, RequestKey, Stored};
+use eventing::{Policy, EventEffect, policy};
+use jumun_core::{Error, Envelope, Time};
+use kit::EventKind;
+use rpc::GrpcStack;
+use runtime::{Context, ContextBuilder};
+use testkit::TestCluster;
 use tokio::sync::oneshot;
 
 const COUNTER: EmbeddedMigrations = embed_migrations!("tests/kit/migrations/counter");
@@ -20,7 +23,7 @@ const MIRROR: EmbeddedMigrations = embed_migrations!("tests/kit/migrations/mirro
 
 pub(super) const FILTER: &[FilterField] = &[FilterField { name: "note", check: |_| Ok(()) }];
 
-kit::reasons! {
+jumun_core::reasons! {
     NOTHING_TO_ADD: FailedPrecondition, "Zero is to be counted.", "Count something.";
 }
 
@@ -99,14 +102,14 @@ impl Aggregate for Counter {
     }
 }
 
-kit::record! {
+engine::record! {
     Counter(id: String) in "counters" { value, note }
 }
 
 impl Stored for Counter {
     const OWNERS: &'static [Owner<Self>] = &[];
 
-    const LATE_INDEX: Option<LateIndex> = Some(LateIndex { name: "counters_by_note", column: "note" });
+    const DEFERRED_INDEX: Option<DeferredIndex> = Some(DeferredIndex { name: "counters_by_note", column: "note" });
 }
 
 /// What was heard of one counter, in the order of hearing.
@@ -127,7 +130,7 @@ impl Aggregate for Mirror {
     fn resource(&self) {}
 }
 
-kit::record! {
+engine::record! {
     Mirror(id: String) in "mirrors" { heard as json }
 }
 
@@ -143,13 +146,13 @@ pub(super) fn mirror() -> Context {
     Context { name: "mirror", calls: &[], databases: vec![("mirror", MIRROR)], reasons: &[], build: build_mirror }
 }
 
-fn build_counter(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build_counter(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let engine = unit.engine()?;
     BUILT.with_borrow_mut(|built| built.counters = Some(engine));
     Ok(())
 }
 
-fn build_mirror(unit: &mut Unit<'_>) -> anyhow::Result<()> {
+fn build_mirror(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let engine = unit.engine()?;
     let reflects = policy(|added: Added, message| reflect(added.by, message));
     let ponders: Policy<Mirror> = Arc::new(move |message| {
@@ -161,12 +164,12 @@ fn build_mirror(unit: &mut Unit<'_>) -> anyhow::Result<()> {
             reflected.await
         })
     });
-    unit.hear("counter", &engine, &ponders);
+    unit.subscribe("counter", &engine, &ponders);
     BUILT.with_borrow_mut(|built| built.mirrors = Some(engine));
     Ok(())
 }
 
-fn is_pondered(message: &Message) -> bool {
+fn is_pondered(message: &Envelope) -> bool {
     let mut pondered = PONDERED.lock().unwrap_or_else(PoisonError::into_inner);
     pondered.get_mut(&message.aggregate).is_some_and(|asked| {
         *asked += 1;
@@ -185,15 +188,15 @@ pub(super) fn asked_about(id: &str) -> usize {
 }
 
 /// Writes down what was counted, unless it is poisoned.
-fn reflect(by: i64, message: &Message) -> Result<Reaction<Mirror>, Error> {
+fn reflect(by: i64, message: &Envelope) -> Result<EventEffect<Mirror>, Error> {
     let id = message.aggregate.clone();
     if poisoned().contains(&id) {
         return Err(Error::unreadable_event("poisoned"));
     }
     if by == IGNORED {
-        return Ok(Reaction::Ignore);
+        return Ok(EventEffect::Ignore);
     }
-    Ok(Reaction::decide(id.clone(), move |mirror: Option<&Mirror>| {
+    Ok(EventEffect::decide(id.clone(), move |mirror: Option<&Mirror>| {
         wait_if_held_up(&id);
         if by == LEFT {
             return Ok(Decision::Leave);
@@ -213,7 +216,7 @@ pub(super) fn hold_up(id: &str) -> (oneshot::Receiver<()>, mpsc::Sender<()>) {
 
 /// How long a process is held up between reading and writing. SQLite lets another one write only after it.
 pub(super) fn held_up_at_most() -> Duration {
-    if kit::world::on_servers() { Duration::from_secs(4) } else { Duration::from_millis(300) }
+    if testkit::on_servers() { Duration::from_secs(4) } else { Duration::from_millis(300) }
 }
 
 fn wait_if_held_up(id: &str) {
@@ -292,18 +295,18 @@ impl Built {
 }
 
 /// A world with both contexts, and its engines.
-pub(super) async fn counting_world() -> (World, Built) {
-    let world = World::new(vec![counter(), mirror()]).await;
+pub(super) async fn counting_world() -> (TestCluster, Built) {
+    let world = TestCluster::new(vec![counter(), mirror()]).await;
     (world, Built::last())
 }
 
-pub(super) fn admin(world: &World) -> AdminServiceClient<Edge> {
+pub(super) fn admin(world: &TestCluster) -> AdminServiceClient<GrpcStack> {
     AdminServiceClient::new(world.channel())
 }
 
 /// An event as the counter announces it.
-pub(super) fn added(id: &str, number: i64, by: i64) -> Message {
-    Message {
+pub(super) fn added(id: &str, number: i64, by: i64) -> Envelope {
+    Envelope {
         context: "counter".to_owned(),
         aggregate: id.to_owned(),
         number,

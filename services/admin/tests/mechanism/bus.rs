@@ -7,12 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kit::{
-    Message, Time,
-    bus::{Bus, Delivery, Incoming, JetStreamBus, JetStreamSettings, LocalBus},
-    name::new_id,
-    world::on_servers,
-};
+use eventing::{Bus, Delivery, Incoming, JetStreamBus, JetStreamSettings, LocalBus};
+use jumun_core::{Envelope, Time, name::new_id};
+use testkit::on_servers;
 
 use super::counter::added;
 
@@ -165,7 +162,7 @@ async fn contexts_are_kept_apart() {
     for bus in buses().await {
         let mut incoming = bus.subscribe("counter", "listener").await.expect("a subscription");
         let mut other = bus.subscribe("other", "listener").await.expect("a subscription");
-        drop(bus.publish(Arc::new(Message { context: "other".to_owned(), ..added("a", 7, 7) })).await.expect("taken"));
+        drop(bus.publish(Arc::new(Envelope { context: "other".to_owned(), ..added("a", 7, 7) })).await.expect("taken"));
         assert_eq!(number_of_next(&mut other).await, 7);
         assert_silent(&mut incoming).await;
     }
@@ -174,7 +171,7 @@ async fn contexts_are_kept_apart() {
 #[tokio::test]
 async fn everything_about_an_event_survives() {
     let plain = added("a", 1, 1);
-    let full = Message {
+    let full = Envelope {
         aggregate: "0190b6f0-0000-7000-8000-000000000000".to_owned(),
         number: i64::MAX,
         kind: "AVeryLongKindOfThingThatHappened".to_owned(),
@@ -184,7 +181,7 @@ async fn everything_about_an_event_survives() {
         causation: Some("order/0190b6f0-0000-7000-8000-000000000000/2".to_owned()),
         ..plain.clone()
     };
-    let empty = Message { payload: Vec::new(), number: 2, ..plain.clone() };
+    let empty = Envelope { payload: Vec::new(), number: 2, ..plain.clone() };
     for bus in buses().await {
         let mut incoming = bus.subscribe("counter", "listener").await.expect("a subscription");
         for message in [&plain, &full, &empty] {

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use kit::{Decision, PageRequest, name::new_id, world::World};
+use engine::{Decision, PageRequest};
+use jumun_core::name::new_id;
+use testkit::TestCluster;
 use tonic::Code;
 
 use super::counter::{Built, Counter, FILTER, counting_world};
@@ -13,7 +15,7 @@ async fn create(built: &Built, id: &str, note: &str) {
     built.counters().execute(id, None, create).await.expect("created");
 }
 
-async fn page(built: &Built, size: i32, token: &str, filter: &str) -> Result<(Vec<String>, String), kit::Error> {
+async fn page(built: &Built, size: i32, token: &str, filter: &str) -> Result<(Vec<String>, String), jumun_core::Error> {
     let request = PageRequest { page_size: size, page_token: token, filter, ..Default::default() };
     let (counters, next) = built.counters().list(request, FILTER).await?;
     Ok((counters.into_iter().map(|counter| counter.id).collect(), next))
@@ -79,7 +81,7 @@ async fn a_filter_finds_exactly_what_it_says_and_is_never_sql() {
 }
 
 /// Entries of the late index that were sorted in, and those that wait.
-fn sorted_and_waiting(world: &World) -> (i64, i64) {
+fn sorted_and_waiting(world: &TestCluster) -> (i64, i64) {
     let mut connection = world.database("counter", "counter").connect().expect("a connection");
     let mut count = |table: &str| {
         let sql = format!("SELECT COUNT(*) FROM {table}");
@@ -88,7 +90,7 @@ fn sorted_and_waiting(world: &World) -> (i64, i64) {
     (count("counters_by_note"), count("counters_by_note_waiting"))
 }
 
-async fn until_all_are_sorted(world: &World, entries: i64) {
+async fn until_all_are_sorted(world: &TestCluster, entries: i64) {
     let sorted = async {
         while sorted_and_waiting(world) != (entries, 0) {
             tokio::time::sleep(Duration::from_millis(5)).await;
