@@ -1,7 +1,7 @@
-//! The kit from outside, through two contexts of its own: `counter` counts, and `mirror` writes down what it hears of
+//! The platform's mechanism from outside, through two contexts of its own: `counter` counts, and `mirror` writes down what it hears of
 //! that. Every test runs on SQLite and the local bus, and again on PostgreSQL and JetStream (see `testkit`).
 
-mod kit {
+mod mechanism {
     mod bus;
     mod counter;
     mod drills;

@@ -8,7 +8,7 @@ mod platform;
 pub mod role;
 pub mod validation;
 
-pub use platform::{POOL, contracts};
+pub use platform::{POOL, contracts, methods};
 
 macro_rules! package {
     ($($context:ident),*) => {

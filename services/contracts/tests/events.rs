@@ -1,6 +1,6 @@
 //! What contexts announce: the kinds are stored, and parts of the bus's subjects, so none may change.
 
-use contracts::EventKind;
+use jumun_core::EventKind;
 
 macro_rules! kinds {
     ($found:ident, $context:ident::$event:ident, $module:ident { $($case:ident => $stored:literal,)+ }) => {$(

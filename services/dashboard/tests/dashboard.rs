@@ -40,10 +40,10 @@ impl Dashboard {
         places.databases.insert("dashboard".to_owned(), url.parse().expect("a database"));
         places.migrate(&[dashboard::context()]).expect("a schema");
         let bus = Bus::Local(LocalBus::default());
-        let mut host = Runtime::build(&[dashboard::context()], places, Settings::default(), Clock::System, bus.clone())
+        let mut host = Runtime::build(&admin::platform(), &[dashboard::context()], places, Settings::default(), Clock::System, bus.clone())
             .expect("a host");
         host.start().await;
-        let client = DashboardServiceClient::new(host.edge());
+        let client = DashboardServiceClient::new(host.stack());
         Self { host, bus, client, _directory: directory }
     }
 
@@ -207,7 +207,7 @@ async fn an_event_that_cannot_be_read_is_put_aside_with_those_behind_it() {
     dashboard.hear(&[authorized("a", 1), unreadable]).await;
     dashboard.hear(&[cancelled("a", 2)]).await;
     assert_eq!(dashboard.get("a").await.expect("a view"), fold(&[authorized("a", 1)]));
-    let mut admin = AdminServiceClient::new(dashboard.host.edge());
+    let mut admin = AdminServiceClient::new(dashboard.host.stack());
     let letters = admin.list_dead_letters(ListDeadLettersRequest::default()).await.expect("a list").into_inner();
     let events: BTreeSet<_> = letters.dead_letters.iter().map(|letter| letter.event.as_str()).collect();
     assert_eq!(events, BTreeSet::from(["order/a/1", "order/a/2"]));

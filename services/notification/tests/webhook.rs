@@ -114,7 +114,7 @@ async fn world(receiver: &Receiver) -> TestCluster {
         ("notification-channel", "webhook".to_owned()),
     ];
     let settings: BTreeMap<_, _> = settings.into_iter().map(|(flag, value)| (flag.to_owned(), value)).collect();
-    TestCluster::with_settings(vec![notification::context()], settings).await
+    TestCluster::with_settings(admin::platform(), vec![notification::context()], settings).await
 }
 
 fn client(world: &TestCluster) -> NotificationServiceClient<GrpcStack> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use engine::{Aggregate, Decision, Engine, Owner, Query, RequestKey, StateName, Stored, storage::Column, storage::Row, storage::StorageError, storage::Table, storage::Value};
+use engine::{Aggregate, Decision, Engine, Owner, Query, RequestKey, Stored};
 use jumun_core::{Error, Time};
 use rpc::Channel;
 use runtime::{Context, ContextBuilder};
@@ -32,21 +32,13 @@ thread_local! {
     static BUILT: RefCell<Option<SagaRunner<Errand>>> = const { RefCell::new(None) };
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Pending,
-    Withdrawing,
-    Done,
-    Refused,
-}
-
-impl StateName for State {
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Self::Pending, "PENDING"),
-        (Self::Withdrawing, "WITHDRAWING"),
-        (Self::Done, "DONE"),
-        (Self::Refused, "REFUSED"),
-    ];
+engine::states! {
+    pub(super) enum State {
+        Pending = "PENDING",
+        Withdrawing = "WITHDRAWING",
+        Done = "DONE",
+        Refused = "REFUSED",
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,23 +57,14 @@ impl Aggregate for Task {
     }
 
     fn resource(&self) {}
+}
 
-    fn kind((): &()) -> &'static str {
-        ""
-    }
+engine::record! {
+    Task(id: String) in "tasks" { state, update_time }
 }
 
 impl Stored for Task {
-    const TABLE: Table = Table { name: "tasks", columns: &[Column::text("state"), Column::int("update_time")] };
     const OWNERS: &'static [Owner<Self>] = &[];
-
-    fn to_row(&self) -> Vec<Value<'_>> {
-        vec![self.state.name().into(), self.update_time.0.into()]
-    }
-
-    fn from_row(id: String, row: &mut Row) -> Result<Self, StorageError> {
-        Ok(Self { id, state: row.state()?, update_time: row.time()? })
-    }
 }
 
 /// What the other side answers.
@@ -208,7 +191,7 @@ pub(super) async fn errands() -> (TestCluster, SagaRunner<Errand>) {
     let errand =
         Context { name: "errand", calls: &["other"], databases: vec![("errand", MIGRATIONS)], reasons: ALL, build };
     let other = Context { name: "other", calls: &[], databases: Vec::new(), reasons: &[], build: |_| Ok(()) };
-    let mut world = TestCluster::new(vec![errand, other]).await;
+    let mut world = TestCluster::new(admin::platform(), vec![errand, other]).await;
     world.restart_without(&["other"]).await;
     (world, BUILT.with_borrow(Clone::clone).expect("the errand context"))
 }

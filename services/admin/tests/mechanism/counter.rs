@@ -12,14 +12,14 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use engine::{Aggregate, Decision, Done, Engine, FilterField, DeferredIndex, Owner, RequestKey, Stored};
 use eventing::{Policy, EventEffect, policy};
 use jumun_core::{Error, Envelope, Time};
-use kit::EventKind;
+use jumun_core::EventKind;
 use rpc::GrpcStack;
 use runtime::{Context, ContextBuilder};
 use testkit::TestCluster;
 use tokio::sync::oneshot;
 
-const COUNTER: EmbeddedMigrations = embed_migrations!("tests/kit/migrations/counter");
-const MIRROR: EmbeddedMigrations = embed_migrations!("tests/kit/migrations/mirror");
+const COUNTER: EmbeddedMigrations = embed_migrations!("tests/mechanism/migrations/counter");
+const MIRROR: EmbeddedMigrations = embed_migrations!("tests/mechanism/migrations/mirror");
 
 pub(super) const FILTER: &[FilterField] = &[FilterField { name: "note", check: |_| Ok(()) }];
 
@@ -296,7 +296,7 @@ impl Built {
 
 /// A world with both contexts, and its engines.
 pub(super) async fn counting_world() -> (TestCluster, Built) {
-    let world = TestCluster::new(vec![counter(), mirror()]).await;
+    let world = TestCluster::new(admin::platform(), vec![counter(), mirror()]).await;
     (world, Built::last())
 }
 

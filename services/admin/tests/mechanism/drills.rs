@@ -25,7 +25,7 @@ const ECHO: &str = "jumun.bench.v1.BenchService/Echo";
 /// A world of a process of this version.
 async fn world(version: &str, drills: bool) -> TestCluster {
     let settings = Settings { service_version: version.parse().expect("a version"), drills, ..Settings::default() };
-    TestCluster::with(vec![counter(), mirror()], settings, BTreeMap::new()).await
+    TestCluster::with(admin::platform(), vec![counter(), mirror()], settings, BTreeMap::new()).await
 }
 
 /// The answer to a call whose message is empty.
@@ -38,12 +38,12 @@ async fn call(world: &TestCluster, path: &str) -> Response<Body> {
         .header("content-type", "application/grpc")
         .body(Body::new(Full::new(prost::bytes::Bytes::from_static(&[0; 5]))))
         .expect("a request");
-    world.doors().oneshot(request).await.unwrap_or_else(|never| match never {})
+    world.listener().oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
 async fn get(world: &TestCluster, path: &str) -> Response<Body> {
     let request = Request::get(format!("http://jumun{path}")).body(Body::empty()).expect("a request");
-    world.doors().oneshot(request).await.unwrap_or_else(|never| match never {})
+    world.listener().oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
 /// The code of an answer that is whole in its first headers; OK where there is a message.
@@ -147,7 +147,7 @@ async fn a_delay_holds_calls_up_until_their_deadline_and_no_longer() {
         .header("grpc-timeout", "100m")
         .body(Body::new(Full::new(prost::bytes::Bytes::from_static(&[0; 5]))))
         .expect("a request");
-    let late = world.doors().oneshot(request).await.unwrap_or_else(|never| match never {});
+    let late = world.listener().oneshot(request).await.unwrap_or_else(|never| match never {});
     assert_eq!((code(&late), served_by(&late)), (Code::DeadlineExceeded, "bench/stable"));
     world.finish().await;
 }

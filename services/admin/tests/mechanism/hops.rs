@@ -100,7 +100,7 @@ async fn a_wanted_version_reaches_whoever_is_called_and_the_answer_names_him_onc
         unit.serve(Payment);
         Ok(())
     });
-    let world = TestCluster::new(vec![order, payment]).await;
+    let world = TestCluster::new(admin::platform(), vec![order, payment]).await;
     for (wanted, passed_on) in [("canary", Some("canary")), ("", None), ("No Label", None), ("a,b", None)] {
         let answer = ask(&world, wanted).await;
         let headers = answer.headers();

@@ -17,14 +17,14 @@ use courses::*;
 
 const SOURCES: [&str; 5] = ["payment", "order", "store", "kitchen", "delivery"];
 
-fn fold(view: Option<&OrderView>, message: &Message) -> OrderView {
+fn fold(view: Option<&OrderView>, message: &Envelope) -> OrderView {
     OrderView::fold(view, message).expect("a readable event").expect("an event about an order")
 }
 
 /// Folds events in every order that keeps each context's own. It goes from set to set of events that were heard: as
 /// the view of a set is the same whichever of them came last, every interleaving gives the same view.
 /// Returns it, and how many interleavings there are.
-fn fold_every_way(messages: &[Message]) -> (OrderView, u64) {
+fn fold_every_way(messages: &[Envelope]) -> (OrderView, u64) {
     let lines = SOURCES.map(|source| messages.iter().filter(|message| message.context == source).collect::<Vec<_>>());
     let mut heard = BTreeMap::from([([0; SOURCES.len()], (None, 1))]);
     for _ in messages {

@@ -99,7 +99,7 @@ fn states_have_the_names_that_their_contexts_use() {
 /// Forwards, backwards, and each event twice.
 fn fold_both_ways(events: &[Event]) -> EnrollmentView {
     let messages: Vec<_> = events.iter().enumerate().map(|(index, event)| message(index, event)).collect();
-    let fold = |view: Option<EnrollmentView>, message: &Message| {
+    let fold = |view: Option<EnrollmentView>, message: &Envelope| {
         EnrollmentView::fold(view.as_ref(), message).expect("a readable event")
     };
     let view = messages.iter().fold(None, fold).expect("an event about an enrollment");
@@ -108,9 +108,9 @@ fn fold_both_ways(events: &[Event]) -> EnrollmentView {
     view
 }
 
-fn message(index: usize, (context, payload): &Event) -> Message {
+fn message(index: usize, (context, payload): &Event) -> Envelope {
     let number = i64::try_from(index).expect("few");
-    Message {
+    Envelope {
         context: (*context).to_owned(),
         aggregate: "7".to_owned(),
         number,

@@ -7,8 +7,8 @@ use contracts::{
 
 use super::*;
 
-fn message(context: &str, aggregate: &str, number: i64, event: &impl prost::Message) -> Message {
-    Message {
+fn message(context: &str, aggregate: &str, number: i64, event: &impl prost::Message) -> Envelope {
+    Envelope {
         context: context.to_owned(),
         aggregate: aggregate.to_owned(),
         number,
@@ -20,19 +20,19 @@ fn message(context: &str, aggregate: &str, number: i64, event: &impl prost::Mess
     }
 }
 
-fn registration(number: i64, kind: Registration) -> Message {
+fn registration(number: i64, kind: Registration) -> Envelope {
     let (customer, account) = ("customers/a".to_owned(), "customers/mina".to_owned());
     message("customer", "a", number, &CustomerEvent { customer, account, kind: Some(kind) })
 }
 
-fn notified(about: &str, occasion: &str, number: i64) -> Message {
+fn notified(about: &str, occasion: &str, number: i64) -> Envelope {
     let kind = Some(Notified::Delivered(notification::NotificationDelivered {}));
     let (about, occasion) = (about.to_owned(), occasion.to_owned());
     let event = NotificationEvent { notification: "notifications/n".to_owned(), about, occasion, kind };
     message("notification", &number.to_string(), number, &event)
 }
 
-fn fold(messages: &[&Message]) -> Option<CustomerView> {
+fn fold(messages: &[&Envelope]) -> Option<CustomerView> {
     messages
         .iter()
         .fold(None, |view, message| CustomerView::fold(view.as_ref(), message).expect("a readable event").or(view))

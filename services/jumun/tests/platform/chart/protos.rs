@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use jumun_core::contracts;
 use prost_reflect::{MethodDescriptor, Value};
 use regex::Regex;
 use serde_json::Value as Json;
@@ -33,11 +32,11 @@ pub(super) fn declared(contexts: &[&str]) -> Vec<Declared> {
     let context =
         |method: &MethodDescriptor| method.parent_service().package_name().split('.').nth(1).map(str::to_owned);
     let known = |method: &MethodDescriptor| contexts.contains(&context(method).unwrap_or_default().as_str());
-    descriptors::methods().filter(known).map(|method| read(&method, context(&method).unwrap_or_default())).collect()
+    contracts::methods().filter(known).map(|method| read(&method, context(&method).unwrap_or_default())).collect()
 }
 
 fn read(method: &MethodDescriptor, context: String) -> Declared {
-    let option = |name: &str| match descriptors::option(method, name) {
+    let option = |name: &str| match jumun_core::contracts::option(method, name) {
         Some(Value::Message(message)) => serde_json::to_value(message).expect("JSON"),
         _ => Json::Null,
     };
@@ -51,7 +50,7 @@ fn read(method: &MethodDescriptor, context: String) -> Declared {
     let seconds = deadline.as_str().and_then(|text| text.trim_end_matches('s').parse().ok());
     Declared {
         context,
-        grpc: descriptors::path(method),
+        grpc: jumun_core::contracts::path(method),
         json: json.collect(),
         roles: roles(method),
         deadline: seconds.map_or(MAX_CALL, Duration::from_secs_f64),
@@ -61,7 +60,7 @@ fn read(method: &MethodDescriptor, context: String) -> Declared {
 }
 
 fn roles(method: &MethodDescriptor) -> Vec<i32> {
-    let access = descriptors::option(method, "jumun.options.v1.access");
+    let access = jumun_core::contracts::option(method, "jumun.options.v1.access");
     let access = access.as_ref().and_then(Value::as_message);
     let roles = access.and_then(|access| access.get_field_by_name("roles"));
     roles.iter().filter_map(|roles| roles.as_list()).flatten().filter_map(Value::as_enum_number).collect()

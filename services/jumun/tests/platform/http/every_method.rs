@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, time::Duration};
 use contracts::order::v1::{Order, order::Fulfillment};
 use http::uri::PathAndQuery;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use jumun_core::contracts;
 use transcode::DynamicCodec;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 use serde_json::Value as Json;
@@ -334,12 +333,12 @@ const SILENT: [&str; 5] = ["Echo", "ListDeadLetters", "RedriveDeadLetters", "Dis
 async fn every_method_answers_the_same_over_grpc_grpc_web_and_json() {
     let http = Http::open().await;
     let uuids = place_orders(&http).await;
-    let mut left: BTreeSet<_> = descriptors::methods().map(|method| descriptors::path(&method)).collect();
+    let mut left: BTreeSet<_> = contracts::methods().map(|method| jumun_core::contracts::path(&method)).collect();
     for (method, message, call, body) in CASES {
         let path = format!("/jumun.{method}");
         assert!(left.remove(&path), "{path} is no method, or it comes twice");
         let filled = |text: &str| fill(text, &uuids);
-        let method = descriptors::methods().find(|method| descriptors::path(method) == path).expect("a method");
+        let method = contracts::methods().find(|method| jumun_core::contracts::path(method) == path).expect("a method");
         let message: Json = serde_json::from_str(&filled(message)).expect("JSON");
         let message = DynamicMessage::deserialize(method.input(), message).expect("a request");
         let answers = answers(&http, &method, message, &filled(call), &filled(body)).await;
@@ -444,7 +443,7 @@ where
 {
     async fn ready(&mut self) -> (PathAndQuery, DynamicCodec) {
         self.client.ready().await.map_err(|_| "not ready").expect("a connection");
-        let path = descriptors::path(self.method).parse().expect("a path");
+        let path = jumun_core::contracts::path(self.method).parse().expect("a path");
         (path, DynamicCodec { output: self.method.output() })
     }
 

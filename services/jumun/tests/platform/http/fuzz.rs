@@ -196,7 +196,7 @@ fn whatever_is_sent_is_answered_properly() {
         let food = Food::open().await;
         let uid = food.place("first").await.uid;
         let request = Request::get("/openapi.json").body(Body::empty()).expect("a request");
-        let document = food.world.doors().oneshot(request).await.expect("an answer").into_body();
+        let document = food.world.listener().oneshot(request).await.expect("an answer").into_body();
         let document = document.collect().await.expect("a document").to_bytes();
         (food, serde_json::from_slice::<Json>(&document).expect("JSON"), uid)
     });
@@ -215,7 +215,7 @@ fn whatever_is_sent_is_answered_properly() {
 
 async fn answered_properly(food: &Food, request: Request<Body>) -> Result<(), TestCaseError> {
     let has_body = request.method() != "HEAD";
-    let (parts, body) = food.world.doors().oneshot(request).await.expect("never fails").into_parts();
+    let (parts, body) = food.world.listener().oneshot(request).await.expect("never fails").into_parts();
     let status = parts.status.as_u16();
     prop_assert!(status < 500, "it is answered with {status}");
     match content_type(&parts.headers) {

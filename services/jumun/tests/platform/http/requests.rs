@@ -110,6 +110,6 @@ async fn the_served_document_has_every_path_of_the_process() {
     assert_eq!(document["openapi"], "3.1.0");
     let operations = document["paths"].as_object().expect("paths").values().filter_map(|path| path.as_object());
     let operations: usize = operations.map(serde_json::Map::len).sum();
-    assert_eq!(operations, jumun_core::contracts::methods().count());
+    assert_eq!(operations, contracts::methods().count());
     http.close().await;
 }

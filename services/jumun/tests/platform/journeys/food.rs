@@ -40,13 +40,13 @@ pub(crate) struct Food {
 
 impl Food {
     pub(crate) async fn open() -> Self {
-        Self { world: TestCluster::new(everybody()).await }
+        Self { world: TestCluster::new(admin::platform(), everybody()).await }
     }
 
     /// The same, where an operator may make calls fail.
     pub(crate) async fn open_for_drills() -> Self {
         let settings = Settings { drills: true, ..Settings::default() };
-        Self { world: TestCluster::with(everybody(), settings, BTreeMap::new()).await }
+        Self { world: TestCluster::with(admin::platform(), everybody(), settings, BTreeMap::new()).await }
     }
 
     /// Settles, and asserts that nothing is left behind and the money agrees.

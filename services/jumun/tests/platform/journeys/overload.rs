@@ -30,7 +30,7 @@ pub(super) async fn status(food: &Food) -> GetOverloadStatusResponse {
 
 async fn page(food: &Food) -> String {
     let request = http::Request::get("/metrics").body(Body::empty()).expect("a request");
-    let Ok(response) = food.world.doors().oneshot(request).await;
+    let Ok(response) = food.world.listener().oneshot(request).await;
     let body = http_body_util::BodyExt::collect(response.into_body()).await.expect("a page");
     String::from_utf8(body.to_bytes().into()).expect("text")
 }

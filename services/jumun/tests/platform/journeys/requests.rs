@@ -6,7 +6,7 @@ use contracts::{
     order::v1::{CreateOrderRequest, GetOrderRequest, ListOrdersRequest, Order},
     validation::CheckingCodec,
 };
-use jumun_core::{ERROR_DOMAIN, contracts, reason_of};
+use jumun_core::{ERROR_DOMAIN, reason_of};
 use rpc::MAX_REQUEST_BYTES;
 use tonic::{Code, Request, Status, client::Grpc};
 use tonic_types::StatusExt;
@@ -169,11 +169,11 @@ async fn no_method_refuses_without_a_reason() {
     for context in [order::context(), payment::context(), store::context(), delivery::context(), dashboard::context()] {
         reasons.extend(context.reasons);
     }
-    for method in descriptors::methods() {
+    for method in contracts::methods() {
         // As field 1: nothing, no text, and no other type either.
         for bytes in [vec![], vec![0xff]] {
             let codec = CheckingCodec::<Vec<u8>, EchoResponse>::default();
-            let path = descriptors::path(&method).parse().expect("a path");
+            let path = jumun_core::contracts::path(&method).parse().expect("a path");
             let mut client = Grpc::new(food.world.channel());
             client.ready().await.expect("ready");
             let Err(status) = client.server_streaming(Request::new(bytes), path, codec).await else { continue };

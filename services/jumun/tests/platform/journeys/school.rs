@@ -28,7 +28,7 @@ pub(super) struct School {
 
 impl School {
     pub(super) async fn open() -> Self {
-        Self { world: TestCluster::new(everybody()).await }
+        Self { world: TestCluster::new(admin::platform(), everybody()).await }
     }
 
     /// Settles, and asserts that nothing is left behind and the money agrees.

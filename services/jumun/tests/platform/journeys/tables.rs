@@ -8,7 +8,8 @@ use std::{
 
 use engine::{Stored, storage::Connection, storage::Kind, storage::Record, storage::Row, storage::Value, storage::select};
 use jumun_core::{Envelope, Money, Time};
-use testkit::{TestCluster, columns_of, tables};
+use engine::storage::{columns_of, tables};
+use testkit::TestCluster;
 
 use super::food::everybody;
 
@@ -18,7 +19,7 @@ const INBOX: &str = "inbox";
 
 #[tokio::test]
 async fn every_column_of_every_table_holds_the_field_of_its_name_and_reads_back() {
-    let world = TestCluster::new(everybody()).await;
+    let world = TestCluster::new(admin::platform(), everybody()).await;
     let mut held = BTreeSet::new();
     for (context, schema, check) in aggregates() {
         let mut connection = world.database(context, schema).connect().expect("a database");

@@ -53,7 +53,7 @@ async fn an_answer_of_json_says_it_as_a_header() {
         let body = http_body_util::Full::from(json_order(payment_method));
         let request = Request::post(format!("/v1/orders?request_id={payment_method}"));
         let request = request.header("content-type", "application/json").body(Body::new(body)).expect("a request");
-        let answer = food.world.doors().oneshot(request).await.unwrap_or_else(|never| match never {});
+        let answer = food.world.listener().oneshot(request).await.unwrap_or_else(|never| match never {});
         assert_eq!(answer.status(), status);
         assert_eq!(answer.headers()["x-jumun-served-by"], "order/stable, payment/stable");
     }

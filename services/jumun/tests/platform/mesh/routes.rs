@@ -9,7 +9,6 @@ use contracts::{
 };
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use jumun_core::contracts;
 use prost::bytes::Bytes;
 use serde_json::{Value as Json, json};
 use tonic::{
@@ -33,7 +32,7 @@ async fn every_context_is_reached_and_envoy_rejects_nothing_that_istiod_makes_of
     let canaries = ["contexts.order.canary.enabled=true", "contexts.payment.canary.enabled=true"];
     let mesh = Mesh::start(FOOD, &canaries).await;
     let contexts: BTreeSet<_> = FOOD.iter().map(|(context, _)| *context).collect();
-    let lists = descriptors::methods().filter(|method| {
+    let lists = contracts::methods().filter(|method| {
         let package = method.parent_service().package_name().to_owned();
         method.name().starts_with("List") && contexts.iter().any(|context| package == format!("jumun.{context}.v1"))
     });

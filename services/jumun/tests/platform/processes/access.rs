@@ -10,8 +10,8 @@ use contracts::{
     dashboard::v1::{WatchViewsRequest, dashboard_service_client::DashboardServiceClient, watch_views_response::View},
     order::v1::{CreateOrderRequest, order_service_client::OrderServiceClient},
 };
-use contracts::role;
-use jumun_core::contracts;
+use contracts::role::{self, ROLES};
+use jumun_core::Role;
 use prost_reflect::MethodDescriptor;
 use serde_json::{Value as Json, json};
 use tonic::{Code, Request, metadata::MetadataValue};
@@ -243,7 +243,7 @@ fn stock(fields: usize) -> Json {
 
 pub(crate) fn method(name: &str) -> MethodDescriptor {
     let path = format!("/jumun.{name}");
-    let found = descriptors::methods().find(|method| descriptors::path(method) == path);
+    let found = contracts::methods().find(|method| jumun_core::contracts::path(method) == path);
     found.unwrap_or_else(|| panic!("{path} is no method"))
 }
 
@@ -326,7 +326,7 @@ const NOT_FOUND: Option<(Code, &str)> = Some((Code::NotFound, "NOT_FOUND"));
 #[test]
 fn the_table_has_every_method() {
     let known: BTreeSet<_> = TABLE.iter().map(|(name, ..)| format!("/jumun.{name}")).collect();
-    let served: BTreeSet<_> = descriptors::methods().map(|method| descriptors::path(&method)).collect();
+    let served: BTreeSet<_> = contracts::methods().map(|method| jumun_core::contracts::path(&method)).collect();
     assert_eq!(known, served);
 }
 
@@ -353,7 +353,7 @@ async fn only_what_the_table_allows_gets_through() {
                 let expected = Some((Code::Unauthenticated, flaw.reason()));
                 assert_eq!(denied(&answer), expected, "{door:?} {name} {flaw:?}: {answer:?}");
             }
-            for (role, _) in Role::NAMES {
+            for (role, _) in ROLES.names {
                 let token = issuer.token(mine.owner(*role), &role.claim());
                 let caller = caller.with_token(Some(token));
                 let is_allowed = *allowed == "all" || allowed.split(' ').any(|claim| claim == role.claim());

@@ -3,7 +3,6 @@
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use jumun_core::contracts;
 use prost::{
     Message,
     bytes::{Buf, BufMut, Bytes},
@@ -48,7 +47,7 @@ impl Door {
 impl Door {
     /// Whether a method can be called through it.
     pub(crate) fn leads_to(self, method: &MethodDescriptor) -> bool {
-        matches!(self, Self::Grpc) || descriptors::option(method, "google.api.http").is_some()
+        matches!(self, Self::Grpc) || jumun_core::contracts::option(method, "google.api.http").is_some()
     }
 }
 
@@ -93,7 +92,7 @@ impl Caller {
             let header = MetadataValue::try_from(format!("Bearer {token}")).expect("ASCII");
             request.metadata_mut().insert("authorization", header);
         }
-        let path = descriptors::path(method).parse().expect("a path");
+        let path = jumun_core::contracts::path(method).parse().expect("a path");
         let mut client = Grpc::new(self.channel.clone());
         client.ready().await.map_err(|error| Status::unknown(error.to_string()))?;
         if method.is_server_streaming() {
@@ -109,7 +108,7 @@ impl Caller {
 
 /// A request as HTTP: the verb, the path with its query, and the body.
 fn mapped(method: &MethodDescriptor, request: &Json) -> (&'static str, String, Json) {
-    let rule = descriptors::option(method, "google.api.http").expect("a method with a mapping");
+    let rule = jumun_core::contracts::option(method, "google.api.http").expect("a method with a mapping");
     let rule = rule.as_message().expect("a rule").clone();
     let text = |field: &str| rule.get_field_by_name(field).and_then(|text| text.as_str().map(str::to_owned));
     let text = |field: &str| text(field).unwrap_or_default();
