@@ -5,7 +5,7 @@ use std::sync::Arc;
 use contracts::store::v1::{
     CookingFinished, CookingStarted, TicketAccepted, TicketCancelled, TicketOpened, TicketRejected,
 };
-use kit::{Aggregate, Decide, Decision, Message};
+use kit::{Decide, Decision, EventKind, Message};
 use prost::Message as _;
 
 use super::*;
@@ -16,7 +16,7 @@ async fn an_accepted_ticket_schedules_a_delivery() {
     let mut decide = decision(react(&clock, "orders/7", Kind::Accepted(TicketAccepted {})).await);
     let Ok(Decision::Save(delivery, events)) = decide(None) else { panic!("nothing was scheduled") };
     assert_eq!(delivery, scheduled(&clock));
-    assert_eq!(events.iter().map(Delivery::kind).collect::<Vec<_>>(), ["DeliveryScheduled"]);
+    assert_eq!(events.iter().map(EventKind::kind).collect::<Vec<_>>(), ["DeliveryScheduled"]);
     assert!(matches!(decide(Some(&delivery)), Ok(Decision::Leave)), "the same ticket schedules no second delivery");
 }
 

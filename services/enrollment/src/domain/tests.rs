@@ -1,5 +1,7 @@
 //! Every state × everything that can happen to an enrollment.
 
+use kit::EventKind;
+
 use super::*;
 
 const ENROLLED: Time = Time(2_000_000);
@@ -86,7 +88,7 @@ fn outcome(before: &Enrollment, decision: Result<Decision<Enrollment>, Error>) -
         Ok(Decision::Leave) => Ok((before.state, "")),
         Ok(Decision::Save(after, events)) => {
             assert!(events.len() <= 1, "{events:?}");
-            Ok((after.state, events.first().map(Enrollment::kind).unwrap_or_default()))
+            Ok((after.state, events.first().map(EventKind::kind).unwrap_or_default()))
         }
         Err(error) => Err(error.reason),
     }

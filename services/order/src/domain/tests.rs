@@ -1,5 +1,7 @@
 //! Every state × everything that can happen to an order.
 
+use kit::EventKind;
+
 use super::*;
 
 const REQUESTED: Time = Time(1_000_000);
@@ -226,7 +228,7 @@ fn outcome(before: &Order, decided: Result<Decision<Order>, Error>) -> Outcome {
                 .expect("a reason of this table");
             match events.as_slice() {
                 [] => Saved(after.state, reason),
-                [event] => Announced(after.state, reason, Order::kind(event)),
+                [event] => Announced(after.state, reason, EventKind::kind(event)),
                 events => panic!("one announcement, not {events:?}"),
             }
         }

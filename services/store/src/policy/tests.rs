@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use contracts::order::v1::{OrderCancelled, OrderCompleted, OrderRejected, OrderSummary, order_summary};
-use kit::{Aggregate, Decide, Decision, Message};
+use kit::{Decide, Decision, EventKind, Message};
 use prost::Message as _;
 
 use super::*;
@@ -22,7 +22,7 @@ async fn a_placed_order_that_a_rider_brings_opens_a_ticket() {
         update_time: clock.now(),
     };
     assert_eq!(ticket, expected);
-    assert_eq!(events.iter().map(Ticket::kind).collect::<Vec<_>>(), ["TicketOpened"]);
+    assert_eq!(events.iter().map(EventKind::kind).collect::<Vec<_>>(), ["TicketOpened"]);
     assert!(matches!(decide(Some(&expected)), Ok(Decision::Leave)), "the same order opens no second ticket");
 }
 
