@@ -107,10 +107,7 @@ macro_rules! record {
                 $crate::record!(@given $($given)?): Self::Given,
                 row: &mut $crate::storage::Row,
             ) -> Result<Self, $crate::storage::StorageError> {
-                $(
-                    let _: &str = stringify!($derived);
-                    row.text()?;
-                )*
+                $(let _ = (stringify!($derived), row.text()?);)*
                 Ok(Self {
                     $($given,)?
                     $($field: $crate::storage::Field::<$crate::record!(@how $($how)?)>::read(row)?,)+

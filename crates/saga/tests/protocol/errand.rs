@@ -8,7 +8,7 @@ use std::{
 };
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use engine::{Aggregate, Decision, Engine, Owner, Query, RequestKey, Stored};
+use engine::{Aggregate, Decision, Engine, Owner, Query, RequestKey, StateName, Stored};
 use jumun_core::{Error, Time};
 use rpc::Channel;
 use runtime::{Context, ContextBuilder};

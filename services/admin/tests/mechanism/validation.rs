@@ -4,11 +4,11 @@ use contracts::{
     Money,
     admin::v1::{DiscardDeadLettersRequest, ListDeadLettersRequest, RedriveDeadLettersRequest},
     order::v1::{CancelOrderRequest, CreateOrderRequest, ListOrdersRequest, Order, order::Item},
-    validation::{CheckingCodec, ERROR_DOMAIN, Received, UNREADABLE_REQUEST},
+    validation::{CheckingCodec, Received, UNREADABLE_REQUEST},
 };
 use http::StatusCode;
 use http_body_util::Full;
-use jumun_core::reason_of;
+use jumun_core::{ERROR_DOMAIN, reason_of};
 use prost::Message;
 use tonic::{Code, Status, Streaming, codec::Codec};
 use tonic_types::StatusExt;

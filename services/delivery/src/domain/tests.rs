@@ -1,5 +1,7 @@
 //! Every state × everything that can happen to a delivery.
 
+use jumun_core::EventKind;
+
 use super::*;
 
 const SCHEDULED: Time = Time(1_000_000);
@@ -125,7 +127,7 @@ fn what_was_never_scheduled_gets_scheduled_and_is_not_cancelled() {
 fn a_caller_sees_the_whole_delivery_in_every_state() {
     for (state, name) in State::names() {
         let rider = "riders/joon".to_owned();
-        let seen = Delivery { state: state, rider, ready: true, update_time: NOW, ..scheduled() }.resource();
+        let seen = Delivery { state, rider, ready: true, update_time: NOW, ..scheduled() }.resource();
         let expected = pb::Delivery {
             name: "deliveries/7".to_owned(),
             order: "orders/7".to_owned(),
@@ -154,7 +156,7 @@ fn outcome(before: &Delivery, decided: Result<Decision<Delivery>, Error>) -> Out
             assert_eq!(after.rider != before.rider, after.state == State::Started, "only a start names a rider");
             let [event] = events.as_slice() else { panic!("one announcement, not {events:?}") };
             assert_eq!(event.order, "orders/7");
-            Announced(after.state, Delivery::kind(event))
+            Announced(after.state, EventKind::kind(event))
         }
         Err(error) => {
             assert_eq!(error.code, tonic::Code::FailedPrecondition);

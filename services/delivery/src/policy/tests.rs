@@ -5,8 +5,8 @@ use std::sync::Arc;
 use contracts::store::v1::{
     CookingFinished, CookingStarted, TicketAccepted, TicketCancelled, TicketOpened, TicketRejected,
 };
-use engine::{Aggregate, Decide, Decision};
-use jumun_core::Envelope;
+use engine::{Decide, Decision};
+use jumun_core::{EventKind, Envelope};
 use prost::Message as _;
 
 use super::*;
@@ -17,7 +17,7 @@ async fn an_accepted_ticket_schedules_a_delivery() {
     let mut decide = decision(react(&clock, "orders/7", Kind::Accepted(TicketAccepted {})).await);
     let Ok(Decision::Save(delivery, events)) = decide(None) else { panic!("nothing was scheduled") };
     assert_eq!(delivery, scheduled(&clock));
-    assert_eq!(events.iter().map(Delivery::kind).collect::<Vec<_>>(), ["DeliveryScheduled"]);
+    assert_eq!(events.iter().map(EventKind::kind).collect::<Vec<_>>(), ["DeliveryScheduled"]);
     assert!(matches!(decide(Some(&delivery)), Ok(Decision::Leave)), "the same ticket schedules no second delivery");
 }
 
@@ -47,7 +47,7 @@ async fn everything_else_is_no_affair_of_the_riders() {
         [Kind::Opened(TicketOpened {}), Kind::Rejected(TicketRejected {}), Kind::CookingStarted(CookingStarted {})];
     for kind in elsewhere {
         let reaction = react(&Clock::manual(), "orders/7", kind).await;
-        assert!(matches!(reaction, Ok(Reaction::Ignore)), "{kind:?}");
+        assert!(matches!(reaction, Ok(EventEffect::Ignore)), "{kind:?}");
     }
 }
 
@@ -64,7 +64,7 @@ async fn an_event_without_its_order_becomes_a_dead_letter() {
     }
 }
 
-async fn react(clock: &Clock, order: &str, kind: Kind) -> Result<Reaction<Delivery>, Error> {
+async fn react(clock: &Clock, order: &str, kind: Kind) -> Result<EventEffect<Delivery>, Error> {
     let event = TicketEvent { order: order.to_owned(), store: "stores/gangnam".to_owned(), kind: Some(kind) };
     let message = Envelope {
         context: "store".to_owned(),
@@ -79,9 +79,9 @@ async fn react(clock: &Clock, order: &str, kind: Kind) -> Result<Reaction<Delive
     on_ticket_event(clock)(Arc::new(message)).await
 }
 
-fn decision(reaction: Result<Reaction<Delivery>, Error>) -> Decide<Delivery> {
+fn decision(reaction: Result<EventEffect<Delivery>, Error>) -> Decide<Delivery> {
     match reaction {
-        Ok(Reaction::Decide(id, decide)) if id == "7" => decide,
+        Ok(EventEffect::Decide(id, decide)) if id == "7" => decide,
         _ => panic!("no decision upon the ticket's delivery"),
     }
 }

@@ -1,5 +1,7 @@
 //! Every state × everything that can happen to a registration.
 
+use jumun_core::EventKind;
+
 use super::*;
 
 const NOW: Time = Time(3_000_000);
@@ -48,7 +50,7 @@ fn outcome(before: &Registration, decision: Result<Decision<Registration>, Error
         Ok(Decision::Leave) => Ok((before.state, "")),
         Ok(Decision::Save(after, events)) => {
             assert!(events.len() == 1 && after.update_time == NOW, "{after:?} {events:?}");
-            Ok((after.state, Registration::kind(&events[0])))
+            Ok((after.state, EventKind::kind(&events[0])))
         }
         Err(error) => Err(error.reason),
     }

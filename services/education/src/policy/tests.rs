@@ -47,7 +47,7 @@ async fn everything_else_is_no_affair_of_the_school() {
     ];
     for kind in elsewhere {
         let reaction = react(&Clock::manual(), kind.clone()).await;
-        assert!(matches!(reaction, Ok(Reaction::Ignore)), "{kind:?}");
+        assert!(matches!(reaction, Ok(EventEffect::Ignore)), "{kind:?}");
     }
 }
 
@@ -59,7 +59,7 @@ async fn an_event_that_says_too_little_becomes_a_dead_letter() {
     }
 }
 
-async fn react(clock: &Clock, kind: Kind) -> Result<Reaction<Registration>, Error> {
+async fn react(clock: &Clock, kind: Kind) -> Result<EventEffect<Registration>, Error> {
     let message = Envelope {
         context: "enrollment".to_owned(),
         aggregate: "7".to_owned(),
@@ -73,9 +73,9 @@ async fn react(clock: &Clock, kind: Kind) -> Result<Reaction<Registration>, Erro
     on_enrollment_event(clock)(Arc::new(message)).await
 }
 
-fn decision(reaction: Result<Reaction<Registration>, Error>) -> Decide<Registration> {
+fn decision(reaction: Result<EventEffect<Registration>, Error>) -> Decide<Registration> {
     match reaction {
-        Ok(Reaction::Decide(id, decide)) if id == "7" => decide,
+        Ok(EventEffect::Decide(id, decide)) if id == "7" => decide,
         _ => panic!("no decision upon the enrollment's registration"),
     }
 }

@@ -1,3 +1,5 @@
+use jumun_core::EventKind;
+
 use super::*;
 
 fn production(state: State) -> Production {
@@ -14,7 +16,7 @@ fn after(decision: Result<Decision<Production>, Error>) -> Option<(State, bool, 
     match decision.expect("no refusal") {
         Decision::Leave => None,
         Decision::Save(after, events) => {
-            Some((after.state, after.owes, events.first().map(Production::kind).unwrap_or_default()))
+            Some((after.state, after.owes, events.first().map(EventKind::kind).unwrap_or_default()))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Every state × everything that can happen to a payment.
 
+use jumun_core::EventKind;
+
 use super::*;
 
 const ASKED: Time = Time(1_000_000);
@@ -133,7 +135,7 @@ fn outcome(before: &Payment, decided: Result<Decision<Payment>, Error>) -> Outco
             let [event] = events.as_slice() else { panic!("one announcement, not {events:?}") };
             assert_eq!((event.payable.as_str(), &event.amount), ("orders/7", &before.amount.map(Into::into)));
             assert!(!format!("{event:?}").contains("tok_"), "{event:?}");
-            Announced(after.state, Payment::kind(event))
+            Announced(after.state, EventKind::kind(event))
         }
         Err(error) => {
             assert_eq!(error.code, tonic::Code::FailedPrecondition);

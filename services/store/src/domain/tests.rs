@@ -1,5 +1,7 @@
 //! Every state × everything that can happen to a ticket.
 
+use jumun_core::EventKind;
+
 use super::*;
 
 const OPENED: Time = Time(1_000_000);
@@ -45,7 +47,7 @@ fn every_state_answers_everything_that_can_happen() {
     for (what, act, outcomes) in table {
         assert_eq!(State::ALL.len(), outcomes.len());
         for ((state, name), expected) in State::names().zip(outcomes) {
-            let before = Ticket { state: state, ..opened() };
+            let before = Ticket { state, ..opened() };
             assert_eq!(outcome(&before, act(&before)), expected, "{what} when {name}");
         }
     }
@@ -62,7 +64,7 @@ fn an_order_without_a_ticket_gets_one_when_it_is_placed_and_none_when_it_is_canc
 #[test]
 fn a_caller_sees_the_whole_ticket_in_every_state() {
     for (state, name) in State::names() {
-        let seen = Ticket { state: state, update_time: NOW, ..opened() }.resource();
+        let seen = Ticket { state, update_time: NOW, ..opened() }.resource();
         let expected = pb::Ticket {
             name: "tickets/7".to_owned(),
             order: "orders/7".to_owned(),
@@ -84,7 +86,7 @@ fn outcome(before: &Ticket, decided: Result<Decision<Ticket>, Error>) -> Outcome
             assert_eq!(after, Ticket { state: after.state, update_time: NOW, ..before.clone() });
             let [event] = events.as_slice() else { panic!("one announcement, not {events:?}") };
             assert_eq!((event.order.as_str(), event.store.as_str()), ("orders/7", "stores/gangnam"));
-            Announced(after.state, Ticket::kind(event))
+            Announced(after.state, EventKind::kind(event))
         }
         Err(error) => {
             assert_eq!(error.code, tonic::Code::FailedPrecondition);

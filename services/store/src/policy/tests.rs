@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use contracts::order::v1::{OrderCancelled, OrderCompleted, OrderRejected, OrderSummary, order_summary};
-use engine::{Aggregate, Decide, Decision};
-use jumun_core::Envelope;
+use engine::{Decide, Decision};
+use jumun_core::{EventKind, Envelope};
 use prost::Message as _;
 
 use super::*;
@@ -23,7 +23,7 @@ async fn a_placed_order_that_a_rider_brings_opens_a_ticket() {
         update_time: clock.now(),
     };
     assert_eq!(ticket, expected);
-    assert_eq!(events.iter().map(Ticket::kind).collect::<Vec<_>>(), ["TicketOpened"]);
+    assert_eq!(events.iter().map(EventKind::kind).collect::<Vec<_>>(), ["TicketOpened"]);
     assert!(matches!(decide(Some(&expected)), Ok(Decision::Leave)), "the same order opens no second ticket");
 }
 
@@ -52,7 +52,7 @@ async fn everything_else_is_no_affair_of_the_store() {
     ];
     for kind in elsewhere {
         let reaction = react(&Clock::manual(), kind.clone()).await;
-        assert!(matches!(reaction, Ok(Reaction::Ignore)), "{kind:?}");
+        assert!(matches!(reaction, Ok(EventEffect::Ignore)), "{kind:?}");
     }
 }
 
@@ -69,7 +69,7 @@ async fn an_event_that_says_too_little_becomes_a_dead_letter() {
     }
 }
 
-async fn react(clock: &Clock, kind: Kind) -> Result<Reaction<Ticket>, Error> {
+async fn react(clock: &Clock, kind: Kind) -> Result<EventEffect<Ticket>, Error> {
     let message = Envelope {
         context: "order".to_owned(),
         aggregate: "7".to_owned(),
@@ -83,9 +83,9 @@ async fn react(clock: &Clock, kind: Kind) -> Result<Reaction<Ticket>, Error> {
     on_order_event(clock)(Arc::new(message)).await
 }
 
-fn decision(reaction: Result<Reaction<Ticket>, Error>) -> Decide<Ticket> {
+fn decision(reaction: Result<EventEffect<Ticket>, Error>) -> Decide<Ticket> {
     match reaction {
-        Ok(Reaction::Decide(id, decide)) if id == "7" => decide,
+        Ok(EventEffect::Decide(id, decide)) if id == "7" => decide,
         _ => panic!("no decision upon the order's ticket"),
     }
 }

@@ -1,4 +1,4 @@
-use jumun_core::Code;
+use jumun_core::{Code, EventKind};
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn after(decision: Result<Decision<StockItem>, Error>) -> (i64, &'static str) {
                 (1, item.quantity),
                 "each change is announced, with its outcome"
             );
-            (item.quantity, StockItem::kind(&events[0]))
+            (item.quantity, EventKind::kind(&events[0]))
         }
         Decision::Leave => panic!("nothing changed"),
     }
