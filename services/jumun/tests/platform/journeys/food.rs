@@ -23,9 +23,11 @@ use contracts::{
         store_service_client::StoreServiceClient,
     },
 };
-use kit::{Context, Edge, Settings, world::World};
+use kit::{Edge, Settings, world::World};
 use tonic::{Response, Status};
 use tonic_types::StatusExt;
+
+use super::super::contexts;
 
 /// Longer than an order may wait for payment's word before the recovery takes it up.
 pub(super) const ABANDONED: Duration = Duration::from_secs(6);
@@ -38,13 +40,13 @@ pub(crate) struct Food {
 
 impl Food {
     pub(crate) async fn open() -> Self {
-        Self { world: World::new(everybody()).await }
+        Self { world: World::new(contexts::all()).await }
     }
 
     /// The same, where an operator may make calls fail.
     pub(crate) async fn open_for_drills() -> Self {
         let settings = Settings { drills: true, ..Settings::default() };
-        Self { world: World::with(everybody(), settings, BTreeMap::new()).await }
+        Self { world: World::with(contexts::all(), settings, BTreeMap::new()).await }
     }
 
     /// Settles, and asserts that nothing is left behind and the money agrees.
@@ -207,23 +209,6 @@ impl Food {
         let mut dashboard = DashboardServiceClient::new(self.world.channel());
         inner(dashboard.get_order_view(request).await).expect("a view")
     }
-}
-
-/// Every context.
-pub(crate) fn everybody() -> Vec<Context> {
-    vec![
-        order::context(),
-        payment::context(),
-        store::context(),
-        delivery::context(),
-        enrollment::context(),
-        education::context(),
-        kitchen::context(),
-        warehouse::context(),
-        customer::context(),
-        notification::context(),
-        dashboard::context(),
-    ]
 }
 
 /// What every row of a table says about its state, by id.

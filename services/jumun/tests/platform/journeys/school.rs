@@ -17,7 +17,10 @@ use contracts::{
 use kit::{Edge, world::World};
 use tonic::Status;
 
-use super::food::{everybody, inner, states, won};
+use super::{
+    super::contexts,
+    food::{inner, states, won},
+};
 
 pub(super) const HANA: &str = "learners/hana";
 
@@ -27,7 +30,7 @@ pub(super) struct School {
 
 impl School {
     pub(super) async fn open() -> Self {
-        Self { world: World::new(everybody()).await }
+        Self { world: World::new(contexts::all()).await }
     }
 
     /// Settles, and asserts that nothing is left behind and the money agrees.
