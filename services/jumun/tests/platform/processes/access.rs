@@ -92,11 +92,14 @@ const TABLE: &[Row] = &[
     ("bench.v1.BenchService/Echo", "all", Nothing(|_| json!({}))),
 ];
 
+/// A request about what somebody has.
+type Ask = Box<dyn Fn(&Things) -> Json>;
+
 /// What is expected of a method.
 struct Expected {
     roles: BTreeSet<String>,
     whose: Whose,
-    request: Box<dyn Fn(&Things) -> Json>,
+    request: Ask,
 }
 
 /// Whose that is what a method is about.
@@ -124,7 +127,7 @@ impl Expected {
     }
 
     fn told(roles: BTreeSet<String>, about: &About) -> Self {
-        let (whose, request): (Whose, Box<dyn Fn(&Things) -> Json>) = match *about {
+        let (whose, request): (Whose, Ask) = match *about {
             One(request) => (Whose::Owned, Box::new(request)),
             New(request) => (Whose::New, Box::new(request)),
             Nothing(request) => (Whose::Nobodys, Box::new(request)),
