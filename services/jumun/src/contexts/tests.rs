@@ -47,7 +47,7 @@ const ENDPOINT: [Place; 6] = [
     ("proto/jumun/NAME/v1/NAME.proto", "rpc METHOD("),
     ("services/NAME/src/grpc.rs", "async fn FUNCTION("),
     ("services/NAME/src/domain.rs", "fn RULE"),
-    ("services/NAME/src/domain/tests.rs", "RULE"),
+    ("services/NAME/src/domain/tests.rs", ".RULE"),
     ("services/NAME/src/reasons.rs", "kit::reasons!"),
     ("proto/jumun/NAME/v1/NAME_event.proto", "message "),
 ];
@@ -154,9 +154,19 @@ fn lacking(method: &MethodDescriptor, read: impl Fn(&str) -> String) -> Vec<Stri
     let is_needed = |text: &str| !(text.contains("RULE") && OTHERWISE_RULED.contains(&method.name()));
     let step = |(file, text): &Place| {
         let (path, wanted) = (file.replace("NAME", name), filled(text));
-        (is_needed(text) && !read(&path).contains(&wanted)).then(|| format!("{}: {wanted:?} in {path}", method.name()))
+        (is_needed(text) && !is_called(&read(&path), &wanted))
+            .then(|| format!("{}: {wanted:?} in {path}", method.name()))
     };
     places.iter().filter_map(step).collect()
+}
+
+/// Whether a source has this word, which may be a method's (`.accept`) or of its type (`Ticket::accept`).
+fn is_called(source: &str, wanted: &str) -> bool {
+    let ends = |at: usize| {
+        !source[at..].starts_with(|next: char| next.is_alphanumeric()) || !wanted.ends_with(char::is_alphanumeric)
+    };
+    let has = |wanted: &str| source.match_indices(wanted).any(|(at, _)| ends(at + wanted.len()));
+    has(wanted) || has(&wanted.replacen('.', ":", 1))
 }
 
 fn has_text(option: &Value, field: &str) -> bool {
