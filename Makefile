@@ -84,11 +84,11 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: docs
-docs: ## Write docs/errors.md, which the code says, and helm/jumun/methods.json, which the protos say
+docs: ## Write docs/errors.md and helm/jumun/contexts.json, which the code and the protos say
 	cargo run --quiet --locked -p jumun -- errors > docs/errors.md.new
 	@mv docs/errors.md.new docs/errors.md
-	cargo run --quiet --locked -p jumun -- methods > methods.json.new
-	@mv methods.json.new helm/jumun/methods.json
+	cargo run --quiet --locked -p jumun -- methods > contexts.json.new
+	@mv contexts.json.new helm/jumun/contexts.json
 
 .PHONY: istio
 istio: ## Write istio/*.yaml, what the chart holds of the mesh, for people without Helm

@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out_dir.join("events.rs"), events::generate(&compiler.descriptor_pool())?)?;
     tonic_prost_build::configure()
         .compile_well_known_types(false)
+        .include_file("packages.rs")
         .codec_path("crate::validation::CheckingCodec")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())

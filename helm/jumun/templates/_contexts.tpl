@@ -2,28 +2,33 @@
 The contexts that are enabled, each with what is known of it: YAML, by name.
 
   service   its gRPC service
-  methods   what methods.json says of them
+  methods   what contexts.json says of them
   calls     the enabled contexts that it calls; callers: those that call it
   pages     paths that are no method's
   settings  `defaults` of the values, overridden by those of `contexts.NAME`
 */}}
 {{- define "jumun.contexts" -}}
-{{- $map := .Files.Get "contexts.yaml" | fromYaml }}
-{{- $methods := .Files.Get "methods.json" | fromJson }}
+{{- $map := .Files.Get "systems.yaml" | fromYaml }}
+{{- $all := .Files.Get "contexts.json" | fromJson }}
 {{- $enabled := dict }}
+{{- range $name, $_ := $all }}
+{{- $systems := 0 }}
 {{- range $system, $known := $map.systems }}
-{{- if (index $.Values.systems $system).enabled }}
-{{- range $known.contexts }}{{ $_ := set $enabled . true }}{{ end }}
+{{- if has $name $known.contexts }}
+{{- $systems = add1 $systems }}
+{{- if (index $.Values.systems $system).enabled }}{{ $_ := set $enabled $name true }}{{ end }}
 {{- end }}
+{{- end }}
+{{- if not $systems }}{{ $_ := set $enabled $name true }}{{ end }}
 {{- end }}
 {{- range $name, $_ := .Values.contexts }}
-{{- if not (hasKey $map.contexts $name) }}
-{{- fail (printf "contexts.%s: there is no such context; there are %s" $name (keys $map.contexts | sortAlpha | join ", ")) }}
+{{- if not (hasKey $all $name) }}
+{{- fail (printf "contexts.%s: there is no such context; there are %s" $name (keys $all | sortAlpha | join ", ")) }}
 {{- end }}
 {{- end }}
 {{- $contexts := dict }}
 {{- range $name := keys $enabled | sortAlpha }}
-{{- $known := index $map.contexts $name }}
+{{- $declared := index $all $name }}
 {{- $own := index $.Values.contexts $name | default dict }}
 {{- $settings := include "jumun.merge" (list $.Values.defaults $own) | fromYaml }}
 {{- /* A canary of all leaves out who cannot have one; one that is asked for by name is refused (jumun.check). */}}
@@ -31,14 +36,13 @@ The contexts that are enabled, each with what is known of it: YAML, by name.
 {{- $_ := set $settings.canary "enabled" false }}
 {{- end }}
 {{- $calls := list }}
-{{- range $known.calls }}{{ if hasKey $enabled . }}{{ $calls = append $calls . }}{{ end }}{{ end }}
+{{- range $declared.calls }}{{ if hasKey $enabled . }}{{ $calls = append $calls . }}{{ end }}{{ end }}
 {{- $callers := list }}
 {{- range $caller := keys $enabled | sortAlpha }}
-{{- if has $name ((index $map.contexts $caller).calls | default list) }}{{ $callers = append $callers $caller }}{{ end }}
+{{- if has $name (index $all $caller).calls }}{{ $callers = append $callers $caller }}{{ end }}
 {{- end }}
-{{- $declared := index $methods $name }}
 {{- $context := dict "name" $name "service" $declared.service "methods" $declared.methods "calls" $calls "callers" $callers }}
-{{- $_ := set $context "pages" ($known.pages | default list) }}
+{{- $_ := set $context "pages" (index $map.pages $name | default list) }}
 {{- $_ := set $context "settings" $settings }}
 {{- $_ := set $contexts $name $context }}
 {{- end }}

@@ -1,5 +1,5 @@
-//! The protobuf contracts of every context. Generated from `proto/` at build time; nothing here is written by hand
-//! but the module tree, the trait of events, and the codec that holds requests to what their protos declare.
+//! The protobuf contracts of every context. Generated from `proto/` at build time; only the codec that holds requests to what
+//! their protos declare, the roles and the conversions of amounts are written by hand.
 
 #![allow(missing_docs, clippy::all)]
 
@@ -10,42 +10,8 @@ pub mod validation;
 
 pub use platform::{POOL, contracts, methods};
 
-macro_rules! package {
-    ($($context:ident),*) => {
-        pub mod jumun {
-            $(pub mod $context {
-                pub mod v1 {
-                    include!(concat!(env!("OUT_DIR"), "/jumun.", stringify!($context), ".v1.rs"));
-                }
-            })*
-        }
-    };
-}
-
-package!(
-    admin,
-    bench,
-    customer,
-    dashboard,
-    delivery,
-    education,
-    enrollment,
-    kitchen,
-    notification,
-    order,
-    payment,
-    store,
-    warehouse
-);
-
-pub mod google {
-    pub mod r#type {
-        tonic::include_proto!("google.r#type");
-    }
-    pub mod api {
-        tonic::include_proto!("google.api");
-    }
-}
+// A module for each package, e.g. `jumun::order::v1`.
+include!(concat!(env!("OUT_DIR"), "/packages.rs"));
 
 use jumun_core::EventKind;
 

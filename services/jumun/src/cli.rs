@@ -75,7 +75,7 @@ enum Action {
     },
     /// Print every reason that an error can have, and what to do about it (Markdown)
     Errors,
-    /// Print what the protos declare about each context's methods (JSON), which the chart routes by
+    /// Print whom each context calls, and what the protos declare about its methods (JSON), which the chart routes by
     Methods,
     /// Issue a token for development, signed with a key in the data folder
     Token(TokenArgs),

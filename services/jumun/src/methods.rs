@@ -1,10 +1,11 @@
-//! What the protos declare about the methods of each context, as JSON: what the chart routes, times and lets in by.
+//! What the code says of each context, as JSON: whom it calls, and what the protos declare about its methods. The chart
+//! routes, times and lets in by it.
 
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use contracts::POOL;
-use jumun_core::contracts::option;
+use runtime::Context;
 use prost_reflect::{MethodDescriptor, ServiceDescriptor, Value};
 use serde_json::{Map, json};
 
@@ -17,7 +18,7 @@ const OPTIONS: [(&str, &str); 3] =
 /// The whole page.
 pub(crate) fn page() -> anyhow::Result<String> {
     let contexts: BTreeMap<_, _> =
-        contexts::names().into_iter().map(|context| Ok((context, service(context)?))).collect::<anyhow::Result<_>>()?;
+        contexts::all().iter().map(|context| Ok((context.name, described(context)?))).collect::<anyhow::Result<_>>()?;
     Ok(serde_json::to_string_pretty(&contexts)? + "\n")
 }
 
@@ -28,19 +29,21 @@ pub(crate) fn service_of(context: &str) -> anyhow::Result<ServiceDescriptor> {
     service.with_context(|| format!("no contract has a service of {context}"))
 }
 
-fn service(context: &str) -> anyhow::Result<serde_json::Value> {
-    let service = service_of(context)?;
+fn described(context: &Context) -> anyhow::Result<serde_json::Value> {
+    let service = service_of(context.name)?;
     let methods: Map<_, _> = service
         .methods()
         .map(|method| Ok((method.name().to_owned(), declared(&method)?)))
         .collect::<anyhow::Result<_>>()?;
-    Ok(json!({"service": service.full_name(), "methods": methods}))
+    let optional = contexts::OPTIONAL_CALLS.iter().filter(|(caller, _)| *caller == context.name);
+    let calls: Vec<_> = context.calls.iter().chain(optional.map(|(_, callee)| callee)).collect();
+    Ok(json!({"calls": calls, "service": service.full_name(), "methods": methods}))
 }
 
 fn declared(method: &MethodDescriptor) -> anyhow::Result<serde_json::Value> {
     let mut told = Map::from_iter([("stream".to_owned(), method.is_server_streaming().into())]);
     for (name, extension) in OPTIONS {
-        if let Some(Value::Message(message)) = option(method, extension) {
+        if let Some(Value::Message(message)) = jumun_core::contracts::option(method, extension) {
             told.insert(name.to_owned(), serde_json::to_value(message)?);
         }
     }
@@ -53,8 +56,8 @@ mod tests {
 
     #[test]
     fn the_chart_knows_what_the_protos_declare() {
-        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../helm/jumun/methods.json");
-        let written = std::fs::read_to_string(file).expect("helm/jumun/methods.json");
-        assert_eq!(written, page().expect("a page"), "`make docs` writes helm/jumun/methods.json");
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../helm/jumun/contexts.json");
+        let written = std::fs::read_to_string(file).expect("helm/jumun/contexts.json");
+        assert_eq!(written, page().expect("a page"), "`make docs` writes helm/jumun/contexts.json");
     }
 }

@@ -4,9 +4,11 @@
 
 mod platform {
     mod chart;
+    mod contexts;
     mod drills;
     mod http;
     mod journeys;
     mod mesh;
     mod processes;
+    mod smallest;
 }

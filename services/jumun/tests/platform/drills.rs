@@ -13,7 +13,7 @@ pub(super) mod scrape;
 
 use std::time::Duration;
 
-use super::processes::fleet::Fleet;
+use super::processes::cluster::ProcessCluster;
 
 /// How large a drill is, and how exact it can be: beside other tests, a short one is measured roughly.
 struct Size {
@@ -34,11 +34,11 @@ const FULL: Size = Size { provider_calls: 32, lasting: Duration::from_secs(15), 
 const OVERLOAD: f64 = 5.0;
 
 /// Everything in one process, whose payment provider takes so many calls at once.
-async fn platform(size: &Size, protection: &str) -> Fleet {
-    let mut fleet = Fleet::whole();
-    fleet.set("JUMUN_PROVIDER_CALLS", &size.provider_calls.to_string());
-    fleet.set("JUMUN_OVERLOAD_PROTECTION", protection);
-    fleet.set("RUST_LOG", "warn,jumun=info");
-    fleet.start().await;
-    fleet
+async fn platform(size: &Size, protection: &str) -> ProcessCluster {
+    let mut cluster = ProcessCluster::whole();
+    cluster.set("JUMUN_PROVIDER_CALLS", &size.provider_calls.to_string());
+    cluster.set("JUMUN_OVERLOAD_PROTECTION", protection);
+    cluster.set("RUST_LOG", "warn,jumun=info");
+    cluster.start().await;
+    cluster
 }

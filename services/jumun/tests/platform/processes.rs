@@ -5,14 +5,14 @@
 
 mod broker;
 pub(super) mod clients;
+pub(super) mod cluster;
 pub(super) mod door;
-pub(super) mod fleet;
 mod issuer;
 mod load;
-pub(super) mod place;
 pub(super) mod program;
 mod proxy;
 mod router;
+pub(super) mod temp_env;
 mod trace;
 
 mod access;

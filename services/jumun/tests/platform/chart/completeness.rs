@@ -43,8 +43,8 @@ fn missing(objects: &Objects, context: &str) -> Vec<String> {
 
 /// Who calls a context by the context map, with the name of the policy that allows it.
 fn edges(objects: &Objects, context: &str) -> Vec<(String, String)> {
-    let map = yaml("helm/jumun/contexts.yaml");
-    let calls = |caller: &str| list(&map["contexts"][caller]["calls"]).contains(&json!(context));
+    let map = yaml("helm/jumun/contexts.json");
+    let calls = |caller: &str| list(&map[caller]["calls"]).contains(&json!(context));
     let callers = objects.contexts().into_iter().filter(|caller| calls(caller));
     callers.map(|caller| (caller.to_owned(), format!("{context}-from-{caller}"))).collect()
 }
@@ -67,8 +67,8 @@ fn lets_in(objects: &Objects, context: &str, caller: &str) -> bool {
 fn every_context_has_all_that_it_needs() {
     let objects = render("trial", &["--set", "nats.enabled=true"]);
     let contexts = objects.contexts();
-    let known = yaml("helm/jumun/contexts.yaml");
-    assert_eq!(contexts.len(), known["contexts"].as_object().map_or(0, serde_json::Map::len), "{contexts:?}");
+    let known = yaml("helm/jumun/contexts.json");
+    assert_eq!(contexts.len(), known.as_object().map_or(0, serde_json::Map::len), "{contexts:?}");
     let missing: Vec<_> = contexts.iter().flat_map(|context| missing(&objects, context)).collect();
     assert!(missing.is_empty(), "missing: {missing:#?}");
 }

@@ -44,7 +44,7 @@ fn is_allowed(objects: &Objects, caller: &str, context: &str, method: &str, path
 #[test]
 #[ignore = "needs helm: make test-chart"]
 fn each_edge_of_the_context_map_is_open_for_its_methods_and_no_other() {
-    let map = yaml("helm/jumun/contexts.yaml");
+    let map = yaml("helm/jumun/contexts.json");
     for shape in MESHES {
         let objects = render(shape, &[]);
         let contexts = objects.contexts();
@@ -52,7 +52,7 @@ fn each_edge_of_the_context_map_is_open_for_its_methods_and_no_other() {
             let (is_inner, is_outer) =
                 (method.roles.contains(&SERVICE), method.roles.iter().any(|role| *role != SERVICE));
             for caller in contexts.iter().copied().filter(|caller| *caller != method.context) {
-                let is_edge = list(&map["contexts"][caller]["calls"]).contains(&json!(method.context));
+                let is_edge = list(&map[caller]["calls"]).contains(&json!(method.context));
                 let allowed = is_allowed(&objects, caller, &method.context, "POST", &method.grpc);
                 assert_eq!(allowed, is_edge && is_inner, "{shape}: {caller} calls {}", method.grpc);
             }

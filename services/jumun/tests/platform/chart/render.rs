@@ -8,7 +8,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::super::processes::place::tool;
+use super::super::processes::temp_env::tool;
 
 /// Where the objects are rendered for.
 pub(super) const NAMESPACE: &str = "shop";
@@ -66,8 +66,8 @@ impl Objects {
 
     /// The contexts that run, by name.
     pub(super) fn contexts(&self) -> Vec<&str> {
-        let known = yaml("helm/jumun/contexts.yaml");
-        let known = known["contexts"].as_object().expect("contexts");
+        let known = yaml("helm/jumun/contexts.json");
+        let known = known.as_object().expect("contexts");
         let services = self.of_kind("Service").filter_map(|service| service["metadata"]["name"].as_str());
         services.filter(|name| known.contains_key(*name)).collect()
     }

@@ -20,7 +20,7 @@ use contracts::{
 use tokio::task::JoinHandle;
 
 use super::load::quantile;
-use crate::platform::processes::{clients::channel, fleet::Fleet, program::memory_mb};
+use crate::platform::processes::{clients::channel, cluster::ProcessCluster, program::memory_mb};
 
 /// The process may take so much memory.
 const MAX_RESIDENT_MB: u64 = 200;
@@ -52,19 +52,19 @@ async fn full() {
 #[tokio::test]
 async fn what_there_is_to_call_is_told_unless_reflection_is_off() {
     for (reflection, code) in [("on", None), ("off", Some("12"))] {
-        let mut fleet = Fleet::whole();
-        fleet.set("JUMUN_REFLECTION", reflection);
-        fleet.start().await;
-        let answered = attacks::open_reflection(fleet.program("order").address).await;
+        let mut cluster = ProcessCluster::whole();
+        cluster.set("JUMUN_REFLECTION", reflection);
+        cluster.start().await;
+        let answered = attacks::open_reflection(cluster.program("order").address).await;
         assert_eq!(answered.as_deref(), code, "reflection is {reflection}");
     }
 }
 
 async fn drill(scale: &Scale) {
-    let mut fleet = Fleet::whole();
-    fleet.set("RUST_LOG", "warn,jumun=info");
-    fleet.start().await;
-    let (address, pid) = (fleet.program("order").address, fleet.program("order").pid());
+    let mut cluster = ProcessCluster::whole();
+    cluster.set("RUST_LOG", "warn,jumun=info");
+    cluster.start().await;
+    let (address, pid) = (cluster.program("order").address, cluster.program("order").pid());
     let before = memory_mb(pid, "VmRSS");
     let normal = Normal::start(address, pid);
     println!("\nresident before: {before} MB");

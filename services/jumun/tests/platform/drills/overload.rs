@@ -7,7 +7,7 @@ use super::{
     load::{Callers, DEADLINE, Tally},
     platform,
 };
-use crate::platform::processes::fleet::RECOVERY;
+use crate::platform::processes::cluster::RECOVERY;
 
 /// The share of what can be done that is asked for on an ordinary day.
 const ORDINARY: f64 = 0.8;
@@ -38,15 +38,15 @@ async fn drill(size: &Size) {
 }
 
 async fn unprotected(size: &Size) -> Tally {
-    let mut fleet = platform(size, "off").await;
-    let callers = Callers::new(&fleet.program("order").url(), 1);
+    let mut cluster = platform(size, "off").await;
+    let callers = Callers::new(&cluster.program("order").url(), 1);
     // What it could do is known well enough: a slow call takes 510 ms on average.
     callers.come(OVERLOAD * f64::from(size.provider_calls) / 0.51, size.lasting).await
 }
 
 async fn protected(size: &Size) {
-    let mut fleet = platform(size, "on").await;
-    let callers = Callers::new(&fleet.program("order").url(), 1);
+    let mut cluster = platform(size, "on").await;
+    let callers = Callers::new(&cluster.program("order").url(), 1);
     let busy = (f64::from(size.provider_calls) * CALLERS_PER_PLACE).ceil();
     let capacity = callers.measure_capacity(busy as u32, size.lasting).await;
     let before = callers.come(ORDINARY * capacity, size.lasting).await;
@@ -66,5 +66,5 @@ async fn protected(size: &Size) {
     let refused_within = during.refused_within(size.refused_in_time);
     assert!(refused_within > Duration::ZERO && refused_within <= REFUSED_WITHIN, "refused after {refused_within:?}");
     assert!(after.goodput() >= size.share * before.goodput(), "it did not come back");
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }

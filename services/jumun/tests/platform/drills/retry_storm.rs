@@ -6,7 +6,7 @@ use super::{
     platform,
     scrape::{metrics, sum},
 };
-use crate::platform::processes::fleet::RECOVERY;
+use crate::platform::processes::cluster::RECOVERY;
 
 /// How often each of them asks.
 const ATTEMPTS: u32 = 5;
@@ -42,14 +42,14 @@ async fn drill(size: &Size, max_multiple: f64) {
 
 /// Calls that payment got while five times what it can do was asked for.
 async fn calls_to_payment(size: &Size, protection: &str, attempts: u32, phase: &str) -> f64 {
-    let mut fleet = platform(size, protection).await;
-    let address = fleet.program("order").address;
-    let callers = Callers::new(&fleet.program("order").url(), attempts);
+    let mut cluster = platform(size, protection).await;
+    let address = cluster.program("order").address;
+    let callers = Callers::new(&cluster.program("order").url(), attempts);
     let tally = callers.come(OVERLOAD * f64::from(size.provider_calls) / 0.51, size.lasting).await;
     let calls = sum(&metrics(address).await, "rpc_server_call_duration_seconds_count", AUTHORIZE);
     println!("{} {calls:>16}", tally.row(phase));
     if protection == "on" {
-        fleet.becomes_clean(RECOVERY).await;
+        cluster.becomes_clean(RECOVERY).await;
     }
     calls
 }

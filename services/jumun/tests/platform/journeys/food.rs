@@ -24,10 +24,12 @@ use contracts::{
     },
 };
 use rpc::GrpcStack;
-use runtime::{Context, Settings};
+use runtime::Settings;
 use testkit::TestCluster;
 use tonic::{Response, Status};
 use tonic_types::StatusExt;
+
+use super::super::contexts;
 
 /// Longer than an order may wait for payment's word before the recovery takes it up.
 pub(super) const ABANDONED: Duration = Duration::from_secs(6);
@@ -40,13 +42,13 @@ pub(crate) struct Food {
 
 impl Food {
     pub(crate) async fn open() -> Self {
-        Self { world: TestCluster::new(admin::platform(), everybody()).await }
+        Self { world: TestCluster::new(admin::platform(), contexts::all()).await }
     }
 
     /// The same, where an operator may make calls fail.
     pub(crate) async fn open_for_drills() -> Self {
         let settings = Settings { drills: true, ..Settings::default() };
-        Self { world: TestCluster::with(admin::platform(), everybody(), settings, BTreeMap::new()).await }
+        Self { world: TestCluster::with(admin::platform(), contexts::all(), settings, BTreeMap::new()).await }
     }
 
     /// Settles, and asserts that nothing is left behind and the money agrees.
@@ -209,23 +211,6 @@ impl Food {
         let mut dashboard = DashboardServiceClient::new(self.world.channel());
         inner(dashboard.get_order_view(request).await).expect("a view")
     }
-}
-
-/// Every context.
-pub(crate) fn everybody() -> Vec<Context> {
-    vec![
-        order::context(),
-        payment::context(),
-        store::context(),
-        delivery::context(),
-        enrollment::context(),
-        education::context(),
-        kitchen::context(),
-        warehouse::context(),
-        customer::context(),
-        notification::context(),
-        dashboard::context(),
-    ]
 }
 
 /// What every row of a table says about its state, by id.

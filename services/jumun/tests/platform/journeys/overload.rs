@@ -129,8 +129,8 @@ async fn the_operator_sees_what_is_limited() {
         "order-to-payment",
         "order-to-kitchen",
         "enrollment-to-payment",
-        "kitchen-to-warehouse",
         "customer-to-notification",
+        "kitchen-to-warehouse",
     ];
     assert_eq!(circuits, expected.map(|circuit| (circuit, Circuit::Closed)));
     let bulkheads: Vec<_> = status.bulkheads.iter().map(|each| each.bulkhead.as_str()).collect();

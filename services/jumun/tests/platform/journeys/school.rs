@@ -18,7 +18,10 @@ use rpc::GrpcStack;
 use testkit::TestCluster;
 use tonic::Status;
 
-use super::food::{everybody, inner, states, won};
+use super::{
+    super::contexts,
+    food::{inner, states, won},
+};
 
 pub(super) const HANA: &str = "learners/hana";
 
@@ -28,7 +31,7 @@ pub(super) struct School {
 
 impl School {
     pub(super) async fn open() -> Self {
-        Self { world: TestCluster::new(admin::platform(), everybody()).await }
+        Self { world: TestCluster::new(admin::platform(), contexts::all()).await }
     }
 
     /// Settles, and asserts that nothing is left behind and the money agrees.

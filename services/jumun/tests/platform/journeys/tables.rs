@@ -11,7 +11,7 @@ use jumun_core::{Envelope, Money, Time};
 use engine::storage::{columns_of, tables};
 use testkit::TestCluster;
 
-use super::food::everybody;
+use super::super::contexts;
 
 /// What the engine keeps of each aggregate, and the kit's own table that has the same columns.
 const KEPT: [(&str, Kind); 3] = [("id", Kind::Text), ("version", Kind::Int), ("last_event", Kind::Int)];
@@ -19,13 +19,13 @@ const INBOX: &str = "inbox";
 
 #[tokio::test]
 async fn every_column_of_every_table_holds_the_field_of_its_name_and_reads_back() {
-    let world = TestCluster::new(admin::platform(), everybody()).await;
+    let world = TestCluster::new(admin::platform(), contexts::all()).await;
     let mut held = BTreeSet::new();
     for (context, schema, check) in aggregates() {
         let mut connection = world.database(context, schema).connect().expect("a database");
         held.insert((schema, check(&mut connection).to_owned()));
     }
-    for context in everybody() {
+    for context in contexts::all() {
         for (schema, _) in &context.databases {
             let mut connection = world.database(context.name, schema).connect().expect("a database");
             for table in tables(&mut connection).expect("tables") {

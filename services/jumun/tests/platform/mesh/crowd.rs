@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::{
     super::processes::{
         clients::{Clients, Refusal, new_id},
-        place::eventually,
+        temp_env::eventually,
     },
     wish,
 };

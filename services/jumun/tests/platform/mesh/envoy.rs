@@ -15,8 +15,8 @@ use serde_json::{Value as Json, json};
 
 use super::{
     super::processes::{
-        place::{Place, eventually, free_address, tool},
         program::bare,
+        temp_env::{TempEnv, eventually, free_address, tool},
     },
     istiod::{Istiod, NAMESPACE},
 };
@@ -34,7 +34,7 @@ pub(crate) struct Envoy {
 impl Envoy {
     /// Starts it for a pod, as a `sidecar` or a `router`. It ends with the thread that starts it, too.
     pub(crate) fn spawn(
-        place: &Place,
+        temp_env: &TempEnv,
         istiod: &Istiod,
         kind: &str,
         (pod, namespace): (&str, &str),
@@ -47,9 +47,9 @@ impl Envoy {
             "metadata": {"NAME": pod, "NAMESPACE": namespace, "CLUSTER_ID": "Kubernetes", "ISTIO_VERSION": "1.31.1",
                 "INTERCEPTION_MODE": "NONE"},
         });
-        let file = place.path(&format!("{pod}.envoy.json"));
+        let file = temp_env.path(&format!("{pod}.envoy.json"));
         std::fs::write(&file, bootstrap(&node, admin, istiod).to_string()).expect("a file");
-        let log = File::create(place.path(&format!("{pod}.envoy.log"))).expect("a log file");
+        let log = File::create(temp_env.path(&format!("{pod}.envoy.log"))).expect("a log file");
         let mut command = bare(tool("envoy"));
         command.arg("-c").arg(file).args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "error"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("envoy starts");

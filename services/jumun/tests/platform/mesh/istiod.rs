@@ -9,9 +9,9 @@ use tokio::{
 };
 
 use super::super::processes::{
-    fleet::text,
-    place::{Place, free_address, tool},
+    cluster::text,
     program::bare,
+    temp_env::{TempEnv, free_address, tool},
 };
 
 pub(crate) const NAMESPACE: &str = "jumun";
@@ -36,13 +36,13 @@ pub(crate) struct Istiod {
 
 impl Istiod {
     /// Starts with the chart as `helm template` renders it with these values, and with what a cluster has besides.
-    pub(crate) async fn start(place: &Place, values: &[&str], besides: &[Json], replicas: &Json) -> Self {
-        let [chart, others, pods] = ["chart.yaml", "besides.yaml", "replicas.json"].map(|name| place.path(name));
+    pub(crate) async fn start(temp_env: &TempEnv, values: &[&str], besides: &[Json], replicas: &Json) -> Self {
+        let [chart, others, pods] = ["chart.yaml", "besides.yaml", "replicas.json"].map(|name| temp_env.path(name));
         render(&chart, values).await;
         write(&others, &besides.iter().map(|object| format!("---\n{object}\n")).collect::<String>());
         write(&pods, &replicas.to_string());
         let [xds, sds] = [free_address(), free_address()];
-        let log = std::fs::File::create(place.path("istiod.log")).expect("a log file");
+        let log = std::fs::File::create(temp_env.path("istiod.log")).expect("a log file");
         let mut command = Command::from(bare(tool("mesh")));
         command.args(["serve", "-namespace", NAMESPACE, "-xds", &xds.to_string(), "-sds", &sds.to_string()]);
         command.arg("-mesh").arg(MESH).arg("-replicas").arg(&pods).arg(&chart).arg(others);

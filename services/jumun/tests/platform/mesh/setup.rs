@@ -12,9 +12,9 @@ use serde_json::{Value as Json, json};
 use super::{
     super::processes::{
         clients::Clients,
-        fleet::{RECOVERY, text},
-        place::{Place, eventually, free_address, given, new_databases, tool},
+        cluster::{RECOVERY, text},
         program::{JUMUN, Program, bare},
+        temp_env::{TempEnv, eventually, free_address, given, new_databases, tool},
     },
     envoy::Envoy,
     istiod::{GATEWAY, Istiod, NAMESPACE, gateway},
@@ -51,7 +51,7 @@ pub(crate) struct Mesh {
     /// The first three bytes of the pods' addresses.
     network: [u8; 3],
     made: u8,
-    pub(crate) place: Place,
+    pub(crate) temp_env: TempEnv,
 }
 
 /// A process and its sidecar.
@@ -80,14 +80,14 @@ impl Mesh {
         values: &[&str],
         settings: &[(&str, String)],
     ) -> Self {
-        let place = Place::new();
-        let mut variables = databases(&place, deployments).await;
+        let temp_env = TempEnv::new();
+        let mut variables = databases(&temp_env, deployments).await;
         variables.extend(settings.iter().map(|(variable, value)| ((*variable).to_owned(), value.clone())));
         let address = free_address();
-        let istiod = Istiod::start(&place, &with_usual(values), &gateway(address), &json!([])).await;
-        let gateway = Envoy::spawn(&place, &istiod, "router", GATEWAY, address.ip());
+        let istiod = Istiod::start(&temp_env, &with_usual(values), &gateway(address), &json!([])).await;
+        let gateway = Envoy::spawn(&temp_env, &istiod, "router", GATEWAY, address.ip());
         let network = next_network();
-        let mut mesh = Self { replicas: Vec::new(), gateway, address, istiod, variables, network, made: 0, place };
+        let mut mesh = Self { replicas: Vec::new(), gateway, address, istiod, variables, network, made: 0, temp_env };
         for (deployment, count) in deployments {
             for _ in 0..*count {
                 mesh.add(deployment).await;
@@ -114,17 +114,17 @@ impl Mesh {
         self.istiod.serve(&self.pods()).await;
         let replica = self.replicas.last_mut().expect("the new one");
         let pod = (replica.name.as_str(), NAMESPACE);
-        replica.sidecar = Some(Envoy::spawn(&self.place, &self.istiod, "sidecar", pod, address.into()));
+        replica.sidecar = Some(Envoy::spawn(&self.temp_env, &self.istiod, "sidecar", pod, address.into()));
         self.replicas.len() - 1
     }
 
     fn program(&self, deployment: &str, name: &str, egress: Ipv4Addr) -> Program {
-        let mut program = Program::new(self.place.folder(), name, &["serve", context(deployment)]);
+        let mut program = Program::new(self.temp_env.folder(), name, &["serve", context(deployment)]);
         for (variable, value) in &self.variables {
             program.set(variable, value);
         }
         program.set("JUMUN_NATS_URL", given("JUMUN_TEST_NATS_URL"));
-        program.set("JUMUN_NATS_PREFIX", &self.place.word);
+        program.set("JUMUN_NATS_PREFIX", &self.temp_env.word);
         program.set("JUMUN_PAYMENT_ADDR", format!("http://{egress}:{PORT}"));
         program.set("JUMUN_SERVICE_VERSION", if deployment.ends_with("-canary") { "canary" } else { "stable" });
         program.set("JUMUN_DRILLS", "true");
@@ -238,10 +238,10 @@ impl Replica {
 /// How long the chart's pods go on after they were taken from the lists of endpoints.
 const PRE_STOP: Duration = Duration::from_secs(5);
 
-async fn databases(place: &Place, deployments: &[(&'static str, usize)]) -> BTreeMap<String, String> {
+async fn databases(temp_env: &TempEnv, deployments: &[(&'static str, usize)]) -> BTreeMap<String, String> {
     let mut contexts: Vec<_> = deployments.iter().map(|(deployment, _)| context(deployment)).collect();
     contexts.dedup();
-    let names: Vec<_> = contexts.iter().map(|context| format!("{}_{context}", place.word)).collect();
+    let names: Vec<_> = contexts.iter().map(|context| format!("{}_{context}", temp_env.word)).collect();
     let urls = new_databases(&names).await;
     contexts.iter().zip(urls).map(|(context, url)| (variable(context), url)).collect()
 }

@@ -7,7 +7,7 @@ use contracts::admin::v1::{ClearFaultsRequest, Fault, SetFaultRequest, admin_ser
 use super::{
     super::{
         drills::scrape::{metrics, sum},
-        processes::{clients::channel, place::eventually},
+        processes::{clients::channel, temp_env::eventually},
     },
     crowd::{Crowd, Manner, Told},
     setup::{FOOD, Mesh},

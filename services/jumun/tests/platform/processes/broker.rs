@@ -10,20 +10,20 @@ use std::{
 
 use tokio::net::TcpStream;
 
-use super::place::{Place, eventually, free_address, tool};
+use super::temp_env::{TempEnv, eventually, free_address, tool};
 
 const START_BOUND: Duration = Duration::from_secs(10);
 
 /// nats-server with JetStream, always on the same port.
 pub(crate) struct Broker {
     address: SocketAddr,
-    place: Place,
+    temp_env: TempEnv,
     child: Option<Child>,
 }
 
 impl Broker {
     pub(crate) async fn start() -> Self {
-        let mut broker = Self { address: free_address(), place: Place::new(), child: None };
+        let mut broker = Self { address: free_address(), temp_env: TempEnv::new(), child: None };
         broker.start_again().await;
         broker
     }
@@ -33,7 +33,7 @@ impl Broker {
     }
 
     pub(crate) async fn start_again(&mut self) {
-        let log = File::create(self.place.path("nats.log")).expect("a log file");
+        let log = File::create(self.temp_env.path("nats.log")).expect("a log file");
         let mut command = Command::new(tool("nats-server"));
         command.args(["-a", "127.0.0.1", "-p", &self.address.port().to_string(), "-js", "-sd"]).arg(self.store());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -56,7 +56,7 @@ impl Broker {
     }
 
     fn store(&self) -> PathBuf {
-        self.place.path("store")
+        self.temp_env.path("store")
     }
 }
 

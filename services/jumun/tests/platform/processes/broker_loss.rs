@@ -10,8 +10,8 @@ use contracts::{
 use super::{
     broker::Broker,
     clients::{Clients, answer, channel, new_id},
-    fleet::{FOOD_ALONE, Fleet, RECOVERY},
-    place::eventually,
+    cluster::{FOOD_ALONE, ProcessCluster, RECOVERY},
+    temp_env::eventually,
 };
 
 /// Orders before, during and after the loss each.
@@ -20,9 +20,9 @@ const ORDERS: usize = 30;
 const BOUND: Duration = Duration::from_secs(60);
 
 /// Waits until the broker has everything that these contexts announced.
-async fn until_published(fleet: &Fleet, contexts: &[&str]) {
+async fn until_published(cluster: &ProcessCluster, contexts: &[&str]) {
     for context in contexts {
-        let mut admin = AdminServiceClient::new(channel(&fleet.url(context)));
+        let mut admin = AdminServiceClient::new(channel(&cluster.url(context)));
         let what = format!("the broker to have all of {context}");
         eventually(&what, RECOVERY, async || {
             let found = answer(admin.get_outbox_status(GetOutboxStatusRequest {})).await;
@@ -54,14 +54,14 @@ async fn accept(clients: &Clients, orders: &[Order]) {
 #[ignore = "needs servers: make test"]
 async fn a_broker_that_loses_everything_while_running_is_fed_again_and_every_view_is_whole() {
     let mut broker = Broker::start().await;
-    let mut fleet = Fleet::split_on(FOOD_ALONE, broker.url()).await;
-    fleet.start().await;
-    let clients = fleet.clients();
+    let mut cluster = ProcessCluster::split_on(FOOD_ALONE, broker.url()).await;
+    cluster.start().await;
+    let clients = cluster.clients();
     let before = place_and_cancel(&clients).await;
-    fleet.program("dashboard").kill();
-    fleet.program("delivery").kill();
+    cluster.program("dashboard").kill();
+    cluster.program("delivery").kill();
     accept(&clients, &before[..ORDERS / 2]).await;
-    until_published(&fleet, &["order", "payment", "store"]).await;
+    until_published(&cluster, &["order", "payment", "store"]).await;
 
     broker.kill();
     broker.forget();
@@ -69,12 +69,12 @@ async fn a_broker_that_loses_everything_while_running_is_fed_again_and_every_vie
     let during = place_and_cancel(&clients).await;
 
     broker.start_again().await;
-    fleet.start().await;
+    cluster.start().await;
     let after = place_and_cancel(&clients).await;
     for orders in [&during, &after] {
         accept(&clients, orders).await;
     }
-    fleet.becomes_clean(BOUND).await;
+    cluster.becomes_clean(BOUND).await;
     assert_eq!(clients.tickets().await.expect("tickets").len(), 3 * ORDERS);
 }
 
@@ -82,21 +82,21 @@ async fn a_broker_that_loses_everything_while_running_is_fed_again_and_every_vie
 #[ignore = "needs servers: make test"]
 async fn a_broker_that_lost_everything_while_nobody_ran_is_fed_again() {
     let mut broker = Broker::start().await;
-    let mut fleet = Fleet::split_on(FOOD_ALONE, broker.url()).await;
-    fleet.program("order").start().await;
-    fleet.program("payment").start().await;
-    let clients = fleet.clients();
+    let mut cluster = ProcessCluster::split_on(FOOD_ALONE, broker.url()).await;
+    cluster.program("order").start().await;
+    cluster.program("payment").start().await;
+    let clients = cluster.clients();
     place_and_cancel(&clients).await;
-    until_published(&fleet, &["order", "payment"]).await;
+    until_published(&cluster, &["order", "payment"]).await;
     for context in ["order", "payment"] {
-        fleet.program(context).terminate();
-        assert!(fleet.program(context).until_ended().await.success());
+        cluster.program(context).terminate();
+        assert!(cluster.program(context).until_ended().await.success());
     }
 
     broker.kill();
     broker.forget();
     broker.start_again().await;
-    fleet.start().await;
-    fleet.becomes_clean(BOUND).await;
+    cluster.start().await;
+    cluster.becomes_clean(BOUND).await;
     assert_eq!(clients.tickets().await.expect("tickets").len(), ORDERS);
 }

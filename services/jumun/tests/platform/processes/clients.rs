@@ -20,7 +20,7 @@ use tonic::{
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use super::{fleet::RECOVERY, place::eventually};
+use super::{cluster::RECOVERY, temp_env::eventually};
 
 /// Longer than a server takes at most, so that its own word on lateness is heard.
 const PATIENCE: Duration = Duration::from_secs(12);

@@ -12,9 +12,9 @@ use serde_json::json;
 use super::{
     access::method,
     clients::{Answer, Clients, new_id, wish},
+    cluster::{COFFEE_ALONE, ProcessCluster, RECOVERY},
     door::{Caller, DOORS},
-    fleet::{COFFEE_ALONE, Fleet, RECOVERY},
-    place::eventually,
+    temp_env::eventually,
 };
 
 const ORDERS: usize = 60;
@@ -64,9 +64,9 @@ async fn live(clients: &Clients, index: usize) -> Order {
     placed
 }
 
-async fn stock_is_taken_once(fleet: &mut Fleet, victims: &[&'static str]) {
-    fleet.start().await;
-    let (clients, warehouse) = (fleet.clients(), DOORS[0].open(&fleet.url("warehouse"), None));
+async fn stock_is_taken_once(cluster: &mut ProcessCluster, victims: &[&'static str]) {
+    cluster.start().await;
+    let (clients, warehouse) = (cluster.clients(), DOORS[0].open(&cluster.url("warehouse"), None));
     let item = json!({"stockItem": {"item": PRODUCT, "quantity": STOCK}, "requestId": new_id()});
     call(&warehouse, "CreateStockItem", &item).await;
     let living = async {
@@ -76,12 +76,12 @@ async fn stock_is_taken_once(fleet: &mut Fleet, victims: &[&'static str]) {
     let killing = async {
         for victim in victims.iter().cycle().take(KILLS) {
             tokio::time::sleep(PAUSE).await;
-            fleet.program(victim).kill();
-            fleet.program(victim).start().await;
+            cluster.program(victim).kill();
+            cluster.program(victim).start().await;
         }
     };
     let (orders, ()) = tokio::join!(living, killing);
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
     let restock = json!({"name": "stockItems/americano", "quantity": 1_000, "requestId": new_id()});
     call(&warehouse, "Restock", &restock).await;
     for order in &orders {
@@ -92,7 +92,7 @@ async fn stock_is_taken_once(fleet: &mut Fleet, victims: &[&'static str]) {
         })
         .await;
     }
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 pub(super) async fn call(warehouse: &Caller, name: &str, request: &serde_json::Value) {
@@ -102,14 +102,14 @@ pub(super) async fn call(warehouse: &Caller, name: &str, request: &serde_json::V
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_take_no_stock_twice_in_one_process() {
-    stock_is_taken_once(&mut Fleet::whole(), &["kitchen"]).await;
+    stock_is_taken_once(&mut ProcessCluster::whole(), &["kitchen"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn kills_of_kitchen_warehouse_and_order_take_no_stock_twice_on_databases_of_both_kinds() {
-    let mut fleet = Fleet::split(COFFEE_ALONE).await;
-    let file = fleet.place.path("kitchen.db");
-    fleet.set_database("kitchen", &format!("sqlite://{}", file.display()));
-    stock_is_taken_once(&mut fleet, &["kitchen", "warehouse", "order"]).await;
+    let mut cluster = ProcessCluster::split(COFFEE_ALONE).await;
+    let file = cluster.temp_env.path("kitchen.db");
+    cluster.set_database("kitchen", &format!("sqlite://{}", file.display()));
+    stock_is_taken_once(&mut cluster, &["kitchen", "warehouse", "order"]).await;
 }

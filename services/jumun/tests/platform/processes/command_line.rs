@@ -12,12 +12,12 @@ use serde_json::json;
 
 use super::{
     clients::new_id,
+    cluster::{ProcessCluster, RECOVERY, text},
     coffee_kills::{PRODUCT, call},
     door::DOORS,
-    fleet::{EACH_ALONE, Fleet, RECOVERY, text},
-    place::{Place, eventually, tool},
     program::{JUMUN, Program, bare, memory_mb, ready_address},
     school::Learners,
+    temp_env::{TempEnv, eventually, tool},
 };
 
 /// sysexits.h: EX_USAGE.
@@ -27,9 +27,9 @@ const CLAP_USAGE: i32 = 2;
 
 /// Runs jumun in a folder of its own, to its end.
 fn jumun(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let place = Place::new();
+    let temp_env = TempEnv::new();
     let mut command = bare(JUMUN);
-    command.current_dir(place.folder()).args(arguments).envs(variables.iter().copied());
+    command.current_dir(temp_env.folder()).args(arguments).envs(variables.iter().copied());
     command.output().expect("jumun runs")
 }
 
@@ -78,14 +78,14 @@ fn calling_other_processes_that_ask_for_tokens_needs_a_key() {
 #[test]
 fn a_development_key_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
-    let place = Place::new();
-    let folder = place.path("data").display().to_string();
+    let temp_env = TempEnv::new();
+    let folder = temp_env.path("data").display().to_string();
     let issue = ["token", "--role", "customer", "--subject", "customers/mina", "--data-dir", &folder];
     let tokens = [jumun(&issue, &[]), jumun(&issue, &[])].map(|output| text(&output));
     assert!(tokens.iter().all(|token| token.trim().split('.').count() == 3), "{tokens:?}");
-    let key = place.path("data/auth/development.pem");
+    let key = temp_env.path("data/auth/development.pem");
     assert_eq!(std::fs::metadata(&key).expect("a key").permissions().mode() & 0o777, 0o600);
-    let keys = std::fs::read_to_string(place.path("data/auth/development.jwks.json")).expect("its public part");
+    let keys = std::fs::read_to_string(temp_env.path("data/auth/development.jwks.json")).expect("its public part");
     let printed = jumun(&["jwks", &key.display().to_string()], &[]);
     assert_eq!(text(&printed).trim(), keys);
     assert_explains(&jumun(&["token", "--role", "root", "--subject", "a/b"], &[]), 2, &["operator"]);
@@ -106,11 +106,11 @@ fn a_wrong_database_url_is_told_without_its_password() {
 
 #[test]
 fn a_wrong_setting_is_refused_before_anything_is_opened() {
-    let place = Place::new();
-    let folder = place.path("data").display().to_string();
+    let temp_env = TempEnv::new();
+    let folder = temp_env.path("data").display().to_string();
     let output = jumun(&["up"], &[("JUMUN_LISTEN", "nowhere"), ("JUMUN_DATA_DIR", &folder)]);
     assert!(!output.status.success() && text(&output).contains("--listen"), "{}", text(&output));
-    assert!(!place.path("data").exists(), "{folder} was made");
+    assert!(!temp_env.path("data").exists(), "{folder} was made");
 }
 
 #[test]
@@ -185,12 +185,12 @@ fn check_without_a_database_says_so() {
 
 #[tokio::test]
 async fn it_opens_as_many_files_as_the_system_allows() {
-    let place = Place::new();
-    let log = place.path("log");
+    let temp_env = TempEnv::new();
+    let log = temp_env.path("log");
     // Fewer than there will be connections; the process may allow itself more.
     let mut child = bare("sh")
         .args(["-c", "ulimit -Sn 32 && exec \"$0\" up", JUMUN])
-        .current_dir(place.folder())
+        .current_dir(temp_env.folder())
         .envs([("JUMUN_LISTEN", "127.0.0.1:0"), ("JUMUN_LOG_FORMAT", "json")])
         .stdout(Stdio::null())
         .stderr(File::create(&log).expect("a log"))
@@ -215,42 +215,42 @@ const MAX_IDLE_MB: u64 = 30;
 
 #[tokio::test]
 async fn it_takes_little_memory_while_nobody_calls() {
-    let mut fleet = Fleet::whole();
-    fleet.start().await;
+    let mut cluster = ProcessCluster::whole();
+    cluster.start().await;
     // Every worker has had its turn.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let own = memory_mb(fleet.program("order").pid(), "RssAnon");
+    let own = memory_mb(cluster.program("order").pid(), "RssAnon");
     assert!(own <= MAX_IDLE_MB, "{own} MB");
 }
 
 #[tokio::test]
 async fn health_is_told_by_the_exit_code() {
-    let mut fleet = Fleet::whole();
-    fleet.start().await;
-    let url = fleet.url("order");
+    let mut cluster = ProcessCluster::whole();
+    cluster.start().await;
+    let url = cluster.url("order");
     for asked in [&["health", "--addr", &url][..], &["health", "order", "dashboard"]] {
-        let output = fleet.run(asked).await;
+        let output = cluster.run(asked).await;
         assert!(output.status.success() && text(&output).contains("SERVING"), "{asked:?}: {}", text(&output));
     }
-    assert_explains(&fleet.run(&["health", "ordr"]).await, 1, &["ordr"]);
-    fleet.program("order").kill();
-    assert_explains(&fleet.run(&["health", "--addr", &url]).await, 1, &["the process", &url]);
+    assert_explains(&cluster.run(&["health", "ordr"]).await, 1, &["ordr"]);
+    cluster.program("order").kill();
+    assert_explains(&cluster.run(&["health", "--addr", &url]).await, 1, &["the process", &url]);
 }
 
 /// Without this, a clean check would say little.
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn check_finds_what_is_wrong() {
-    let mut fleet = Fleet::split(EACH_ALONE).await;
-    fleet.start().await;
-    fleet.clients().place(2).await;
-    Learners::of(&fleet).enroll(&new_id()).await.expect("a good card");
-    let warehouse = DOORS[0].open(&fleet.url("warehouse"), None);
+    let mut cluster = ProcessCluster::each_alone().await;
+    cluster.start().await;
+    cluster.clients().place(2).await;
+    Learners::of(&cluster).enroll(&new_id()).await.expect("a good card");
+    let warehouse = DOORS[0].open(&cluster.url("warehouse"), None);
     let item = json!({"stockItem": {"item": PRODUCT, "quantity": 10}, "requestId": new_id()});
     call(&warehouse, "CreateStockItem", &item).await;
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
     // Nobody mends what is damaged.
-    fleet.programs().for_each(Program::kill);
+    cluster.programs().for_each(Program::kill);
     let void = |name: &str| format!("UPDATE payment.payments SET state = 'VOIDED' WHERE payable LIKE '{name}%'");
     let damage = [
         ("warehouse", "UPDATE warehouse.stock_items SET quantity = 11".to_owned(), &["S6"][..], " stockItems/"),
@@ -278,10 +278,10 @@ async fn check_finds_what_is_wrong() {
     ];
     for (context, sql, rules, named) in damage {
         let sql = sql.replace(" order_.", " \"order\".");
-        let psql = Command::new(tool("psql")).args(["-Xqc", &sql, fleet.database(context)]).output();
+        let psql = Command::new(tool("psql")).args(["-Xqc", &sql, cluster.database(context)]).output();
         let psql = psql.expect("psql runs");
         assert!(psql.status.success(), "{}", text(&psql));
-        let found = fleet.check().await.expect_err("a violation");
+        let found = cluster.check().await.expect_err("a violation");
         assert!(found.contains(named), "{sql} is not told: {found}");
         for rule in rules {
             let line = found.lines().find(|line| line.starts_with(rule));

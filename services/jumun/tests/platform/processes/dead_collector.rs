@@ -6,8 +6,8 @@ use tokio::net::TcpListener;
 
 use super::{
     clients::{new_id, wish},
-    fleet::Fleet,
-    place::free_address,
+    cluster::ProcessCluster,
+    temp_env::free_address,
 };
 
 const WARM_UP: usize = 10;
@@ -18,13 +18,13 @@ const ALLOWANCE: Duration = Duration::from_millis(20);
 
 /// The median time of an order, one after another, with spans sent to `endpoint`.
 async fn median(endpoint: Option<String>) -> Duration {
-    let mut fleet = Fleet::whole();
+    let mut cluster = ProcessCluster::whole();
     if let Some(endpoint) = &endpoint {
-        fleet.set("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
-        fleet.set("OTEL_BSP_SCHEDULE_DELAY", "100");
+        cluster.set("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+        cluster.set("OTEL_BSP_SCHEDULE_DELAY", "100");
     }
-    fleet.start().await;
-    let clients = fleet.clients();
+    cluster.start().await;
+    let clients = cluster.clients();
     clients.place(WARM_UP).await;
     let mut times = Vec::new();
     for _ in 0..ORDERS {
@@ -32,8 +32,8 @@ async fn median(endpoint: Option<String>) -> Duration {
         clients.order(&wish("tok_visa"), &new_id()).await.expect("an order");
         times.push(begun.elapsed());
     }
-    fleet.program("order").terminate();
-    assert!(fleet.program("order").until_ended().await.success());
+    cluster.program("order").terminate();
+    assert!(cluster.program("order").until_ended().await.success());
     times.sort();
     times[ORDERS / 2]
 }

@@ -1,37 +1,37 @@
 //! The demos are played against every way of running the platform.
 
-use super::fleet::{EACH_ALONE, Fleet, RECOVERY, text};
+use super::cluster::{ProcessCluster, RECOVERY, text};
 
-async fn demos_pass(fleet: &mut Fleet) {
+async fn demos_pass(cluster: &mut ProcessCluster) {
     // Then coffee-delivery plays its drill, too.
-    fleet.set("JUMUN_DRILLS", "true");
-    fleet.start().await;
-    let played = fleet.run(&["demo", "all", "--addr", &fleet.url("order")]).await;
+    cluster.set("JUMUN_DRILLS", "true");
+    cluster.start().await;
+    let played = cluster.run(&["demo", "all", "--addr", &cluster.url("order")]).await;
     assert!(played.status.success(), "{}", text(&played));
     assert!(text(&played).contains("The drill is over"), "{}", text(&played));
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test]
 async fn demos_pass_in_one_process() {
-    demos_pass(&mut Fleet::whole()).await;
+    demos_pass(&mut ProcessCluster::whole()).await;
 }
 
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn demos_pass_split_on_postgres_and_jetstream() {
-    demos_pass(&mut Fleet::split(EACH_ALONE).await).await;
+    demos_pass(&mut ProcessCluster::each_alone().await).await;
 }
 
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn demos_pass_with_databases_of_both_kinds() {
-    let mut fleet = Fleet::split(EACH_ALONE).await;
-    let files = ["dashboard", "warehouse"].map(|context| (context, fleet.place.path(&format!("{context}.db"))));
+    let mut cluster = ProcessCluster::each_alone().await;
+    let files = ["dashboard", "warehouse"].map(|context| (context, cluster.temp_env.path(&format!("{context}.db"))));
     for (context, file) in &files {
-        fleet.set_database(context, &format!("sqlite://{}", file.display()));
+        cluster.set_database(context, &format!("sqlite://{}", file.display()));
     }
-    demos_pass(&mut fleet).await;
+    demos_pass(&mut cluster).await;
     for (context, file) in files {
         assert!(file.exists(), "the {context}'s file");
     }

@@ -107,12 +107,14 @@ impl Caller {
 }
 
 /// A request as HTTP: the verb, the path with its query, and the body.
-fn mapped(method: &MethodDescriptor, request: &Json) -> (&'static str, String, Json) {
+pub(crate) fn mapped(method: &MethodDescriptor, request: &Json) -> (&'static str, String, Json) {
     let rule = jumun_core::contracts::option(method, "google.api.http").expect("a method with a mapping");
     let rule = rule.as_message().expect("a rule").clone();
     let text = |field: &str| rule.get_field_by_name(field).and_then(|text| text.as_str().map(str::to_owned));
     let text = |field: &str| text(field).unwrap_or_default();
-    let (verb, template) = if text("get").is_empty() { ("POST", text("post")) } else { ("GET", text("get")) };
+    let verbs = [("GET", "get"), ("POST", "post"), ("PUT", "put"), ("DELETE", "delete"), ("PATCH", "patch")];
+    let mapping = verbs.into_iter().find(|(_, field)| !text(field).is_empty());
+    let (verb, template) = mapping.map(|(verb, field)| (verb, text(field))).expect("a mapping");
     let mut rest = request.as_object().expect("fields").clone();
     let path = match template.split_once("{name=").and_then(|(before, after)| Some((before, after.split_once('}')?))) {
         Some((before, (_, after))) => {

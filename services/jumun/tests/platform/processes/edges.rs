@@ -15,10 +15,10 @@ use tonic::{Code, transport::Channel};
 
 use super::{
     clients::{Answer, Clients, answer, channel, new_id},
+    cluster::{COFFEE_ALONE, ProcessCluster, RECOVERY},
     coffee_kills::{PRODUCT, call, coffee, insist},
     door::DOORS,
-    fleet::{COFFEE_ALONE, Fleet, RECOVERY},
-    place::eventually,
+    temp_env::eventually,
 };
 
 /// Whoever asks somebody who hangs is told so within this.
@@ -31,51 +31,51 @@ async fn is_told_in_time<T: std::fmt::Debug>(asking: impl Future<Output = Answer
     assert!(told.reason == reason && told.retry_after.is_some(), "{told}");
 }
 
-async fn shop(stock: i64) -> (Fleet, Clients) {
-    let mut fleet = Fleet::split(COFFEE_ALONE).await;
-    fleet.start().await;
-    let warehouse = DOORS[0].open(&fleet.url("warehouse"), None);
+async fn shop(stock: i64) -> (ProcessCluster, Clients) {
+    let mut cluster = ProcessCluster::split(COFFEE_ALONE).await;
+    cluster.start().await;
+    let warehouse = DOORS[0].open(&cluster.url("warehouse"), None);
     let item = json!({"stockItem": {"item": PRODUCT, "quantity": stock}, "requestId": new_id()});
     call(&warehouse, "CreateStockItem", &item).await;
-    let clients = fleet.clients();
-    (fleet, clients)
+    let clients = cluster.clients();
+    (cluster, clients)
 }
 
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn a_cancellation_says_so_when_the_kitchen_hangs_and_is_one_cancellation_in_the_end() {
-    let (mut fleet, clients) = shop(0).await;
+    let (mut cluster, clients) = shop(0).await;
     let order = clients.order(&coffee(1), &new_id()).await.expect("a good card");
     clients.order_becomes(&order.name, State::OutOfStock).await;
-    fleet.program("kitchen").freeze();
+    cluster.program("kitchen").freeze();
     let request_id = new_id();
     is_told_in_time(clients.cancel(&order.name, &request_id), "KITCHEN_UNAVAILABLE").await;
     assert_eq!(clients.get_order(&order.name).await.expect("it is there").state(), State::OutOfStock);
-    fleet.program("kitchen").thaw();
+    cluster.program("kitchen").thaw();
     let cancelled = insist("the cancellation", || clients.cancel(&order.name, &request_id)).await;
     assert_eq!(cancelled.expect("it had not started").state(), State::Cancelled);
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn coffee_is_made_once_when_the_warehouse_hangs_and_is_killed() {
-    let (mut fleet, clients) = shop(2).await;
-    fleet.program("warehouse").freeze();
+    let (mut cluster, clients) = shop(2).await;
+    cluster.program("warehouse").freeze();
     let order = clients.order(&coffee(1), &new_id()).await.expect("nobody waits for the warehouse");
     // The kitchen has asked, and its question waits where nobody reads it.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(clients.get_order(&order.name).await.expect("it is there").state(), State::Placed);
-    fleet.program("warehouse").thaw();
+    cluster.program("warehouse").thaw();
     clients.order_becomes(&order.name, State::Producing).await;
-    fleet.program("warehouse").kill();
+    cluster.program("warehouse").kill();
     let second = clients.order(&coffee(1), &new_id()).await.expect("nobody waits for the warehouse");
-    fleet.start().await;
+    cluster.start().await;
     clients.order_becomes(&second.name, State::Producing).await;
     // Two there were, and each took one.
     let third = clients.order(&coffee(1), &new_id()).await.expect("a good card");
     clients.order_becomes(&third.name, State::OutOfStock).await;
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 const PEOPLE: usize = 40;
@@ -98,14 +98,14 @@ async fn register(customers: &CustomerServiceClient<Channel>, account: &str, req
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn registrations_come_to_an_end_when_notification_hangs_and_when_it_is_killed() {
-    let mut fleet = Fleet::split(&[&["customer"], &["notification"], &["dashboard"]]).await;
-    fleet.start().await;
-    let customers = CustomerServiceClient::new(channel(&fleet.url("customer")));
-    fleet.program("notification").freeze();
+    let mut cluster = ProcessCluster::split(&[&["customer"], &["notification"], &["dashboard"]]).await;
+    cluster.start().await;
+    let customers = CustomerServiceClient::new(channel(&cluster.url("customer")));
+    cluster.program("notification").freeze();
     let told = register(&customers, "mina", &new_id()).await.expect_err("notification hangs");
     assert_eq!((told.code, told.reason.as_str()), (Code::DeadlineExceeded, "NOTIFICATION_TIMED_OUT"), "{told}");
     let name = told.metadata["customer"].clone();
-    fleet.program("notification").thaw();
+    cluster.program("notification").thaw();
     eventually("an end", RECOVERY, || async {
         let found = answer(customers.clone().get_customer(GetCustomerRequest { name: name.clone() })).await;
         let found = found.map_err(|refusal| refusal.to_string())?;
@@ -116,8 +116,8 @@ async fn registrations_come_to_an_end_when_notification_hangs_and_when_it_is_kil
     let killing = async {
         for _ in 0..KILLS {
             tokio::time::sleep(PAUSE).await;
-            fleet.program("notification").kill();
-            fleet.program("notification").start().await;
+            cluster.program("notification").kill();
+            cluster.program("notification").start().await;
         }
     };
     let ids: Vec<_> = (0..PEOPLE).map(|_| new_id()).collect();
@@ -146,5 +146,5 @@ async fn registrations_come_to_an_end_when_notification_hangs_and_when_it_is_kil
         ListCustomersRequest { page_size: 100, filter: "state = REGISTERED".to_owned(), ..Default::default() };
     let found = answer(customers.clone().list_customers(request)).await.expect("a list").customers;
     assert_eq!(found.iter().filter(|found| found.account.starts_with("customers/slow-")).count(), registered);
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }

@@ -5,9 +5,9 @@ use std::process::Output;
 use serde_json::Value as Json;
 
 use super::{
-    fleet::{Fleet, RECOVERY, text},
-    place::{Place, tool},
+    cluster::{ProcessCluster, RECOVERY, text},
     program::Program,
+    temp_env::{TempEnv, tool},
 };
 
 const ORDERS: &str = "jumun.order.v1.OrderService";
@@ -43,11 +43,11 @@ fn method(name: &str) -> String {
     format!("{ORDERS}/{name}")
 }
 
-async fn up() -> (Fleet, Grpcurl) {
-    let mut fleet = Fleet::whole();
-    fleet.start().await;
-    let address = fleet.program("order").address.to_string();
-    (fleet, Grpcurl(address))
+async fn up() -> (ProcessCluster, Grpcurl) {
+    let mut cluster = ProcessCluster::whole();
+    cluster.start().await;
+    let address = cluster.program("order").address.to_string();
+    (cluster, Grpcurl(address))
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn grpcurl_lists_and_describes_every_service() {
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn grpcurl_orders_watches_and_cancels() {
-    let (fleet, grpcurl) = up().await;
+    let (cluster, grpcurl) = up().await;
     let order = grpcurl.call(&method("CreateOrder"), ORDER).await;
     assert_eq!(order["state"], "PLACED");
     let named = format!(r#"{{"name":{}}}"#, order["name"]);
@@ -86,7 +86,7 @@ async fn grpcurl_orders_watches_and_cancels() {
     assert!(watched.contains("CANCELLED"), "{watched}");
     let views = grpcurl.call("jumun.dashboard.v1.DashboardService/ListOrderViews", "{}").await;
     assert_eq!(views["orderViews"].as_array().map(Vec::len), Some(1), "{views}");
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test]
@@ -104,9 +104,9 @@ async fn grpcurl_shows_why_an_order_is_refused() {
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn a_process_on_any_free_port_says_which_and_keeps_it() {
-    let place = Place::new();
-    let mut program = Program::new(place.folder(), "up", &["up"]);
-    program.set("JUMUN_DATA_DIR", place.path("data").display().to_string());
+    let temp_env = TempEnv::new();
+    let mut program = Program::new(temp_env.folder(), "up", &["up"]);
+    program.set("JUMUN_DATA_DIR", temp_env.path("data").display().to_string());
     program.address.set_port(0);
     program.set("JUMUN_LISTEN", "127.0.0.1:0");
     program.start().await;

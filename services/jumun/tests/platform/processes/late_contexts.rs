@@ -9,9 +9,9 @@ use contracts::{
 
 use super::{
     clients::{Clients, id, new_id, ticket_of},
-    fleet::{FOOD_ALONE, Fleet, RECOVERY},
-    place::eventually,
+    cluster::{FOOD_ALONE, ProcessCluster, RECOVERY},
     program::Program,
+    temp_env::eventually,
 };
 
 const ORDERS: usize = 200;
@@ -31,8 +31,8 @@ async fn order_unheard(clients: &Clients) -> (Vec<Order>, BTreeSet<String>) {
 }
 
 /// Each order has its ticket, once, and the withdrawn ones' are withdrawn: both events came, in their order.
-async fn everything_arrives(fleet: &Fleet, orders: &[Order], cancelled: &BTreeSet<String>) {
-    let clients = fleet.clients();
+async fn everything_arrives(cluster: &ProcessCluster, orders: &[Order], cancelled: &BTreeSet<String>) {
+    let clients = cluster.clients();
     let tickets = eventually("every ticket to arrive", RECOVERY, || async {
         let tickets = clients.tickets().await.map_err(|refusal| refusal.to_string())?;
         let is_cancelled = |ticket: &Ticket| ticket.state() == TicketState::Cancelled;
@@ -51,29 +51,29 @@ async fn everything_arrives(fleet: &Fleet, orders: &[Order], cancelled: &BTreeSe
         let expected = if cancelled.contains(&ticket.name) { TicketState::Cancelled } else { TicketState::Open };
         assert_eq!(ticket.state(), expected, "{}", ticket.name);
     }
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn orders_are_taken_while_store_delivery_and_dashboard_are_down_and_arrive_when_they_return() {
-    let mut fleet = Fleet::split(FOOD_ALONE).await;
-    fleet.program("order").start().await;
-    fleet.program("payment").start().await;
-    let (orders, cancelled) = order_unheard(&fleet.clients()).await;
-    fleet.start().await;
-    everything_arrives(&fleet, &orders, &cancelled).await;
+    let mut cluster = ProcessCluster::split(FOOD_ALONE).await;
+    cluster.program("order").start().await;
+    cluster.program("payment").start().await;
+    let (orders, cancelled) = order_unheard(&cluster.clients()).await;
+    cluster.start().await;
+    everything_arrives(&cluster, &orders, &cancelled).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_process_catches_up_with_what_order_and_payment_did_alone() {
-    let mut fleet = Fleet::whole();
-    let mut alone = Program::new(fleet.place.folder(), "alone", &["serve", "order", "payment"]);
-    alone.set("JUMUN_DATA_DIR", fleet.place.path("data").display().to_string());
+    let mut cluster = ProcessCluster::whole();
+    let mut alone = Program::new(cluster.temp_env.folder(), "alone", &["serve", "order", "payment"]);
+    alone.set("JUMUN_DATA_DIR", cluster.temp_env.path("data").display().to_string());
     alone.start().await;
     let (orders, cancelled) = order_unheard(&Clients::new(|_| alone.url())).await;
     alone.terminate();
     assert!(alone.until_ended().await.success());
-    fleet.start().await;
-    everything_arrives(&fleet, &orders, &cancelled).await;
+    cluster.start().await;
+    everything_arrives(&cluster, &orders, &cancelled).await;
 }

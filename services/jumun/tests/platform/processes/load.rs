@@ -16,8 +16,8 @@ use tonic::Code;
 
 use super::{
     clients::{Answer, Clients, Refusal, new_id, wish},
-    fleet::RECOVERY,
-    place::eventually,
+    cluster::RECOVERY,
+    temp_env::eventually,
 };
 
 /// Cards: two in nine are refused.

@@ -8,7 +8,7 @@ use tonic::Code;
 
 use super::{
     clients::{Refusal, new_id, wish},
-    fleet::{Fleet, RECOVERY},
+    cluster::{ProcessCluster, RECOVERY},
     load::{Load, sum, verify},
     proxy::{Answers, Proxy},
 };
@@ -25,8 +25,8 @@ const ALIVE: Duration = Duration::from_millis(700);
 const AWAY: Duration = Duration::from_millis(500);
 
 /// Orders at once, each of which must be refused with a hint to try again; returns their names.
-async fn refused_with_a_retry(fleet: &Fleet, code: Code, reason: &str) -> Vec<String> {
-    let clients = fleet.clients();
+async fn refused_with_a_retry(cluster: &ProcessCluster, code: Code, reason: &str) -> Vec<String> {
+    let clients = cluster.clients();
     let begun = Instant::now();
     let told = join_all((0..ORDERS).map(|_| async { clients.order(&wish("tok_visa"), &new_id()).await })).await;
     assert!(begun.elapsed() < TURNED_AWAY_WITHIN, "turned away after {:?}", begun.elapsed());
@@ -36,44 +36,44 @@ async fn refused_with_a_retry(fleet: &Fleet, code: Code, reason: &str) -> Vec<St
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn orders_are_turned_away_and_rejected_when_payment_is_not_running() {
-    let mut fleet = Fleet::split(PAYMENT_APART).await;
-    fleet.program("order").start().await;
-    let names = refused_with_a_retry(&fleet, Code::Unavailable, "PAYMENT_UNAVAILABLE").await;
-    fleet.start().await;
-    let clients = fleet.clients();
+    let mut cluster = ProcessCluster::split(PAYMENT_APART).await;
+    cluster.program("order").start().await;
+    let names = refused_with_a_retry(&cluster, Code::Unavailable, "PAYMENT_UNAVAILABLE").await;
+    cluster.start().await;
+    let clients = cluster.clients();
     clients.every_order_is_final().await;
     for name in names {
         clients.order_becomes(&name, OrderState::Rejected).await;
         assert_eq!(clients.payment_of(&name).await.expect("a tombstone").state(), PaymentState::Voided);
     }
     assert_eq!(clients.place(1).await.len(), 1);
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn orders_time_out_and_come_to_an_end_when_payment_hangs() {
-    let mut fleet = Fleet::split(PAYMENT_APART).await;
-    fleet.start().await;
-    let clients = fleet.clients();
+    let mut cluster = ProcessCluster::split(PAYMENT_APART).await;
+    cluster.start().await;
+    let clients = cluster.clients();
     clients.place(1).await;
-    fleet.program("payment").freeze();
-    let names = refused_with_a_retry(&fleet, Code::DeadlineExceeded, "PAYMENT_TIMED_OUT").await;
-    fleet.program("payment").thaw();
+    cluster.program("payment").freeze();
+    let names = refused_with_a_retry(&cluster, Code::DeadlineExceeded, "PAYMENT_TIMED_OUT").await;
+    cluster.program("payment").thaw();
     clients.every_order_is_final().await;
     for name in names {
         let state = clients.get_order(&name).await.expect("it was written down").state();
         assert!(matches!(state, OrderState::Placed | OrderState::Rejected), "{state:?}");
     }
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn a_declined_card_leaves_a_rejected_order_and_no_retry() {
-    let mut fleet = Fleet::split(PAYMENT_APART).await;
-    fleet.start().await;
-    let clients = fleet.clients();
+    let mut cluster = ProcessCluster::split(PAYMENT_APART).await;
+    cluster.start().await;
+    let clients = cluster.clients();
     let request_id = new_id();
     for _ in 0..2 {
         let told = clients.order(&wish("tok_declined"), &request_id).await.expect_err("the card is declined");
@@ -83,21 +83,21 @@ async fn a_declined_card_leaves_a_rejected_order_and_no_retry() {
         let order = clients.get_order(&told.metadata["order"]).await.expect("it was written down");
         assert_eq!(order.state(), OrderState::Rejected);
     }
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn orders_come_to_an_end_when_payment_is_killed_under_load() {
-    let mut fleet = Fleet::split(PAYMENT_APART).await;
-    fleet.start().await;
-    let clients = fleet.clients();
+    let mut cluster = ProcessCluster::split(PAYMENT_APART).await;
+    cluster.start().await;
+    let clients = cluster.clients();
     let load = Load::start(&clients, 8);
     for _ in 0..3 {
         tokio::time::sleep(ALIVE).await;
-        fleet.program("payment").kill();
+        cluster.program("payment").kill();
         tokio::time::sleep(AWAY).await;
-        fleet.program("payment").start().await;
+        cluster.program("payment").start().await;
     }
     let attempts = load.end().await;
     let open = attempts.iter().filter_map(|attempt| attempt.told.as_ref().err()).filter(|told| told.leaves_it_open());
@@ -105,7 +105,7 @@ async fn orders_come_to_an_end_when_payment_is_killed_under_load() {
     assert!(sum(&attempts).left_open > 0, "nothing was interrupted: {}", sum(&attempts));
     clients.every_order_is_final().await;
     verify(&attempts, &clients).await;
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 /// The order's process was never away, so every word is its own. While payment is known to be away, no order is made.
@@ -117,36 +117,36 @@ fn is_told_to_retry(told: &Refusal) {
 }
 
 /// Order reaches payment over a wire that can lose answers.
-async fn behind_a_wire() -> (Fleet, Proxy) {
-    let mut fleet = Fleet::split(PAYMENT_APART).await;
-    let proxy = Proxy::to(fleet.program("payment").address).await;
-    fleet.program("order").set("JUMUN_PAYMENT_ADDR", format!("http://{}", proxy.address));
-    fleet.start().await;
-    fleet.clients().place(1).await;
-    (fleet, proxy)
+async fn behind_a_wire() -> (ProcessCluster, Proxy) {
+    let mut cluster = ProcessCluster::split(PAYMENT_APART).await;
+    let proxy = Proxy::to(cluster.program("payment").address).await;
+    cluster.program("order").set("JUMUN_PAYMENT_ADDR", format!("http://{}", proxy.address));
+    cluster.start().await;
+    cluster.clients().place(1).await;
+    (cluster, proxy)
 }
 
-async fn is_charged_once(fleet: &Fleet, name: &str) {
-    let clients = fleet.clients();
+async fn is_charged_once(cluster: &ProcessCluster, name: &str) {
+    let clients = cluster.clients();
     let order = clients.order_becomes(name, OrderState::Placed).await;
     let payment = clients.payment_of(name).await.expect("it is charged");
     assert_eq!(payment.name, order.payment);
     assert!(matches!(payment.state(), PaymentState::Authorized | PaymentState::Captured), "{payment:?}");
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn an_order_whose_charge_was_answered_to_nobody_is_placed_and_charged_once() {
-    let (fleet, proxy) = behind_a_wire().await;
-    let (clients, request_id) = (fleet.clients(), new_id());
+    let (cluster, proxy) = behind_a_wire().await;
+    let (clients, request_id) = (cluster.clients(), new_id());
     proxy.answers(Answers::Vanish);
     let told = clients.order(&wish("tok_visa"), &request_id).await.expect_err("the answer is lost");
     let name = told.expect_retry(Code::DeadlineExceeded, "PAYMENT_TIMED_OUT");
     assert_eq!(clients.payment_of(&name).await.expect("it is charged").state(), PaymentState::Authorized);
     assert_eq!(clients.get_order(&name).await.expect("it is there").state(), OrderState::Pending);
     proxy.heal();
-    is_charged_once(&fleet, &name).await;
+    is_charged_once(&cluster, &name).await;
     let repeated = clients.order(&wish("tok_visa"), &request_id).await.expect("the order stands");
     assert_eq!((repeated.name, repeated.state), (name, OrderState::Placed.into()));
 }
@@ -154,11 +154,11 @@ async fn an_order_whose_charge_was_answered_to_nobody_is_placed_and_charged_once
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn an_order_whose_connection_broke_after_the_charge_is_placed_and_charged_once() {
-    let (fleet, proxy) = behind_a_wire().await;
-    let clients = fleet.clients();
+    let (cluster, proxy) = behind_a_wire().await;
+    let clients = cluster.clients();
     proxy.answers(Answers::BreakOnce);
     // Payment is asked again at once; on the way that just broke, that may fail as well.
     let told = clients.order(&wish("tok_visa"), &new_id()).await;
     let name = told.map_or_else(|told| told.expect_retry(Code::Unavailable, "PAYMENT_UNAVAILABLE"), |order| order.name);
-    is_charged_once(&fleet, &name).await;
+    is_charged_once(&cluster, &name).await;
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::place::{eventually, free_address};
+use super::temp_env::{eventually, free_address};
 
 pub(crate) const JUMUN: &str = env!("CARGO_BIN_EXE_jumun");
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    fleet::{FOOD_ALONE, Fleet, RECOVERY},
+    cluster::{FOOD_ALONE, ProcessCluster, RECOVERY},
     load::{Load, sum, verify},
 };
 
@@ -18,7 +18,7 @@ const MAX_PAUSE_MS: u64 = 1_200;
 /// After this no more kills: a machine may be slow.
 const BOUND: Duration = Duration::from_secs(45);
 
-/// A fleet's first processes serve order and payment.
+/// A cluster's first processes serve order and payment.
 const MONEY_PATH: u64 = 2;
 
 /// SplitMix64: the same seed kills in the same order.
@@ -41,20 +41,20 @@ impl Dice {
     }
 }
 
-async fn nothing_is_lost(fleet: &mut Fleet, mut dice: Dice) {
-    fleet.start().await;
-    let clients = fleet.clients();
+async fn nothing_is_lost(cluster: &mut ProcessCluster, mut dice: Dice) {
+    cluster.start().await;
+    let clients = cluster.clients();
     let load = Load::start(&clients, CUSTOMERS);
     let begun = Instant::now();
     let (mut kills, mut hits) = (0, 0);
     while kills < KILLS && begun.elapsed() < BOUND {
         tokio::time::sleep(Duration::from_millis(MIN_PAUSE_MS + dice.below(MAX_PAUSE_MS - MIN_PAUSE_MS))).await;
         // Half of the kills hit where the money is: order and payment, or the one process that is everything.
-        let programs = fleet.programs().len() as u64;
+        let programs = cluster.programs().len() as u64;
         let among = if dice.below(2) == 0 { programs.min(MONEY_PATH) } else { programs };
         let victim = dice.below(among);
         hits += usize::from(victim < MONEY_PATH);
-        let victim = fleet.programs().nth(victim as usize).expect("a process");
+        let victim = cluster.programs().nth(victim as usize).expect("a process");
         victim.kill();
         victim.start().await;
         kills += 1;
@@ -66,27 +66,27 @@ async fn nothing_is_lost(fleet: &mut Fleet, mut dice: Dice) {
     assert!(sum.acknowledged >= 20, "too little happened: {sum}");
     clients.every_order_is_final().await;
     verify(&attempts, &clients).await;
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_kills_lose_nothing_in_one_process() {
-    nothing_is_lost(&mut Fleet::whole(), Dice::new(20_261_121)).await;
+    nothing_is_lost(&mut ProcessCluster::whole(), Dice::new(20_261_121)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn random_kills_lose_nothing_on_postgres_and_jetstream() {
-    nothing_is_lost(&mut Fleet::split(FOOD_ALONE).await, Dice::new(42)).await;
+    nothing_is_lost(&mut ProcessCluster::split(FOOD_ALONE).await, Dice::new(42)).await;
 }
 
 /// Clients know the first order only; the replicas hear the same events and recover the same orders.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn random_kills_lose_nothing_among_replicas() {
-    let mut fleet = Fleet::split(FOOD_ALONE).await;
+    let mut cluster = ProcessCluster::split(FOOD_ALONE).await;
     for context in ["order", "payment", "dashboard"] {
-        fleet.add(&[context]);
+        cluster.add(&[context]);
     }
-    nothing_is_lost(&mut fleet, Dice::new(77)).await;
+    nothing_is_lost(&mut cluster, Dice::new(77)).await;
 }

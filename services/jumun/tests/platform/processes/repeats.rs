@@ -8,25 +8,25 @@ use tonic::Code;
 
 use super::{
     clients::{Clients, new_id, wish},
-    fleet::{Fleet, RECOVERY},
+    cluster::{ProcessCluster, RECOVERY},
 };
 
 const REPETITIONS: usize = 50;
 
 /// Two processes that serve the same contexts on the same databases.
-async fn two_order_replicas() -> (Fleet, [Clients; 2]) {
-    let mut fleet = Fleet::split(&[&["payment", "store", "delivery", "dashboard"], &["order"]]).await;
-    fleet.add(&["order"]);
-    fleet.start().await;
-    let urls: Vec<_> = fleet.programs().skip(1).map(|program| program.url()).collect();
+async fn two_order_replicas() -> (ProcessCluster, [Clients; 2]) {
+    let mut cluster = ProcessCluster::split(&[&["payment", "store", "delivery", "dashboard"], &["order"]]).await;
+    cluster.add(&["order"]);
+    cluster.start().await;
+    let urls: Vec<_> = cluster.programs().skip(1).map(|program| program.url()).collect();
     let clients = [0, 1].map(|replica: usize| Clients::new(|_| urls[replica].clone()));
-    (fleet, clients)
+    (cluster, clients)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn the_same_request_fifty_times_at_once_to_two_replicas_is_one_order_with_one_answer() {
-    let (fleet, replicas) = two_order_replicas().await;
+    let (cluster, replicas) = two_order_replicas().await;
     for card in ["tok_visa", "tok_declined"] {
         let (wish, request_id) = (wish(card), new_id());
         let asked = (0..REPETITIONS).map(|turn| replicas[turn % 2].order(&wish, &request_id));
@@ -38,20 +38,20 @@ async fn the_same_request_fifty_times_at_once_to_two_replicas_is_one_order_with_
     }
     let listed = replicas[0].orders.clone().list_orders(ListOrdersRequest::default()).await.expect("a list");
     assert_eq!(listed.into_inner().orders.len(), 2, "one order for each request");
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn the_same_request_id_with_another_body_is_refused_by_the_other_replica() {
-    let (fleet, [first, second]) = two_order_replicas().await;
+    let (cluster, [first, second]) = two_order_replicas().await;
     let request_id = new_id();
     let placed = first.order(&wish("tok_visa"), &request_id).await.expect("an order");
     let other = Order { customer: "customers/joon".to_owned(), ..wish("tok_visa") };
     let told = second.order(&other, &request_id).await.expect_err("another body");
     assert_eq!((told.code, told.reason.as_str()), (Code::FailedPrecondition, "REQUEST_ID_REUSED"), "{told}");
     assert_eq!(second.order(&wish("tok_visa"), &request_id).await.expect("the first body"), placed);
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 fn one_line(answer: Result<Order, String>) -> String {

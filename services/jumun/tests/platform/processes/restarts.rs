@@ -6,9 +6,9 @@ use contracts::order::v1::{Order, order::State as OrderState};
 
 use super::{
     clients::{Clients, new_id, wish},
-    fleet::{FOOD_ALONE, Fleet, RECOVERY},
+    cluster::{FOOD_ALONE, ProcessCluster, RECOVERY},
     load::{Load, sum, verify},
-    place::eventually,
+    temp_env::eventually,
 };
 
 /// How long customers order before and after the end is asked for.
@@ -27,8 +27,8 @@ async fn live(clients: &Clients) -> Vec<(String, Order)> {
 }
 
 /// Everything is as it was, and goes on.
-async fn goes_on(fleet: &Fleet, orders: &[(String, Order)]) {
-    let clients = fleet.clients();
+async fn goes_on(cluster: &ProcessCluster, orders: &[(String, Order)]) {
+    let clients = cluster.clients();
     clients.order_becomes(&orders[0].1.name, OrderState::Accepted).await;
     for (request_id, order) in orders {
         let repeated = clients.order(&wish("tok_visa"), request_id).await.expect("the order stands");
@@ -38,55 +38,55 @@ async fn goes_on(fleet: &Fleet, orders: &[(String, Order)]) {
     let cancelled = clients.cancel(last, &new_id()).await.expect("it is not cooked yet");
     assert_eq!(cancelled.state(), OrderState::Cancelled);
     assert_eq!(clients.place(1).await.len(), 1);
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test]
 async fn a_second_start_goes_on_where_the_first_stopped() {
-    let mut fleet = Fleet::whole();
-    fleet.start().await;
-    let orders = live(&fleet.clients()).await;
-    fleet.program("order").terminate();
-    assert_eq!(fleet.program("order").until_ended().await.code(), Some(0));
-    fleet.start().await;
-    goes_on(&fleet, &orders).await;
+    let mut cluster = ProcessCluster::whole();
+    cluster.start().await;
+    let orders = live(&cluster.clients()).await;
+    cluster.program("order").terminate();
+    assert_eq!(cluster.program("order").until_ended().await.code(), Some(0));
+    cluster.start().await;
+    goes_on(&cluster, &orders).await;
 }
 
 #[tokio::test]
 async fn a_second_start_goes_on_where_the_first_was_killed() {
-    let mut fleet = Fleet::whole();
-    fleet.start().await;
-    let orders = live(&fleet.clients()).await;
-    fleet.program("order").kill();
-    fleet.start().await;
-    goes_on(&fleet, &orders).await;
+    let mut cluster = ProcessCluster::whole();
+    cluster.start().await;
+    let orders = live(&cluster.clients()).await;
+    cluster.program("order").kill();
+    cluster.start().await;
+    goes_on(&cluster, &orders).await;
 }
 
 /// SIGTERM to one process while customers order.
-async fn ends_under_load(mut fleet: Fleet, context: &str) {
-    fleet.start().await;
-    let clients = fleet.clients();
+async fn ends_under_load(mut cluster: ProcessCluster, context: &str) {
+    cluster.start().await;
+    let clients = cluster.clients();
     let load = Load::start(&clients, 6);
     tokio::time::sleep(UNDER_LOAD).await;
-    fleet.program(context).terminate();
-    let ended = fleet.program(context).until_ended().await;
-    assert_eq!(ended.code(), Some(0), "{}", fleet.program(context).logged());
-    fleet.start().await;
+    cluster.program(context).terminate();
+    let ended = cluster.program(context).until_ended().await;
+    assert_eq!(ended.code(), Some(0), "{}", cluster.program(context).logged());
+    cluster.start().await;
     tokio::time::sleep(UNDER_LOAD).await;
     let attempts = load.end().await;
     assert!(sum(&attempts).acknowledged > 20, "too little happened: {}", sum(&attempts));
     clients.every_order_is_final().await;
     verify(&attempts, &clients).await;
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_during_load_loses_no_acknowledged_order() {
-    ends_under_load(Fleet::whole(), "order").await;
+    ends_under_load(ProcessCluster::whole(), "order").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn sigterm_during_load_of_payment_alone_loses_no_acknowledged_order() {
-    ends_under_load(Fleet::split(FOOD_ALONE).await, "payment").await;
+    ends_under_load(ProcessCluster::split(FOOD_ALONE).await, "payment").await;
 }

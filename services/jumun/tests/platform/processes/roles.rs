@@ -5,9 +5,9 @@ use std::process::{Command, Output};
 use jumun_core::name::new_id;
 
 use super::{
-    fleet::{RECOVERY, text},
-    place::{Place, eventually, given, tool},
+    cluster::{RECOVERY, text},
     program::{JUMUN, Program, bare},
+    temp_env::{TempEnv, eventually, given, tool},
 };
 
 /// What the passwords of the page stand for.
@@ -36,7 +36,7 @@ fn psql(url: &str, sql: &str) -> Output {
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn a_role_that_owns_no_tables_serves_what_their_owner_migrated() {
-    let (place, name) = (Place::new(), format!("r{}", new_id().replace('-', "")));
+    let (temp_env, name) = (TempEnv::new(), format!("r{}", new_id().replace('-', "")));
     let server = given("JUMUN_TEST_POSTGRES_URL");
     let (superuser, _) = server.rsplit_once('/').expect("the URL of a database");
     let (_, host) = superuser.split_once('@').expect("a URL with a user");
@@ -48,7 +48,7 @@ async fn a_role_that_owns_no_tables_serves_what_their_owner_migrated() {
     let [owner, runtime] =
         [format!("{name}_owner"), name.clone()].map(|role| format!("postgres://{role}:{PASSWORD}@{host}/{name}"));
 
-    let mut program = Program::new(place.folder(), "up", &["up"]);
+    let mut program = Program::new(temp_env.folder(), "up", &["up"]);
     program.set("JUMUN_DATABASE_URL", &runtime);
     program.set("JUMUN_MIGRATE", "false");
     program.spawn();
@@ -62,7 +62,7 @@ async fn a_role_that_owns_no_tables_serves_what_their_owner_migrated() {
     assert!(migrated.status.success(), "{}", text(&migrated));
     program.until_ready().await;
     let demo =
-        bare(JUMUN).current_dir(place.folder()).args(["demo", "food-delivery", "--addr", &program.url()]).output();
+        bare(JUMUN).current_dir(temp_env.folder()).args(["demo", "food-delivery", "--addr", &program.url()]).output();
     let demo = demo.expect("jumun runs");
     assert!(demo.status.success(), "{}", text(&demo));
 

@@ -18,8 +18,8 @@ use tonic::{Code, transport::Channel};
 
 use super::{
     clients::{Answer, answer, channel, new_id},
-    fleet::{EACH_ALONE, Fleet, RECOVERY},
-    place::eventually,
+    cluster::{ProcessCluster, RECOVERY},
+    temp_env::eventually,
 };
 
 const LEARNERS: usize = 40;
@@ -36,10 +36,10 @@ pub(super) struct Learners {
 }
 
 impl Learners {
-    pub(super) fn of(fleet: &Fleet) -> Self {
+    pub(super) fn of(cluster: &ProcessCluster) -> Self {
         Self {
-            enrollments: EnrollmentServiceClient::new(channel(&fleet.url("enrollment"))),
-            registrations: EducationServiceClient::new(channel(&fleet.url("education"))),
+            enrollments: EnrollmentServiceClient::new(channel(&cluster.url("enrollment"))),
+            registrations: EducationServiceClient::new(channel(&cluster.url("education"))),
         }
     }
 
@@ -98,13 +98,13 @@ impl Learners {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn applications_are_taken_while_education_is_down_and_arrive_when_it_returns() {
-    let mut fleet = Fleet::split(EACH_ALONE).await;
+    let mut cluster = ProcessCluster::each_alone().await;
     // Each context may have the database that it likes.
-    let file = fleet.place.path("education.db");
-    fleet.set_database("education", &format!("sqlite://{}", file.display()));
-    fleet.program("payment").start().await;
-    fleet.program("enrollment").start().await;
-    let learners = Learners::of(&fleet);
+    let file = cluster.temp_env.path("education.db");
+    cluster.set_database("education", &format!("sqlite://{}", file.display()));
+    cluster.program("payment").start().await;
+    cluster.program("enrollment").start().await;
+    let learners = Learners::of(&cluster);
     let ids: Vec<_> = (0..LEARNERS).map(|_| new_id()).collect();
     let enrolled = join_all(ids.iter().map(|id| learners.enroll(id))).await;
     let enrolled: Vec<_> = enrolled.into_iter().map(|told| told.expect("it is taken").name).collect();
@@ -114,32 +114,32 @@ async fn applications_are_taken_while_education_is_down_and_arrive_when_it_retur
         assert_eq!(state, EnrollmentState::Cancelled);
         cancelled.insert(name.clone());
     }
-    fleet.start().await;
+    cluster.start().await;
     learners.all_arrive(&enrolled.into_iter().collect(), &cancelled).await;
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
     assert!(file.exists(), "the school's file");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn applications_come_to_an_end_when_payment_hangs_and_when_it_is_killed() {
-    let mut fleet = Fleet::split(EACH_ALONE).await;
-    fleet.start().await;
-    let learners = Learners::of(&fleet);
+    let mut cluster = ProcessCluster::each_alone().await;
+    cluster.start().await;
+    let learners = Learners::of(&cluster);
     learners.enroll(&new_id()).await.expect("a good card");
-    fleet.program("payment").freeze();
+    cluster.program("payment").freeze();
     let told = learners.enroll(&new_id()).await.expect_err("payment hangs");
     assert_eq!((told.code, told.reason.as_str()), (Code::DeadlineExceeded, "PAYMENT_TIMED_OUT"), "{told}");
     assert!(told.retry_after.is_some() && told.metadata.contains_key("enrollment"), "{told}");
-    fleet.program("payment").thaw();
+    cluster.program("payment").thaw();
 
     let ids: Vec<_> = (0..LEARNERS).map(|_| new_id()).collect();
     for ids in ids.chunks(LEARNERS / 4) {
         let kill = async {
             tokio::time::sleep(AWAY).await;
-            fleet.program("payment").kill();
+            cluster.program("payment").kill();
             tokio::time::sleep(AWAY).await;
-            fleet.program("payment").start().await;
+            cluster.program("payment").start().await;
             tokio::time::sleep(ALIVE).await;
         };
         let apply = join_all(ids.iter().map(|id| async {
@@ -164,6 +164,6 @@ async fn applications_come_to_an_end_when_payment_hangs_and_when_it_is_killed() 
         assert!(first.is_ok() || first == Err("ENROLLMENT_NOT_MADE".to_owned()), "{first:?}");
         assert_eq!(learners.enroll(id).await.map_err(|told| told.reason), first);
     }
-    fleet.becomes_clean(RECOVERY).await;
+    cluster.becomes_clean(RECOVERY).await;
     assert!(!learners.registered().await.expect("a list").is_empty(), "nobody got through");
 }

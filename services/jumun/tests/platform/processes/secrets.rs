@@ -5,11 +5,12 @@ use engine::{storage::Database, storage::DatabaseUrl};
 use serde_json::json;
 
 use super::{
+    super::contexts::names,
     access::{guarded, method},
+    cluster::{ProcessCluster, RECOVERY, text},
     door::DOORS,
-    fleet::{CONTEXTS, Fleet, RECOVERY, text},
     issuer::{Flaw, Issuer},
-    place::eventually,
+    temp_env::eventually,
     trace::Sink,
 };
 
@@ -38,8 +39,8 @@ fn found_in(text: &str) -> Vec<&'static str> {
 }
 
 /// What a context announced: each event's kind and payload.
-fn announced(fleet: &Fleet, context: &str) -> Vec<(String, String)> {
-    let file = fleet.place.path("data").join(format!("{context}.db"));
+fn announced(cluster: &ProcessCluster, context: &str) -> Vec<(String, String)> {
+    let file = cluster.temp_env.path("data").join(format!("{context}.db"));
     let mut connection = Database::new(context, DatabaseUrl::Sqlite(file)).connect().expect("a database");
     let rows = connection.query("SELECT kind, payload FROM events", &[]).expect("events");
     let read = |mut row: engine::storage::Row| {
@@ -52,19 +53,19 @@ fn announced(fleet: &Fleet, context: &str) -> Vec<(String, String)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_told_what_does_not_concern_it() {
     let (issuer, sink) = (Issuer::new("first"), Sink::start().await);
-    let mut fleet = guarded(&issuer).await;
-    fleet.program("order").kill();
+    let mut cluster = guarded(&issuer).await;
+    cluster.program("order").kill();
     for (variable, value) in [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint()),
         ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
         ("RUST_LOG", "debug".to_owned()),
     ] {
-        fleet.set(variable, &value);
+        cluster.set(variable, &value);
     }
-    fleet.start().await;
-    let (url, token) = (fleet.url("order"), issuer.token("operators/root", "operator"));
+    cluster.start().await;
+    let (url, token) = (cluster.url("order"), issuer.token("operators/root", "operator"));
     for demo in ["food-delivery", "education"] {
-        let played = fleet.run(&["demo", demo, "--addr", &url, "--token", &token]).await;
+        let played = cluster.run(&["demo", demo, "--addr", &url, "--token", &token]).await;
         assert!(played.status.success(), "{}", text(&played));
     }
     let list = method("order.v1.OrderService/ListOrders");
@@ -78,10 +79,10 @@ async fn nobody_is_told_what_does_not_concern_it() {
         sink.texts().into_iter().find(|span| span.contains("ListOrders")).ok_or("none")
     })
     .await;
-    fleet.program("order").terminate();
-    fleet.program("order").until_ended().await;
+    cluster.program("order").terminate();
+    cluster.program("order").until_ended().await;
 
-    let logged = fleet.program("order").logged();
+    let logged = cluster.program("order").logged();
     assert!(logged.lines().count() > 10, "{logged}");
     for line in logged.lines() {
         assert_eq!(found_in(line), [""; 0], "in a log: {line}");
@@ -90,8 +91,8 @@ async fn nobody_is_told_what_does_not_concern_it() {
         assert_eq!(found_in(&span), [""; 0], "in a span: {span}");
     }
     let mut needed = 0;
-    for context in CONTEXTS {
-        for (kind, payload) in announced(&fleet, context) {
+    for context in names() {
+        for (kind, payload) in announced(&cluster, context) {
             let found = found_in(&payload);
             let is_needed = |secret: &&str| NEEDED.contains(&(kind.as_str(), *secret));
             needed += found.iter().filter(|secret| is_needed(secret)).count();

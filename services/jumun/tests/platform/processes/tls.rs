@@ -6,9 +6,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 
 use super::{
     clients::{Answer, new_id, wish},
-    fleet::text,
-    place::{Place, eventually},
+    cluster::text,
     program::{JUMUN, Program, bare},
+    temp_env::{TempEnv, eventually},
 };
 
 /// Longer than a certificate takes to be read again.
@@ -16,24 +16,24 @@ const RELOAD: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Who signs certificates.
 struct Authority<'a> {
-    place: &'a Place,
+    temp_env: &'a TempEnv,
     name: &'static str,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl<'a> Authority<'a> {
-    fn new(place: &'a Place, name: &'static str) -> Self {
+    fn new(temp_env: &'a TempEnv, name: &'static str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
-        let authority = Self { place, name, issuer };
+        let authority = Self { temp_env, name, issuer };
         std::fs::write(authority.file(), authority.issuer.pem()).expect("a file");
         authority
     }
 
     fn file(&self) -> PathBuf {
-        self.place.path(&format!("{}.pem", self.name))
+        self.temp_env.path(&format!("{}.pem", self.name))
     }
 
     /// Signs a certificate for this machine, into files of this name.
@@ -41,16 +41,17 @@ impl<'a> Authority<'a> {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let (cert_file, key_file) = (self.place.path(&format!("{name}.crt")), self.place.path(&format!("{name}.key")));
+        let (cert_file, key_file) =
+            (self.temp_env.path(&format!("{name}.crt")), self.temp_env.path(&format!("{name}.key")));
         std::fs::write(&cert_file, certificate.pem()).expect("a file");
         std::fs::write(&key_file, key.serialize_pem()).expect("a file");
         (cert_file.display().to_string(), key_file.display().to_string())
     }
 }
 
-fn program(place: &Place, name: &str, arguments: &[&str], (cert, key): &(String, String)) -> Program {
-    let mut program = Program::new(place.folder(), name, arguments);
-    program.set("JUMUN_DATA_DIR", place.path("data").display().to_string());
+fn program(temp_env: &TempEnv, name: &str, arguments: &[&str], (cert, key): &(String, String)) -> Program {
+    let mut program = Program::new(temp_env.folder(), name, arguments);
+    program.set("JUMUN_DATA_DIR", temp_env.path("data").display().to_string());
     program.set("JUMUN_TLS_CERT_FILE", cert);
     program.set("JUMUN_TLS_KEY_FILE", key);
     program
@@ -66,9 +67,9 @@ async fn echo(url: &str, ca: &Authority<'_>) -> Output {
 
 #[tokio::test]
 async fn the_listener_speaks_tls_and_takes_up_a_new_certificate() {
-    let place = Place::new();
-    let (old, new) = (Authority::new(&place, "old"), Authority::new(&place, "new"));
-    let mut up = program(&place, "up", &["up"], &old.sign("server"));
+    let temp_env = TempEnv::new();
+    let (old, new) = (Authority::new(&temp_env, "old"), Authority::new(&temp_env, "new"));
+    let mut up = program(&temp_env, "up", &["up"], &old.sign("server"));
     up.start().await;
     let (open, tls) = (up.url(), up.url().replace("http://", "https://"));
     assert!(echo(&tls, &old).await.status.success(), "{}", text(&echo(&tls, &old).await));
@@ -86,9 +87,9 @@ async fn the_listener_speaks_tls_and_takes_up_a_new_certificate() {
 
 #[tokio::test]
 async fn clients_show_certificates_where_that_is_asked_for() {
-    let place = Place::new();
-    let authority = Authority::new(&place, "authority");
-    let mut up = program(&place, "up", &["up"], &authority.sign("server"));
+    let temp_env = TempEnv::new();
+    let authority = Authority::new(&temp_env, "authority");
+    let mut up = program(&temp_env, "up", &["up"], &authority.sign("server"));
     up.set("JUMUN_TLS_CLIENT_CA_FILE", authority.file().display().to_string());
     up.start().await;
     let refused = echo(&up.url().replace("http://", "https://"), &authority).await;
@@ -97,10 +98,10 @@ async fn clients_show_certificates_where_that_is_asked_for() {
 
 #[tokio::test]
 async fn a_context_reaches_another_over_mutual_tls_with_a_token_of_its_own() {
-    let place = Place::new();
-    let authority = Authority::new(&place, "authority");
-    let mut payment = program(&place, "payment", &["serve", "payment"], &authority.sign("payment"));
-    let mut order = program(&place, "order", &["serve", "order"], &authority.sign("order"));
+    let temp_env = TempEnv::new();
+    let authority = Authority::new(&temp_env, "authority");
+    let mut payment = program(&temp_env, "payment", &["serve", "payment"], &authority.sign("payment"));
+    let mut order = program(&temp_env, "order", &["serve", "order"], &authority.sign("order"));
     for program in [&mut payment, &mut order] {
         program.set("JUMUN_AUTH", "required");
         program.set("JUMUN_TLS_CA_FILE", authority.file().display().to_string());
@@ -109,17 +110,17 @@ async fn a_context_reaches_another_over_mutual_tls_with_a_token_of_its_own() {
     order.set("JUMUN_PAYMENT_ADDR", payment.url().replace("http://", "https://"));
     payment.start().await;
     order.start().await;
-    let placed = customer(&order, &authority, &token(&place, "data")).await;
+    let placed = customer(&order, &authority, &token(&temp_env, "data")).await;
     assert_eq!(placed.expect("payment answers").state(), contracts::order::v1::order::State::Placed);
 }
 
 #[tokio::test]
 async fn a_context_with_another_key_is_kept_out_and_says_so() {
-    let place = Place::new();
-    let authority = Authority::new(&place, "authority");
-    let mut payment = program(&place, "payment", &["serve", "payment"], &authority.sign("payment"));
-    let mut order = program(&place, "order", &["serve", "order"], &authority.sign("order"));
-    order.set("JUMUN_DATA_DIR", place.path("another").display().to_string());
+    let temp_env = TempEnv::new();
+    let authority = Authority::new(&temp_env, "authority");
+    let mut payment = program(&temp_env, "payment", &["serve", "payment"], &authority.sign("payment"));
+    let mut order = program(&temp_env, "order", &["serve", "order"], &authority.sign("order"));
+    order.set("JUMUN_DATA_DIR", temp_env.path("another").display().to_string());
     for program in [&mut payment, &mut order] {
         program.set("JUMUN_AUTH", "required");
         program.set("JUMUN_TLS_CA_FILE", authority.file().display().to_string());
@@ -127,15 +128,16 @@ async fn a_context_with_another_key_is_kept_out_and_says_so() {
     order.set("JUMUN_PAYMENT_ADDR", payment.url().replace("http://", "https://"));
     payment.start().await;
     order.start().await;
-    let refused = customer(&order, &authority, &token(&place, "another")).await.expect_err("payment keeps order out");
+    let refused =
+        customer(&order, &authority, &token(&temp_env, "another")).await.expect_err("payment keeps order out");
     refused.expect_retry(tonic::Code::Unavailable, "PAYMENT_UNAVAILABLE");
     assert!(order.logged().contains("JUMUN_SERVICE_KEY_FILE"), "{}", order.logged());
 }
 
 /// A token of the development key.
-fn token(place: &Place, folder: &str) -> String {
+fn token(temp_env: &TempEnv, folder: &str) -> String {
     let issue = ["token", "--role", "customer", "--subject", "customers/mina", "--data-dir"];
-    let issued = bare(JUMUN).args(issue).arg(place.path(folder)).output().expect("jumun runs");
+    let issued = bare(JUMUN).args(issue).arg(temp_env.path(folder)).output().expect("jumun runs");
     assert!(issued.status.success(), "{}", text(&issued));
     String::from_utf8_lossy(&issued.stdout).trim().to_owned()
 }

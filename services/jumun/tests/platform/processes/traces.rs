@@ -14,9 +14,10 @@ use tonic::{Request, metadata::MetadataValue};
 use uuid::Uuid;
 
 use super::{
+    super::contexts::names,
     clients::{Clients, answer, id, new_id, ticket_of, wish},
-    fleet::{CONTEXTS, EACH_ALONE, Fleet, RECOVERY},
-    place::{eventually, given},
+    cluster::{ProcessCluster, RECOVERY},
+    temp_env::{eventually, given},
     trace::{Collector, Sink, Span},
 };
 
@@ -158,14 +159,14 @@ fn holds_together(spans: &[Span], edges: &[(Spot, Spot)], split: bool) -> Result
     }
 }
 
-async fn every_act_is_one_trace(mut fleet: Fleet, collector: Collector, split: bool) {
-    fleet.set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint());
-    fleet.set("OTEL_BSP_SCHEDULE_DELAY", "100");
-    for context in CONTEXTS {
-        fleet.program(context).set("OTEL_SERVICE_NAME", service(context));
+async fn every_act_is_one_trace(mut cluster: ProcessCluster, collector: Collector, split: bool) {
+    cluster.set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint());
+    cluster.set("OTEL_BSP_SCHEDULE_DELAY", "100");
+    for context in names() {
+        cluster.program(context).set("OTEL_SERVICE_NAME", service(context));
     }
-    fleet.start().await;
-    let Course { ordered, accepted, completed } = play(&fleet.clients()).await;
+    cluster.start().await;
+    let Course { ordered, accepted, completed } = play(&cluster.clients()).await;
     for (trace, edges) in [(ordered, ORDERED), (accepted, ACCEPTED), (completed, COMPLETED)] {
         let ask = || async { holds_together(&collector.spans(&trace).await, edges, split) };
         eventually("a trace that holds together", BOUND, ask).await;
@@ -176,12 +177,12 @@ async fn every_act_is_one_trace(mut fleet: Fleet, collector: Collector, split: b
 #[ignore = "needs servers: make test"]
 async fn an_order_is_one_trace_in_jaeger_through_five_processes() {
     let (otlp, query) = (given("JUMUN_TEST_JAEGER_OTLP"), given("JUMUN_TEST_JAEGER_QUERY"));
-    let fleet = Fleet::split(EACH_ALONE).await;
-    every_act_is_one_trace(fleet, Collector::Jaeger { otlp, query }, true).await;
+    let cluster = ProcessCluster::each_alone().await;
+    every_act_is_one_trace(cluster, Collector::Jaeger { otlp, query }, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_is_one_trace_in_one_process() {
     let collector = Collector::Own(Sink::start().await);
-    every_act_is_one_trace(Fleet::whole(), collector, false).await;
+    every_act_is_one_trace(ProcessCluster::whole(), collector, false).await;
 }

@@ -13,10 +13,10 @@ use tonic::{Code, Request, Status, metadata::MetadataMap, transport::Channel};
 use super::{
     super::{drills::scrape::metrics, http::json_order},
     clients::{Refusal, channel, new_id, wish},
-    fleet::{FOOD_ALONE, Fleet, RECOVERY},
-    place::eventually,
+    cluster::{FOOD_ALONE, ProcessCluster, RECOVERY},
     program::Program,
     router::Router,
+    temp_env::eventually,
     trace::{Collector, Sink},
     traces::{BOUND, traced},
 };
@@ -26,34 +26,34 @@ const GET: &str = "jumun.payment.v1.PaymentService/GetPayment";
 
 /// food-delivery, each context alone, and payment twice.
 struct Versions {
-    fleet: Fleet,
+    cluster: ProcessCluster,
     canary: usize,
     _router: Router,
 }
 
 impl Versions {
     async fn start(collector: &Collector) -> Self {
-        let mut fleet = Fleet::split(FOOD_ALONE).await;
-        let canary = fleet.add(&["payment"]);
-        fleet.set("JUMUN_DRILLS", "true");
-        fleet.set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint());
-        fleet.set("OTEL_BSP_SCHEDULE_DELAY", "100");
-        let program = fleet.programs().nth(canary).expect("the canary");
+        let mut cluster = ProcessCluster::split(FOOD_ALONE).await;
+        let canary = cluster.add(&["payment"]);
+        cluster.set("JUMUN_DRILLS", "true");
+        cluster.set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint());
+        cluster.set("OTEL_BSP_SCHEDULE_DELAY", "100");
+        let program = cluster.programs().nth(canary).expect("the canary");
         program.set("JUMUN_SERVICE_VERSION", "canary");
         let canary_url = program.url();
-        let router = Router::between(&fleet.url("payment"), &canary_url).await;
-        fleet.program("order").set("JUMUN_PAYMENT_ADDR", format!("http://{}", router.address));
-        fleet.start().await;
-        Self { fleet, canary, _router: router }
+        let router = Router::between(&cluster.url("payment"), &canary_url).await;
+        cluster.program("order").set("JUMUN_PAYMENT_ADDR", format!("http://{}", router.address));
+        cluster.start().await;
+        Self { cluster, canary, _router: router }
     }
 
     fn canary(&mut self) -> &mut Program {
-        self.fleet.programs().nth(self.canary).expect("the canary")
+        self.cluster.programs().nth(self.canary).expect("the canary")
     }
 
     /// Ways to the stable payment and to the canary.
     fn payments(&mut self) -> [Channel; 2] {
-        [channel(&self.fleet.url("payment")), channel(&self.canary().url())]
+        [channel(&self.cluster.url("payment")), channel(&self.canary().url())]
     }
 
     /// Orders, perhaps by a version; says what came of it, and who served it.
@@ -63,7 +63,7 @@ impl Versions {
         if !wanted.is_empty() {
             request.metadata_mut().insert("x-jumun-version", wanted.parse().expect("ASCII"));
         }
-        match self.fleet.clients().orders.create_order(request).await {
+        match self.cluster.clients().orders.create_order(request).await {
             Ok(answer) => {
                 let served_by = served_by(answer.metadata());
                 (Ok(answer.into_inner()), served_by)
@@ -111,10 +111,10 @@ async fn a_version_shows_in_answers_metrics_and_traces_and_a_wanted_one_reaches_
         }
     }
 
-    let as_json = order_as_json(&versions.fleet.url("order"), "canary").await;
+    let as_json = order_as_json(&versions.cluster.url("order"), "canary").await;
     assert_eq!(as_json, "order/stable, payment/canary");
 
-    let addresses = [versions.fleet.program("payment").address, versions.canary().address];
+    let addresses = [versions.cluster.program("payment").address, versions.canary().address];
     for (address, version, count) in [(addresses[0], "stable", 5), (addresses[1], "canary", 5)] {
         let page = metrics(address).await;
         let build = format!("jumun_build_info{{service_version=\"{version}\",version=");
@@ -128,7 +128,7 @@ async fn a_version_shows_in_answers_metrics_and_traces_and_a_wanted_one_reaches_
 
     let (trace, mut request) = traced(CreateOrderRequest { order: Some(wish("tok_visa")), request_id: new_id() });
     request.metadata_mut().insert("x-jumun-version", "canary".parse().expect("ASCII"));
-    versions.fleet.clients().orders.create_order(request).await.expect("a good card");
+    versions.cluster.clients().orders.create_order(request).await.expect("a good card");
     eventually("a trace of both versions", BOUND, || async {
         let spans = collector.spans(&trace).await;
         let served = |method: &str, version: &str| {
@@ -138,7 +138,7 @@ async fn a_version_shows_in_answers_metrics_and_traces_and_a_wanted_one_reaches_
         if is_whole { Ok(()) } else { Err(format!("{spans:#?}")) }
     })
     .await;
-    versions.fleet.becomes_clean(RECOVERY).await;
+    versions.cluster.becomes_clean(RECOVERY).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,5 +177,5 @@ async fn a_fault_in_one_replica_fails_exactly_its_calls_and_is_over_when_it_is_c
     assert_eq!(cleared.cleared_count, 2);
     let (placed, _) = versions.order(&request_id, "canary").await;
     assert_eq!(placed.expect("it is over").name, name, "the same request is the same order");
-    versions.fleet.becomes_clean(RECOVERY).await;
+    versions.cluster.becomes_clean(RECOVERY).await;
 }

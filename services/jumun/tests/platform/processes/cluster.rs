@@ -3,67 +3,45 @@
 use std::{collections::BTreeMap, process::Output, time::Duration};
 
 use super::{
+    super::contexts::names,
     clients::Clients,
-    place::{Place, eventually, given, new_databases},
     program::{JUMUN, Program, bare},
+    temp_env::{TempEnv, eventually, given, new_databases},
 };
 
-pub(crate) const CONTEXTS: [&str; 11] = [
-    "order",
-    "payment",
-    "store",
-    "delivery",
-    "enrollment",
-    "education",
-    "kitchen",
-    "warehouse",
-    "customer",
-    "notification",
-    "dashboard",
-];
-/// Each context in a process of its own.
-pub(crate) const EACH_ALONE: &[&[&str]] = &[
-    &["order"],
-    &["payment"],
-    &["store"],
-    &["delivery"],
-    &["enrollment"],
-    &["education"],
-    &["kitchen"],
-    &["warehouse"],
-    &["customer"],
-    &["notification"],
-    &["dashboard"],
-];
 /// Each context of food-delivery in a process of its own.
 pub(crate) const FOOD_ALONE: &[&[&str]] = &[&["order"], &["payment"], &["store"], &["delivery"], &["dashboard"]];
 /// Each context of the coffee shop in a process of its own.
 pub(crate) const COFFEE_ALONE: &[&[&str]] = &[&["order"], &["payment"], &["kitchen"], &["warehouse"], &["dashboard"]];
-/// The contexts that others call.
-const CALLED: [&str; 4] = ["payment", "kitchen", "warehouse", "notification"];
 /// Within this everything that was interrupted has come to its end (rules S2 and L1).
 pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
 /// How long a command may run.
 const COMMAND_BOUND: Duration = Duration::from_secs(100);
 
 /// Processes, each with the contexts that it serves. They are dropped before the place of their logs.
-pub(crate) struct Fleet {
+pub(crate) struct ProcessCluster {
     programs: Vec<(Vec<&'static str>, Program)>,
     /// Where the databases are, as the environment says it.
     storage: BTreeMap<String, String>,
     nats_url: String,
-    pub(crate) place: Place,
+    pub(crate) temp_env: TempEnv,
 }
 
-impl Fleet {
+impl ProcessCluster {
     /// Every context in one process, on SQLite and the embedded bus.
     pub(crate) fn whole() -> Self {
-        let place = Place::new();
-        let storage = [("JUMUN_DATA_DIR".to_owned(), place.path("data").display().to_string())];
-        std::fs::create_dir(place.path("data")).expect("a folder");
-        let mut fleet = Self { programs: Vec::new(), storage: storage.into(), nats_url: String::new(), place };
-        fleet.add_as("up", &["up"], &CONTEXTS);
-        fleet
+        let temp_env = TempEnv::new();
+        let storage = [("JUMUN_DATA_DIR".to_owned(), temp_env.path("data").display().to_string())];
+        std::fs::create_dir(temp_env.path("data")).expect("a folder");
+        let mut cluster = Self { programs: Vec::new(), storage: storage.into(), nats_url: String::new(), temp_env };
+        cluster.add_as("up", &["up"], &names());
+        cluster
+    }
+
+    /// A process for each context, with servers as below.
+    pub(crate) async fn each_alone() -> Self {
+        let names = names();
+        Self::split(&names.chunks(1).collect::<Vec<_>>()).await
     }
 
     /// A process for each group of contexts, on JetStream, with a PostgreSQL database for each context.
@@ -73,16 +51,16 @@ impl Fleet {
 
     /// The same, on a broker of its own.
     pub(crate) async fn split_on(groups: &[&[&'static str]], nats_url: String) -> Self {
-        let place = Place::new();
+        let temp_env = TempEnv::new();
         let contexts = groups.concat();
-        let names: Vec<_> = contexts.iter().map(|context| format!("{}_{context}", place.word)).collect();
+        let names: Vec<_> = contexts.iter().map(|context| format!("{}_{context}", temp_env.word)).collect();
         let urls = new_databases(&names).await;
         let storage = contexts.iter().zip(urls).map(|(context, url)| (database_variable(context), url)).collect();
-        let mut fleet = Self { programs: Vec::new(), storage, nats_url, place };
+        let mut cluster = Self { programs: Vec::new(), storage, nats_url, temp_env };
         for contexts in groups {
-            fleet.add(contexts);
+            cluster.add(contexts);
         }
-        fleet
+        cluster
     }
 
     /// Plans one more process; returns its place in the order of planning.
@@ -93,16 +71,16 @@ impl Fleet {
     }
 
     fn add_as(&mut self, name: &str, arguments: &[&str], contexts: &[&'static str]) -> usize {
-        let mut program = Program::new(self.place.folder(), name, arguments);
+        let mut program = Program::new(self.temp_env.folder(), name, arguments);
         for (variable, value) in &self.storage {
             program.set(variable, value);
         }
         if !self.nats_url.is_empty() {
             program.set("JUMUN_NATS_URL", &self.nats_url);
-            program.set("JUMUN_NATS_PREFIX", &self.place.word);
+            program.set("JUMUN_NATS_PREFIX", &self.temp_env.word);
         }
         self.programs.push((contexts.to_vec(), program));
-        for callee in CALLED {
+        for callee in names() {
             let url = self.find(callee).map(Program::url);
             for (_, program) in &mut self.programs {
                 program.set(&address_variable(callee), url.as_deref().unwrap_or("http://127.0.0.1:9"));
@@ -163,7 +141,7 @@ impl Fleet {
         Clients::new(|context| self.find(context).map(Program::url).unwrap_or_default())
     }
 
-    /// Runs jumun once, with the fleet's databases and addresses.
+    /// Runs jumun once, with the cluster's databases and addresses.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
         let mut command = bare(JUMUN);
         command.args(arguments).envs(&self.storage);

@@ -16,13 +16,13 @@ const SHOWN_LINES: usize = 25;
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The folder of one test, and a word that no other test has. Failing, it shows the logs.
-pub(crate) struct Place {
+pub(crate) struct TempEnv {
     folder: TempDir,
     /// Starts with a letter, for names of databases and subjects.
     pub(crate) word: String,
 }
 
-impl Place {
+impl TempEnv {
     pub(crate) fn new() -> Self {
         let folder = TempDir::with_prefix("jumun-test-").expect("a temporary folder");
         Self { folder, word: format!("t{}", Uuid::now_v7().simple().to_string().split_off(20)) }
@@ -55,7 +55,7 @@ fn is_log(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "log")
 }
 
-impl Drop for Place {
+impl Drop for TempEnv {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.show_logs();
