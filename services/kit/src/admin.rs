@@ -236,6 +236,7 @@ impl AdminService for Admin {
                 context: outbox.database().schema().to_owned(),
                 unpublished_count: status.unpublished,
                 oldest_time: status.oldest.map(Time::to_timestamp),
+                stalled_since_time: outbox.stalled_since().map(Time::to_timestamp),
             });
         }
         Ok(Response::new(response))

@@ -48,6 +48,14 @@ impl Bus {
         }
     }
 
+    /// The bus for one more publisher, whose events in flight take no place from others.
+    pub(crate) fn for_relay(&self) -> Self {
+        match self {
+            Self::Local(bus) => Self::Local(bus.clone()),
+            Self::JetStream(bus) => Self::JetStream(Arc::new(bus.for_relay())),
+        }
+    }
+
     /// Which bus this is for a context's events: another identity has not seen the earlier events.
     pub async fn identity(&self, context: &str) -> Result<Identity, BusError> {
         match self {

@@ -140,8 +140,9 @@ impl<A: Stored> Consumer<A> {
             }
         }
         // What has begun is finished; the rest is for the next process, which need not wait for it.
-        incoming.give_back().await;
-        while unsettled.next().await.is_some() {}
+        let finish = async { while unsettled.next().await.is_some() {} };
+        // At the same time: a broker that is away takes nothing back, and must not keep the rest from being finished.
+        tokio::join!(incoming.give_back(), finish);
     }
 
     async fn apply(&self, delivery: Delivery, mut turn: Option<Turn>) {

@@ -25,6 +25,7 @@ use crate::{
     Caller, Clock, Decision, Error, Message, Stored, Time, ambient,
     auth::has_owner_columns,
     metrics::batch_sizes,
+    outbox::Stall,
     reasons,
     storage::{Connection, Database, Row, StorageError},
     telemetry,
@@ -143,6 +144,7 @@ pub(crate) struct Shared<A: Stored> {
     pub(crate) queue: Queue<A>,
     changes: broadcast::Sender<Arc<A>>,
     outbox: Outgoing,
+    pub(crate) stall: Stall,
     /// Where the callers wait.
     runtime: tokio::runtime::Handle,
 }
@@ -179,6 +181,7 @@ impl<A: Stored> Engine<A> {
             database,
             clock,
             outbox,
+            stall: Stall::default(),
             runtime: tokio::runtime::Handle::try_current()?,
         });
         let writer = shared.clone();

@@ -15,7 +15,7 @@ use tonic::{body::Body, server::NamedService};
 use tower::Service;
 
 use crate::{
-    Clock, ContextSetting, Error, Message, Reason, ServiceVersion, Stored,
+    Clock, ContextSetting, Error, Message, Reason, ServiceVersion, Stored, Time,
     admin::Admin,
     admission::AdmissionControl,
     auth::{AccessTable, Guard},
@@ -160,6 +160,8 @@ pub(crate) trait Outbox: Send + Sync {
     /// Commands and events that wait.
     fn queued(&self) -> (usize, usize);
     fn batch_sizes(&self) -> &Histogram;
+    /// Since when events wait while the bus acknowledges none; None while there is progress.
+    fn stalled_since(&self) -> Option<Time>;
 }
 
 impl<A: Stored> Outbox for Engine<A> {
@@ -182,6 +184,10 @@ impl<A: Stored> Outbox for Engine<A> {
 
     fn batch_sizes(&self) -> &Histogram {
         &self.shared().queue.batch_sizes
+    }
+
+    fn stalled_since(&self) -> Option<Time> {
+        self.shared().stall.elapsed().map(|elapsed| self.now() - elapsed)
     }
 }
 
@@ -244,7 +250,7 @@ impl Unit<'_> {
         let database = self.wiring.places.database(self.name, schema)?;
         let (outgoing, fresh) = outbox::channel();
         let engine = Engine::start(database, self.wiring.clock.clone(), outgoing)?;
-        self.wiring.relays.push(Box::pin(Relay::new(engine.clone(), self.wiring.bus.clone()).run(fresh)));
+        self.wiring.relays.push(Box::pin(Relay::new(engine.clone(), &self.wiring.bus).run(fresh)));
         self.wiring.outboxes.push(Arc::new(engine.clone()));
         Ok(engine)
     }

@@ -12,6 +12,7 @@ mod kit {
     mod lists;
     mod once;
     mod outbox;
+    mod relays;
     mod replicas;
     mod validation;
     mod world;
