@@ -186,8 +186,29 @@ impl<A: Stored> Consumer<A> {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => (None, Box::new(|_| Ok(Decision::Leave)), Some(error)),
         };
+        let job = self.job(message.clone(), redriven, target, decide, poison);
+        // Whoever comes next stands in line behind this job: submitting begins with that.
+        drop(turn);
+        match self.engine.submit(job).await {
+            // The database refuses what was decided, and always will: the event is put aside, and others go on.
+            Err(error) if redriven.is_none() && !error.is_transient() => {
+                let leave = Box::new(|_: Option<&A>| Ok(Decision::Leave));
+                self.engine.submit(self.job(message, None, None, leave, Some(error))).await.map(drop)
+            }
+            result => result.map(drop),
+        }
+    }
+
+    fn job(
+        &self,
+        message: Arc<Message>,
+        redriven: Option<i64>,
+        target: Option<String>,
+        decide: Decide<A>,
+        poison: Option<Error>,
+    ) -> Job<A> {
         let arrival = Arrival { consumer: self.name.clone(), message, poison, redriven };
-        let job = Job {
+        Job {
             target,
             begins: false,
             request: None,
@@ -195,10 +216,7 @@ impl<A: Stored> Consumer<A> {
             decide,
             traceparent: telemetry::traceparent(),
             answer: None,
-        };
-        // Whoever comes next stands in line behind this job: submitting begins with that.
-        drop(turn);
-        self.engine.submit(job).await.map(drop)
+        }
     }
 
     /// Applies a dead letter once more.

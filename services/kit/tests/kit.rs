@@ -14,6 +14,7 @@ mod kit {
     mod outbox;
     mod relays;
     mod replicas;
+    mod storage;
     mod validation;
     mod world;
 }

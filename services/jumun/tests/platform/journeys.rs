@@ -18,6 +18,7 @@ mod repeating;
 mod requests;
 mod school;
 mod stock;
+mod storage_trouble;
 mod unregistering;
 mod versions;
 mod watching;

@@ -121,6 +121,7 @@ pub(super) struct Batch<A: Stored> {
     replies: HashMap<String, (String, Vec<u8>)>,
     new_requests: Vec<Vec<Value<'static>>>,
     dead_letters: Vec<Vec<Value<'static>>>,
+    new_parked: Vec<Parked>,
     /// Dead letters that jobs try again and that are still there.
     parked: HashSet<i64>,
     redriven: Vec<i64>,
@@ -134,12 +135,20 @@ pub(super) struct Outcome<A: Stored> {
     pub(super) answers: Vec<Result<Done<A>, Error>>,
     pub(super) written: Written<A>,
     pub(super) events: Committed,
+    pub(super) parked: Vec<Parked>,
+}
+
+/// An event that became a dead letter, for the log.
+pub(super) struct Parked {
+    pub(super) event: String,
+    pub(super) consumer: String,
+    pub(super) reason: String,
 }
 
 impl<A: Stored> Outcome<A> {
     /// Answers, and nothing written.
     pub(super) fn nothing(answers: Vec<Result<Done<A>, Error>>) -> Self {
-        Self { answers, written: Vec::new(), events: Committed::default() }
+        Self { answers, written: Vec::new(), events: Committed::default(), parked: Vec::new() }
     }
 }
 
@@ -167,6 +176,7 @@ impl<A: Stored> Batch<A> {
             replies,
             new_requests: Vec::new(),
             dead_letters: Vec::new(),
+            new_parked: Vec::new(),
             parked,
             redriven: Vec::new(),
             messages: Vec::new(),
@@ -320,7 +330,11 @@ impl<A: Stored> Batch<A> {
 
     fn park(&mut self, arrival: &Arrival, reason: &str) {
         let message = &arrival.message;
-        tracing::warn!(event = message.id(), consumer = arrival.consumer, reason, "dead letter");
+        self.new_parked.push(Parked {
+            event: message.id(),
+            consumer: arrival.consumer.clone(),
+            reason: reason.to_owned(),
+        });
         self.dead_letters.push(vec![
             arrival.inbox_id().into(),
             arrival.consumer.clone().into(),
@@ -358,7 +372,7 @@ impl<A: Stored> Batch<A> {
         for dead_letter in self.redriven {
             connection.execute("DELETE FROM dead_letters WHERE seq = ?", &[dead_letter.into()])?;
         }
-        Ok(Outcome { answers, written, events })
+        Ok(Outcome { answers, written, events, parked: self.new_parked })
     }
 
     /// The events, which stay as they are, and a note that they wait for the bus.
