@@ -13,7 +13,7 @@ use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind as Kind, Error}
 use super::StorageError;
 
 /// Texts of SQLite's result codes that pass by themselves or by an operator's act: BUSY, LOCKED, READONLY, FULL, NOMEM,
-/// IOERR, CANTOPEN, CORRUPT, NOTADB, INTERRUPT, ABORT, PROTOCOL, PERM, AUTH. Some go on with a name.
+/// CANTOPEN, CORRUPT, NOTADB, INTERRUPT, ABORT, PROTOCOL, PERM, AUTH. Some go on with a name.
 const SQLITE_PASSING: &[&str] = &[
     "database is locked",
     "database table is locked",
@@ -21,7 +21,6 @@ const SQLITE_PASSING: &[&str] = &[
     "attempt to write a readonly database",
     "database or disk is full",
     "out of memory",
-    "disk I/O error",
     "unable to open database",
     "database disk image is malformed",
     "file is not a database",
@@ -31,6 +30,8 @@ const SQLITE_PASSING: &[&str] = &[
     "access permission denied",
     "authorization denied",
 ];
+/// IOERR: a COMMIT that ends with it may be in the log all the same.
+const SQLITE_IO: &str = "disk I/O error";
 
 /// How PostgreSQL's messages of passing errors begin that may come with a place in the statement, as refusals do:
 /// 57014 and 55P03 (timeouts, locks), class 53 (memory, disk, connections), class 58 (files).
@@ -61,7 +62,10 @@ const CONNECTION_LOST: &[&str] = &["connection", "shutting down", "SSL SYSCALL",
 impl StorageError {
     /// What an error of SQLite means.
     pub(super) fn of_sqlite(error: Error) -> Self {
-        Self::of(error, |info| begins(info.message(), SQLITE_PASSING).then(|| unavailable(info)))
+        Self::of(error, |info| match info.message() {
+            message if message.starts_with(SQLITE_IO) => Some(Self::Lost(message.to_owned())),
+            message => begins(message, SQLITE_PASSING).then(|| unavailable(info)),
+        })
     }
 
     /// What an error of PostgreSQL means.

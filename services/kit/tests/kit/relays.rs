@@ -37,7 +37,8 @@ fn fill(database: &Database) {
             let numbers = first..first + EVENTS_OF_A_BATCH;
             let keys: Vec<_> = numbers.clone().map(|number| format!("[\"a\",{number}]")).collect();
             for number in numbers {
-                let event = "INSERT INTO events (aggregate, number, kind, payload, time) VALUES ('a', ?, 'Added', ?, 0)";
+                let event =
+                    "INSERT INTO events (aggregate, number, kind, payload, time) VALUES ('a', ?, 'Added', ?, 0)";
                 connection.execute(event, &[number.into(), [8_u8, 1].as_slice().into()])?;
             }
             let waits = "INSERT INTO unpublished (batch, events, size, time) VALUES (?, ?, ?, 0)";

@@ -143,7 +143,13 @@ async fn an_event_that_the_database_refuses_for_good_is_put_aside_and_applied_wh
     built.add("b", 2).await.expect("counted");
     let mut admin = admin(&world);
     let start = std::time::Instant::now();
-    while admin.list_dead_letters(ListDeadLettersRequest::default()).await.expect("a list").into_inner().dead_letters.is_empty()
+    while admin
+        .list_dead_letters(ListDeadLettersRequest::default())
+        .await
+        .expect("a list")
+        .into_inner()
+        .dead_letters
+        .is_empty()
     {
         assert!(start.elapsed() < Duration::from_secs(10), "the event is tried for ever");
         tokio::time::sleep(Duration::from_millis(20)).await;
