@@ -132,7 +132,7 @@ impl Error {
         matches!(
             self.code,
             Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown
-        )
+        ) || self.reason == reasons::CONCURRENT_CHANGE.name
     }
 }
 

@@ -76,6 +76,9 @@ crate::reasons! {
     STORAGE_UNAVAILABLE: Unavailable retry 1000 ms,
         "The database does not answer; it may have happened or not.",
         "Repeat the same request, with the same `request_id`.";
+    STORAGE_BUSY: Unavailable retry 1000 ms,
+        "The database refuses for a while: it is locked, read-only or full, or took too long; nothing was done.",
+        "Repeat the same request, with the same `request_id`.";
     STOPPING: Unavailable retry 1000 ms,
         "The process is stopping; nothing was done.",
         "Repeat the request; another process takes it.";

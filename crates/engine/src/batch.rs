@@ -90,6 +90,7 @@ pub(crate) struct Batch<A: Stored> {
     replies: HashMap<String, (String, Vec<u8>)>,
     new_requests: Vec<RequestRow>,
     dead_letters: Vec<DeadLetter>,
+    new_parked: Vec<Parked>,
     /// Dead letters that jobs try again and that are still there.
     parked: HashSet<i64>,
     redriven: Vec<i64>,
@@ -103,12 +104,20 @@ pub(crate) struct Outcome<A: Stored> {
     pub(crate) answers: Vec<Result<Done<A>, Error>>,
     pub(crate) written: Written<A>,
     pub(crate) events: Committed,
+    pub(crate) parked: Vec<Parked>,
+}
+
+/// An event that became a dead letter, for the log.
+pub(crate) struct Parked {
+    pub(crate) event: String,
+    pub(crate) consumer: String,
+    pub(crate) reason: String,
 }
 
 impl<A: Stored> Outcome<A> {
     /// Answers, and nothing written.
     pub(crate) fn nothing(answers: Vec<Result<Done<A>, Error>>) -> Self {
-        Self { answers, written: Vec::new(), events: Committed::default() }
+        Self { answers, written: Vec::new(), events: Committed::default(), parked: Vec::new() }
     }
 }
 
@@ -136,6 +145,7 @@ impl<A: Stored> Batch<A> {
             replies,
             new_requests: Vec::new(),
             dead_letters: Vec::new(),
+            new_parked: Vec::new(),
             parked,
             redriven: Vec::new(),
             messages: Vec::new(),
@@ -289,7 +299,11 @@ impl<A: Stored> Batch<A> {
 
     fn park(&mut self, arrival: &Arrival, reason: &str) {
         let message = &arrival.message;
-        tracing::warn!(event = message.id(), consumer = arrival.consumer, reason, "dead letter");
+        self.new_parked.push(Parked {
+            event: message.id(),
+            consumer: arrival.consumer.clone(),
+            reason: reason.to_owned(),
+        });
         self.dead_letters.push(DeadLetter {
             seq: 0,
             inbox_id: arrival.inbox_id(),
@@ -328,7 +342,7 @@ impl<A: Stored> Batch<A> {
         for dead_letter in self.redriven {
             connection.execute("DELETE FROM dead_letters WHERE seq = ?", &[dead_letter.into()])?;
         }
-        Ok(Outcome { answers, written, events })
+        Ok(Outcome { answers, written, events, parked: self.new_parked })
     }
 
     /// The events, which stay as they are, and a note that they wait for the bus.

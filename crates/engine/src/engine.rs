@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, oneshot};
 use crate::{
     Decision, Stored,
     job::{Arrival, Decide, Done, Job},
-    outbox::{Batch, Outgoing},
+    outbox::{Batch, Outgoing, Stall},
     ownership::{has_owner_columns, require_own, require_sight},
     queue::{Maintenance, Queue},
     request_key::RequestKey,
@@ -45,6 +45,7 @@ impl<A: Stored> Engine<A> {
             database,
             clock,
             outbox,
+            stall: Stall::default(),
             runtime: tokio::runtime::Handle::try_current()?,
         });
         let writer = shared.clone();
@@ -164,6 +165,11 @@ impl<A: Stored> Engine<A> {
     /// Strikes off batches whose events the bus has. It shares the next transaction.
     pub async fn mark_published(&self, batches: &[Batch]) {
         self.0.queue.mark_published(batches).await;
+    }
+
+    /// Whether the relay of this engine's outbox is stalled.
+    pub fn stall(&self) -> &Stall {
+        &self.0.stall
     }
 
     /// Works on the engine's own tables, in a transaction of the writer.

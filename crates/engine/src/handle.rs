@@ -25,6 +25,9 @@ pub trait EngineHandle: Send + Sync {
 
     /// Jobs that shared a transaction.
     fn batch_sizes(&self) -> &Histogram;
+
+    /// Since when events wait while the bus acknowledges none; None while there is progress.
+    fn stalled_since(&self) -> Option<Time>;
 }
 
 impl<A: Stored> EngineHandle for Engine<A> {
@@ -51,5 +54,9 @@ impl<A: Stored> EngineHandle for Engine<A> {
 
     fn batch_sizes(&self) -> &Histogram {
         &self.0.queue.batch_sizes
+    }
+
+    fn stalled_since(&self) -> Option<Time> {
+        self.0.stall.elapsed().map(|elapsed| Engine::now(self) - elapsed)
     }
 }

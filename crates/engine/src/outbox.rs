@@ -3,9 +3,13 @@
 //! The queue is a table of what is unpublished, not a cursor: a transaction that commits late is never skipped. It has a row
 //! for each transaction that announced something, because a row for each event would cost as much as the event.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use jumun_core::{Envelope, Error, Time};
+use jumun_core::{Envelope, Error, Time, time::Instant};
 use tokio::sync::{Notify, mpsc};
 
 use crate::storage::{Connection, Database, Record, StorageError, Value, json_column, select};
@@ -136,4 +140,24 @@ pub async fn status(database: &Database) -> Result<OutboxStatus, Error> {
             })
         })
         .await
+}
+
+/// Since when a relay has been stalled; None while it makes progress or has nothing to do.
+#[derive(Debug, Default)]
+pub struct Stall(Mutex<Option<Instant>>);
+
+impl Stall {
+    /// For how long.
+    pub fn elapsed(&self) -> Option<Duration> {
+        self.lock().map(|since| since.elapsed())
+    }
+
+    /// Returns what was set before.
+    pub fn set(&self, since: Option<Instant>) -> Option<Instant> {
+        std::mem::replace(&mut *self.lock(), since)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

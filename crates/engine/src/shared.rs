@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     Stored,
-    outbox::{Committed, Outgoing},
+    outbox::{Committed, Outgoing, Stall},
     queue::Queue,
     row::Revision,
     storage::Database,
@@ -19,6 +19,7 @@ pub(crate) struct Shared<A: Stored> {
     pub(crate) queue: Queue<A>,
     pub(crate) changes: broadcast::Sender<Arc<A>>,
     pub(crate) outbox: Outgoing,
+    pub(crate) stall: Stall,
     /// Where the callers wait.
     pub(crate) runtime: tokio::runtime::Handle,
 }

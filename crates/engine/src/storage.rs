@@ -6,6 +6,7 @@ use jumun_core::{Error, reasons};
 
 mod connection;
 mod database;
+mod failure;
 mod record;
 mod schema;
 mod table;
@@ -24,10 +25,14 @@ pub enum StorageError {
     /// The connection is gone; what was sent last may have happened or not.
     #[error("connection lost: {0}")]
     Lost(String),
+    /// The database refuses for a while: locked, read-only, full, stopped by a timeout. Nothing was written, and the same
+    /// work may succeed later.
+    #[error("database unavailable: {0}")]
+    Unavailable(String),
     /// A row is not the version that was read, or exists already: somebody else wrote it.
     #[error("stale {0}")]
     Stale(&'static str),
-    /// The database refused the statement.
+    /// The database refused the statement, and would refuse it each time.
     #[error(transparent)]
     Refused(diesel::result::Error),
     /// A stored row does not read back.
@@ -35,29 +40,11 @@ pub enum StorageError {
     Unreadable(String),
 }
 
-impl From<diesel::result::Error> for StorageError {
-    fn from(error: diesel::result::Error) -> Self {
-        use diesel::result::{DatabaseErrorKind, Error};
-        match error {
-            Error::DatabaseError(DatabaseErrorKind::ClosedConnection, info) => Self::Lost(info.message().to_owned()),
-            Error::BrokenTransactionManager => Self::Lost("broken transaction".to_owned()),
-            // libpq reports most broken connections as an unknown error; only its words tell.
-            Error::DatabaseError(DatabaseErrorKind::Unknown, info) if is_lost(info.message()) => {
-                Self::Lost(info.message().to_owned())
-            }
-            // Another replica was first: run again, the job finds what it wrote.
-            Error::DatabaseError(DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::UniqueViolation, _) => {
-                Self::Stale("row")
-            }
-            error => Self::Refused(error),
-        }
+impl StorageError {
+    /// Whether the same work may succeed on another connection, later.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::Unavailable(_))
     }
-}
-
-fn is_lost(message: &str) -> bool {
-    ["connection", "terminating", "shutting down", "starting up", "SSL SYSCALL", "no more", "recovery mode"]
-        .iter()
-        .any(|words| message.contains(words))
 }
 
 impl From<StorageError> for Error {
@@ -67,6 +54,10 @@ impl From<StorageError> for Error {
                 tracing::warn!(cause, "database unavailable");
                 Error::new(&reasons::STORAGE_UNAVAILABLE, "the database does not answer")
             }
+            StorageError::Unavailable(cause) => {
+                tracing::warn!(cause, "database unavailable");
+                Error::new(&reasons::STORAGE_BUSY, "the database refuses at present")
+            }
             StorageError::Stale(_) => {
                 Error::new(&reasons::CONCURRENT_CHANGE, "somebody else changed it at the same time")
             }
@@ -74,4 +65,3 @@ impl From<StorageError> for Error {
         }
     }
 }
-

@@ -6,7 +6,7 @@ use jumun_core::{Error, time::block_for};
 
 use crate::{
     Stored,
-    batch::{Batch, Outcome, Recent},
+    batch::{Batch, Outcome, Parked, Recent},
     deferred_index::MAX_WAITING,
     job::Job,
     outbox,
@@ -58,12 +58,11 @@ impl<A: Stored> Writer<'_, A> {
         }
         match result {
             Ok(outcome) => self.answer(load.jobs, outcome),
-            Err(StorageError::Lost(cause)) => self.turn_away(load.jobs, &cause),
+            // No job is at fault, and each would wait for the same lock or server again.
+            Err(error) if error.is_outage() => self.turn_away(load.jobs, error),
             Err(error) => {
                 tracing::debug!(%error, jobs = load.jobs.len(), "batch failed; its jobs run one by one");
-                for job in load.jobs {
-                    self.write_alone(job);
-                }
+                self.write_one_by_one(load.jobs);
                 // Events that stay unmarked are published once more; consumers know them by their number.
                 if let Err(error) = self.attempt(&mut [], &load.published, false) {
                     tracing::warn!(%error, "published events could not be marked");
@@ -86,9 +85,9 @@ impl<A: Stored> Writer<'_, A> {
         }
     }
 
-    fn turn_away(&mut self, jobs: Vec<Job<A>>, cause: &str) {
-        let refuse = |_: &Job<A>| Err(Error::from(StorageError::Lost(cause.to_owned())));
-        let answers = jobs.iter().map(refuse).collect();
+    fn turn_away(&mut self, jobs: Vec<Job<A>>, cause: StorageError) {
+        let error = Error::from(cause);
+        let answers = jobs.iter().map(|_| Err(error.clone())).collect();
         self.answer(jobs, Outcome::nothing(answers));
     }
 
@@ -116,22 +115,37 @@ impl<A: Stored> Writer<'_, A> {
         });
         match &result {
             Ok(_) => self.recent = recent,
-            Err(StorageError::Lost(_)) => self.connection = None,
+            // A session that began while the server was read-only stays so.
+            Err(error) if error.is_outage() => self.connection = None,
             Err(_) => {}
         }
         result
     }
 
-    fn write_alone(&mut self, mut job: Job<A>) {
-        let mut attempts = 0;
-        let result = loop {
-            match self.attempt(std::slice::from_mut(&mut job), &[], false) {
-                Err(StorageError::Stale(_)) if attempts < MAX_STALE_ATTEMPTS => attempts += 1,
-                result => break result,
+    /// Runs each job in a transaction of its own, for as long as the database is there.
+    fn write_one_by_one(&mut self, jobs: Vec<Job<A>>) {
+        let mut jobs = jobs.into_iter();
+        while let Some(mut job) = jobs.next() {
+            match self.attempt_alone(&mut job) {
+                Err(error) if error.is_outage() => {
+                    return self.turn_away(std::iter::once(job).chain(jobs).collect(), error);
+                }
+                result => {
+                    let outcome = result.unwrap_or_else(|error| Outcome::nothing(vec![Err(error.into())]));
+                    self.answer(vec![job], outcome);
+                }
             }
-        };
-        let outcome = result.unwrap_or_else(|error| Outcome::nothing(vec![Err(error.into())]));
-        self.answer(vec![job], outcome);
+        }
+    }
+
+    fn attempt_alone(&mut self, job: &mut Job<A>) -> Result<Outcome<A>, StorageError> {
+        let mut attempts = 0;
+        loop {
+            match self.attempt(std::slice::from_mut(job), &[], false) {
+                Err(StorageError::Stale(_)) if attempts < MAX_STALE_ATTEMPTS => attempts += 1,
+                result => return result,
+            }
+        }
     }
 
     /// Works on the kit's own tables, in a transaction of its own.
@@ -142,13 +156,16 @@ impl<A: Stored> Writer<'_, A> {
         let shared = self.shared;
         let _writing = shared.database.lock_writing();
         let result = self.connection().and_then(|connection| connection.transaction(|connection| work(connection)));
-        if matches!(result, Err(StorageError::Lost(_))) {
+        if result.as_ref().is_err_and(StorageError::is_outage) {
             self.connection = None;
         }
         result
     }
 
     fn answer(&mut self, jobs: Vec<Job<A>>, outcome: Outcome<A>) {
+        for Parked { event, consumer, reason } in &outcome.parked {
+            tracing::warn!(event, consumer, reason, "dead letter");
+        }
         self.shared.announce(&outcome.written, outcome.events);
         self.unsorted += outcome.written.iter().filter(|(_, (_, revision))| revision.version == 1).count();
         self.recent.remember(outcome.written.into_iter());

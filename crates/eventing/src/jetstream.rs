@@ -38,6 +38,10 @@ const FETCH_HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long the broker may take to answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// Events of one relay that the broker has not acknowledged. async-nats lets so many wait and then makes `publish` wait, for
+/// everybody who shares the JetStream context; so each relay has a context, and a bound, of its own. The broker has to store
+/// so many, of one stream, within REQUEST_TIMEOUT even where it syncs each to a slow disk.
+const MAX_UNACKNOWLEDGED: usize = 256;
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(4);
 /// Subjects are spread over so many partitions, by aggregate.
@@ -102,6 +106,18 @@ impl JetStreamBus {
         let mut context = jetstream::new(client.clone());
         context.set_timeout(REQUEST_TIMEOUT);
         Ok(Self { client, context, settings: Arc::new(settings), streams: Arc::default() })
+    }
+
+    /// The same connection, with acknowledgements of its own to wait for. One that never comes frees its place after
+    /// REQUEST_TIMEOUT, whether somebody waits for it or not.
+    pub(super) fn for_relay(&self) -> Self {
+        let context = jetstream::context::ContextBuilder::new()
+            .timeout(REQUEST_TIMEOUT)
+            .ack_timeout(REQUEST_TIMEOUT)
+            .max_ack_inflight(MAX_UNACKNOWLEDGED)
+            .backpressure_on_inflight(true)
+            .build(self.client.clone());
+        Self { context, ..self.clone() }
     }
 
     /// The context's stream, made when it is not there.

@@ -1,26 +1,34 @@
 //! The relay: takes committed events to the bus, in order per aggregate and many at once, and marks them published only
 //! when the bus has them.
 //!
-//! The queue is a table of what is unpublished, not a cursor: what is committed late is never skipped. It has a row for each
-//! transaction that announced something, because a row for each event would cost as much as the event. What was just
-//! committed comes straight from the writer; the table is read at the start, after an overflow, and every so often.
+//! What was just committed comes straight from the writer; the outbox's table is read at the start, after an overflow, and
+//! every so often.
+//!
+//! Whatever the relay waits for (a place in the bus, an acknowledgement, the table, the bus's identity) is a future that its
+//! loop polls together with the others: waiting for a place must never stop it from taking the answers that free one.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
-
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tracing::Instrument;
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use engine::{
     Engine, Stored, bus_identity,
     outbox::{self, Batch, Committed, Fresh},
 };
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jumun_core::{
-    Error,
-    time::{MissedTickBehavior, interval},
+    Envelope, Error,
+    time::{Instant, MissedTickBehavior, interval},
     trace_span,
 };
+use tracing::Instrument;
 
-use crate::{bus::Bus, transport::Identity};
+use crate::{
+    bus::Bus,
+    transport::{Acknowledged, BusError, Identity},
+};
 
 /// Events that the bus has not acknowledged yet, about; and batches that are under way.
 const MAX_IN_FLIGHT: usize = 2048;
@@ -29,15 +37,34 @@ const MAX_IN_FLIGHT_AT_SCAN: usize = MAX_IN_FLIGHT / 2;
 /// How often the table is read when nothing calls for it, and how often the bus is looked at.
 const SCAN_INTERVAL: Duration = Duration::from_millis(500);
 const IDENTITY_INTERVAL: Duration = Duration::from_secs(2);
+/// A relay that has something to publish and gets no acknowledgement for this long is stalled: it reports that, and on a
+/// broker drops what is in flight and reads the table again, as often as this passes. Longer than one acknowledgement may
+/// take.
+const STALL_AFTER: Duration = Duration::from_secs(10);
+const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Takes one context's events to the bus.
 pub struct Relay<A: Stored> {
-    feed: Feed<A>,
+    feed: Arc<Feed<A>>,
     under_way: HashMap<Batch, Flight>,
     acknowledged: Vec<Batch>,
+    /// Events in the order in which the bus is to get them.
+    waiting: VecDeque<(Batch, Envelope)>,
+    /// The one event that is being handed over: the bus may make it wait for a place.
+    publishing: Option<BoxFuture<'static, Published>>,
     sending: FuturesUnordered<BoxFuture<'static, (Batch, bool)>>,
     marking: Option<BoxFuture<'static, Vec<Batch>>>,
+    /// Ends with what was found, and whether nothing was under way when it began.
+    scanning: Option<BoxFuture<'static, (Result<Vec<Committed>, Error>, bool)>>,
+    /// Ends with the bus's identity when it has to be fed from the beginning.
+    checking: Option<BoxFuture<'static, Result<Option<Identity>, Error>>>,
+    /// Since when something waits for the bus and nothing was acknowledged.
+    unanswered_since: Option<Instant>,
+    restarted: Instant,
 }
+
+/// An event's batch, and what the bus said when it was handed over.
+type Published = (Batch, Result<Acknowledged, BusError>, tracing::Span);
 
 /// How far a batch is.
 struct Flight {
@@ -48,13 +75,20 @@ struct Flight {
 }
 
 impl<A: Stored> Relay<A> {
-    pub fn new(engine: Engine<A>, bus: Bus) -> Self {
+    /// A relay of the engine's outbox to this bus.
+    pub fn new(engine: Engine<A>, bus: &Bus) -> Self {
         Self {
-            feed: Feed { engine, bus },
+            feed: Arc::new(Feed { engine, bus: bus.for_relay() }),
             under_way: HashMap::new(),
             acknowledged: Vec::new(),
+            waiting: VecDeque::new(),
+            publishing: None,
             sending: FuturesUnordered::new(),
             marking: None,
+            scanning: None,
+            checking: None,
+            unanswered_since: None,
+            restarted: Instant::now(),
         }
     }
 
@@ -62,11 +96,16 @@ impl<A: Stored> Relay<A> {
     pub async fn run(mut self, mut fresh: Fresh) {
         let mut scan = interval(SCAN_INTERVAL);
         let mut identity = interval(IDENTITY_INTERVAL);
-        scan.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        identity.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stall = interval(STALL_CHECK_INTERVAL);
+        for ticks in [&mut scan, &mut identity, &mut stall] {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
         loop {
-            let in_flight = self.sending.len().max(self.under_way.len());
-            let (room, scans) = (in_flight < MAX_IN_FLIGHT, in_flight < MAX_IN_FLIGHT_AT_SCAN);
+            self.publish();
+            let in_flight = (self.sending.len() + self.waiting.len()).max(self.under_way.len());
+            let scans = in_flight < MAX_IN_FLIGHT_AT_SCAN && self.scanning.is_none();
+            // A batch that comes while the table is read could be struck off there before that is answered, and be sent twice.
+            let room = in_flight < MAX_IN_FLIGHT && self.scanning.is_none();
             tokio::select! {
                 Some((batch, taken)) = self.sending.next(), if !self.sending.is_empty() => {
                     self.note(batch, taken);
@@ -75,6 +114,7 @@ impl<A: Stored> Relay<A> {
                     }
                     self.mark();
                 }
+                published = wait_for(&mut self.publishing) => self.published(published),
                 batches = wait_for(&mut self.marking) => {
                     self.marking = None;
                     for batch in batches {
@@ -82,23 +122,28 @@ impl<A: Stored> Relay<A> {
                     }
                     self.mark();
                 }
-                Some(committed) = fresh.receiver.recv(), if room => self.send(committed).await,
-                () = fresh.overflow.notified(), if scans => self.scan().await,
-                _ = scan.tick(), if scans => self.scan().await,
-                _ = identity.tick() => self.check_identity().await,
+                found = wait_for(&mut self.scanning) => self.scanned(found),
+                checked = wait_for(&mut self.checking) => self.checked(checked).await,
+                Some(committed) = fresh.receiver.recv(), if room => self.send(committed),
+                () = fresh.overflow.notified(), if scans => self.scan(),
+                _ = scan.tick(), if scans => self.scan(),
+                _ = identity.tick(), if self.checking.is_none() => {
+                    self.checking = Some(Box::pin(self.feed.clone().check()));
+                }
+                _ = stall.tick() => self.restart_if_stalled().await,
             }
         }
     }
 
     /// Feeds a bus that is not the one fed before: another set of consumers, or a stream made anew.
-    async fn check_identity(&mut self) {
+    async fn checked(&mut self, checked: Result<Option<Identity>, Error>) {
+        self.checking = None;
         let result = async {
-            let Some((identity, is_behind)) = self.feed.other_bus().await? else { return Ok(()) };
-            if is_behind {
-                tracing::warn!(identity = identity.0, "another bus: feeding it from the beginning");
-                self.forget_sent().await;
-                bus_identity::feed_again(&self.feed.engine).await?;
-            }
+            let Some(identity) = checked? else { return Ok(()) };
+            tracing::warn!(identity = identity.0, "another bus: feeding it from the beginning");
+            // From here on nothing is in flight, so nothing has to be polled meanwhile.
+            self.forget_sent().await;
+            bus_identity::feed_again(&self.feed.engine).await?;
             bus_identity::remember_identity(&self.feed.engine, identity.0).await
         };
         if let Err(error) = result.await {
@@ -107,9 +152,13 @@ impl<A: Stored> Relay<A> {
         }
     }
 
-    /// What the bus before acknowledged must not count as published on this one.
+    /// Drops what is in flight. It stays unpublished, so the table says what is to be sent again; what the bus before
+    /// acknowledged must not count as published on this one.
     async fn forget_sent(&mut self) {
         self.sending = FuturesUnordered::new();
+        self.publishing = None;
+        self.scanning = None;
+        self.waiting.clear();
         self.acknowledged.clear();
         if let Some(marking) = self.marking.take() {
             marking.await;
@@ -117,36 +166,44 @@ impl<A: Stored> Relay<A> {
         self.under_way.clear();
     }
 
-    async fn send(&mut self, Committed { batch, messages }: Committed) {
+    /// Queues the events of a batch for the bus.
+    fn send(&mut self, Committed { batch, messages }: Committed) {
         if messages.is_empty() || self.under_way.contains_key(&batch) {
             return;
         }
+        self.unanswered_since.get_or_insert_with(Instant::now);
         self.under_way.insert(batch.clone(), Flight { left: messages.len(), has_failed: false });
-        for message in messages {
-            let span = trace_span!(
-                message.traceparent.as_deref(),
-                "send",
-                otel.name = format!("send {}.{}", message.context, message.kind),
-                otel.kind = "producer",
-                messaging.system = "nats",
-                messaging.message.id = message.id(),
-            );
-            match self.feed.bus.publish(Arc::new(message)).instrument(span.clone()).await {
-                Ok(acknowledged) => {
-                    let batch = batch.clone();
-                    let answered = async move {
-                        let result = acknowledged.await;
-                        if let Err(error) = &result {
-                            tracing::debug!(%error, "not published; tried again soon");
-                        }
-                        (batch, result.is_ok())
-                    };
-                    self.sending.push(answered.instrument(span).boxed());
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "not published; tried again soon");
-                    self.note(batch.clone(), false);
-                }
+        self.waiting.extend(messages.into_iter().map(|message| (batch.clone(), message)));
+    }
+
+    /// Hands events over, one after another, until the bus makes one wait.
+    fn publish(&mut self) {
+        while self.publishing.is_none() {
+            let Some((batch, message)) = self.waiting.pop_front() else { return };
+            let mut publishing = self.feed.clone().publish(batch, message).boxed();
+            match (&mut publishing).now_or_never() {
+                Some(published) => self.published(published),
+                None => self.publishing = Some(publishing),
+            }
+        }
+    }
+
+    fn published(&mut self, (batch, result, span): Published) {
+        self.publishing = None;
+        match result {
+            Ok(acknowledged) => {
+                let answered = async move {
+                    let result = acknowledged.await;
+                    if let Err(error) = &result {
+                        tracing::debug!(%error, "not published; tried again soon");
+                    }
+                    (batch, result.is_ok())
+                };
+                self.sending.push(answered.instrument(span).boxed());
+            }
+            Err(error) => {
+                tracing::debug!(%error, "not published; tried again soon");
+                self.note(batch, false);
             }
         }
     }
@@ -154,6 +211,9 @@ impl<A: Stored> Relay<A> {
     /// Notes what the bus said to one event. Of a batch that it did not take as a whole, everything is sent once more:
     /// consumers know by its number what they have.
     fn note(&mut self, batch: Batch, taken: bool) {
+        if taken {
+            self.progressed();
+        }
         let Some(flight) = self.under_way.get_mut(&batch) else { return };
         flight.left -= 1;
         flight.has_failed |= !taken;
@@ -168,23 +228,56 @@ impl<A: Stored> Relay<A> {
     fn mark(&mut self) {
         if self.marking.is_none() && !self.acknowledged.is_empty() {
             let batches = std::mem::take(&mut self.acknowledged);
-            let engine = self.feed.engine.clone();
+            let feed = self.feed.clone();
             self.marking = Some(Box::pin(async move {
-                engine.mark_published(&batches).await;
+                feed.engine.mark_published(&batches).await;
                 batches
             }));
         }
     }
 
-    async fn scan(&mut self) {
-        let under_way = self.under_way.keys().cloned().collect();
-        match outbox::unpublished(self.feed.engine.database(), under_way).await {
-            Ok(batches) => {
-                for committed in batches {
-                    self.send(committed).await;
-                }
-            }
+    fn scan(&mut self) {
+        let under_way: HashSet<_> = self.under_way.keys().cloned().collect();
+        let was_idle = under_way.is_empty();
+        let feed = self.feed.clone();
+        self.scanning = Some(Box::pin(async move { (outbox::unpublished(feed.engine.database(), under_way).await, was_idle) }));
+    }
+
+    fn scanned(&mut self, (found, was_idle): (Result<Vec<Committed>, Error>, bool)) {
+        self.scanning = None;
+        match found {
+            // What failed while the table was read was not looked for there.
+            Ok(batches) if batches.is_empty() && was_idle => self.recovered(None),
+            Ok(batches) => batches.into_iter().for_each(|committed| self.send(committed)),
             Err(error) => tracing::warn!(%error, "cannot read the outbox"),
+        }
+    }
+
+    /// The bus acknowledged an event.
+    fn progressed(&mut self) {
+        let more = !self.sending.is_empty() || !self.waiting.is_empty() || self.publishing.is_some();
+        self.recovered(more.then(Instant::now));
+    }
+
+    /// The relay is not stalled; `unanswered_since` is when it last got an answer, if it waits for more.
+    fn recovered(&mut self, unanswered_since: Option<Instant>) {
+        self.unanswered_since = unanswered_since;
+        if let Some(since) = self.feed.engine.stall().set(None) {
+            let (context, seconds) = (self.feed.engine.database().schema(), since.elapsed().as_secs());
+            tracing::info!(context, seconds, "the relay publishes again");
+        }
+    }
+
+    /// Reports a relay that makes no progress, and starts it over where what it waits for may never come.
+    async fn restart_if_stalled(&mut self) {
+        let Some(since) = self.unanswered_since.filter(|since| since.elapsed() >= STALL_AFTER) else { return };
+        if self.feed.engine.stall().set(Some(since)).is_none() {
+            let (context, seconds) = (self.feed.engine.database().schema(), since.elapsed().as_secs());
+            tracing::warn!(context, seconds, "the relay is stalled: events wait and the bus acknowledges none");
+        }
+        if self.feed.bus.loses_acknowledgements() && self.restarted.elapsed() >= STALL_AFTER {
+            self.restarted = Instant::now();
+            self.forget_sent().await;
         }
     }
 }
@@ -196,6 +289,29 @@ struct Feed<A: Stored> {
 }
 
 impl<A: Stored> Feed<A> {
+    /// Hands an event over to the bus, which may make it wait.
+    async fn publish(self: Arc<Self>, batch: Batch, message: Envelope) -> Published {
+        let span = trace_span!(
+            message.traceparent.as_deref(),
+            "send",
+            otel.name = format!("send {}.{}", message.context, message.kind),
+            otel.kind = "producer",
+            messaging.system = "nats",
+            messaging.message.id = message.id(),
+        );
+        let result = self.bus.publish(Arc::new(message)).instrument(span.clone()).await;
+        (batch, result, span)
+    }
+
+    /// The bus, when it has to be fed from the beginning; another one is only remembered.
+    async fn check(self: Arc<Self>) -> Result<Option<Identity>, Error> {
+        match self.other_bus().await? {
+            Some((identity, true)) => Ok(Some(identity)),
+            Some((identity, false)) => bus_identity::remember_identity(&self.engine, identity.0).await.map(|()| None),
+            None => Ok(None),
+        }
+    }
+
     /// The bus, when it is not the one that was fed before, and whether that one had less to hear.
     async fn other_bus(&self) -> Result<Option<(Identity, bool)>, Error> {
         let context = self.engine.database().schema();
@@ -217,10 +333,9 @@ impl<A: Stored> Feed<A> {
 
 }
 
-async fn wait_for(marking: &mut Option<BoxFuture<'static, Vec<Batch>>>) -> Vec<Batch> {
-    match marking {
-        Some(marking) => marking.await,
+async fn wait_for<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
+    match future {
+        Some(future) => future.await,
         None => std::future::pending().await,
     }
 }
-

@@ -139,8 +139,9 @@ impl<A: Stored> Subscription<A> {
             }
         }
         // What has begun is finished; the rest is for the next process, which need not wait for it.
-        incoming.give_back().await;
-        while unsettled.next().await.is_some() {}
+        let finish = async { while unsettled.next().await.is_some() {} };
+        // At the same time: a broker that is away takes nothing back, and must not keep the rest from being finished.
+        tokio::join!(incoming.give_back(), finish);
     }
 
     async fn apply(&self, delivery: Delivery, mut turn: Option<Turn>) {
@@ -184,10 +185,19 @@ impl<A: Stored> Subscription<A> {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => (None, Box::new(|_| Ok(Decision::Leave)), Some(error)),
         };
-        let arrival = Arrival { consumer: self.name.clone(), message, poison, redriven };
-        // Whoever comes next stands in line behind this job: submitting begins with that.
+        let consumer = self.name.clone();
+        let applied = self.engine.apply(target, Arrival { consumer, message: message.clone(), poison, redriven }, decide);
+        // Whoever comes next stands in line behind this job: applying begins with that.
         drop(turn);
-        self.engine.apply(target, arrival, decide).await
+        match applied.await {
+            // The database refuses what was decided, and always will: the event is put aside, and others go on.
+            Err(error) if redriven.is_none() && !error.is_transient() => {
+                let consumer = self.name.clone();
+                let put_aside = Arrival { consumer, message, poison: Some(error), redriven: None };
+                self.engine.apply(None, put_aside, Box::new(|_: Option<&A>| Ok(Decision::Leave))).await
+            }
+            result => result,
+        }
     }
 
     /// Applies a dead letter once more.

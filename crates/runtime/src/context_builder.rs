@@ -66,7 +66,7 @@ impl ContextBuilder<'_> {
         let database = self.wiring.topology.database(self.name, schema)?;
         let (outgoing, fresh) = outbox::channel();
         let engine = Engine::start(database, self.wiring.clock.clone(), outgoing)?;
-        self.wiring.relays.push(Box::pin(Relay::new(engine.clone(), self.wiring.bus.clone()).run(fresh)));
+        self.wiring.relays.push(Box::pin(Relay::new(engine.clone(), &self.wiring.bus).run(fresh)));
         self.wiring.engines.push(Arc::new(engine.clone()));
         Ok(engine)
     }

@@ -63,6 +63,7 @@ struct Gauges {
     queue: IntGaugeVec,
     unpublished: IntGaugeVec,
     oldest: IntGaugeVec,
+    stalled: IntGaugeVec,
     dead_letters: IntGaugeVec,
     lag: IntGaugeVec,
     connections: IntGauge,
@@ -101,6 +102,10 @@ impl MetricsPage {
             let (context, (commands, events)) = (engine.database().schema(), engine.queued());
             set(&self.gauges.queue, &[context, "commands"], commands);
             set(&self.gauges.queue, &[context, "events"], events);
+        }
+        for engine in &self.sources.engines {
+            let stalled = engine.stalled_since().map_or(Duration::ZERO, |since| self.sources.clock.now().since(since));
+            set(&self.gauges.stalled, &[engine.database().schema()], stalled.as_secs());
         }
         let outboxes =
             self.sources.engines.iter().map(|engine| timeout(LOOK_WITHIN, self.look_at_outbox(engine.database())));
@@ -185,6 +190,11 @@ impl Gauges {
             queue: gauge("jumun_engine_queue_length", "Jobs that wait for a transaction.", &["context", "kind"])?,
             unpublished: gauge("jumun_outbox_unpublished", "Events that wait for the bus.", &["context"])?,
             oldest: gauge("jumun_outbox_oldest_age_seconds", "How long the oldest of them has waited.", &["context"])?,
+            stalled: gauge(
+                "jumun_relay_stalled_seconds",
+                "How long events have waited with none acknowledged; 0: the relay makes progress.",
+                &["context"],
+            )?,
             dead_letters: gauge("jumun_dead_letters", "Events that could not be applied.", &["context"])?,
             lag: gauge("jumun_consumer_lag", "Events that a consumer has not settled.", &["consumer"])?,
             connections,

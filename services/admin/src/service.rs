@@ -155,6 +155,7 @@ impl AdminService for Admin {
                 context: engine.database().schema().to_owned(),
                 unpublished_count: status.unpublished,
                 oldest_time: status.oldest.map(Time::to_timestamp),
+                stalled_since_time: engine.stalled_since().map(Time::to_timestamp),
             });
         }
         Ok(Response::new(response))

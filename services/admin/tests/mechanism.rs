@@ -12,7 +12,9 @@ mod mechanism {
     mod lists;
     mod once;
     mod outbox;
+    mod relays;
     mod replicas;
+    mod storage;
     mod validation;
     mod world;
 }

@@ -145,19 +145,19 @@ impl Connection {
     /// Runs a statement whose text was split at its binds.
     pub(super) fn execute_split(&mut self, sql: &[&str], binds: &[Value<'_>]) -> Result<usize, StorageError> {
         let statement = Statement { sql, binds };
-        Ok(match self {
-            Self::Sqlite(connection) => statement.execute(connection)?,
-            Self::Postgres(connection) => statement.execute(connection)?,
-        })
+        match self {
+            Self::Sqlite(connection) => statement.execute(connection).map_err(StorageError::of_sqlite),
+            Self::Postgres(connection) => statement.execute(connection).map_err(StorageError::of_postgres),
+        }
     }
 
     /// Runs a query and returns its rows.
     pub fn query(&mut self, sql: &str, binds: &[Value<'_>]) -> Result<Vec<Row>, StorageError> {
         let statement = Statement { sql: &split(sql), binds };
-        Ok(match self {
-            Self::Sqlite(connection) => statement.load(connection)?,
-            Self::Postgres(connection) => statement.load(connection)?,
-        })
+        match self {
+            Self::Sqlite(connection) => statement.load(connection).map_err(StorageError::of_sqlite),
+            Self::Postgres(connection) => statement.load(connection).map_err(StorageError::of_postgres),
+        }
     }
 
     /// The rows whose text column is one of `ids`; `sql` ends where the condition begins.
@@ -182,10 +182,9 @@ impl Connection {
     /// Runs several statements without binds.
     pub fn batch(&mut self, sql: &str) -> Result<(), StorageError> {
         match self {
-            Self::Sqlite(connection) => connection.batch_execute(sql)?,
-            Self::Postgres(connection) => connection.batch_execute(sql)?,
+            Self::Sqlite(connection) => connection.batch_execute(sql).map_err(StorageError::of_sqlite),
+            Self::Postgres(connection) => connection.batch_execute(sql).map_err(StorageError::of_postgres),
         }
-        Ok(())
     }
 
     /// Runs `work` in a transaction that writes: committed when it succeeds, rolled back when it fails.
@@ -196,11 +195,9 @@ impl Connection {
         // BEGIN IMMEDIATE takes SQLite's write lock at once: a later upgrade could fail with SQLITE_BUSY_SNAPSHOT.
         let begin = if matches!(self, Self::Sqlite(_)) { "BEGIN IMMEDIATE" } else { "BEGIN" };
         self.batch(begin)?;
-        match work(self) {
-            Ok(value) => {
-                self.batch("COMMIT")?;
-                Ok(value)
-            }
+        // A COMMIT that fails may leave the transaction open, too.
+        match work(self).and_then(|value| self.batch("COMMIT").map(|()| value)) {
+            Ok(value) => Ok(value),
             Err(error) => {
                 // Where the rollback fails too, the connection is of no more use; the first error says why.
                 let _ = self.batch("ROLLBACK");

@@ -41,6 +41,10 @@ const POSTGRES_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout
 /// from its beginning does not grow, which makes a commit cheap. A commit may look at every cached page (8 MB).
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA wal_autocheckpoint = 4096; PRAGMA cache_size = -8192;";
+/// English messages, because they tell what diesel does not (see `failure`). Only some roles may have it so.
+const POSTGRES_LANGUAGE: &str = "SET lc_messages TO 'C'";
+/// The encoding that takes every text.
+const POSTGRES_ENCODING: &str = "UTF8";
 /// What every migration waits behind, so that replicas that start together migrate one after another.
 const MIGRATION_LOCK: i64 = 0x006a_756d_756e;
 
@@ -145,6 +149,8 @@ impl Database {
                 let join = if url.contains('?') { '&' } else { '?' };
                 let url = if url.contains("connect_timeout") { url.clone() } else { format!("{url}{join}{timeout}") };
                 let mut connection = Connection::Postgres(PgConnection::establish(&url).map_err(lost)?);
+                // The server's own language will do, too: what is not understood counts as passing.
+                let _ = connection.batch(POSTGRES_LANGUAGE);
                 connection.batch(&format!("{POSTGRES_SETTINGS} SET search_path TO \"{}\";", self.0.schema))?;
                 Ok(connection)
             }
@@ -199,7 +205,7 @@ impl Database {
             None => self.connect()?,
         };
         let result = work(&mut connection);
-        if !matches!(result, Err(StorageError::Lost(_))) {
+        if !result.as_ref().is_err_and(StorageError::is_outage) {
             self.idle().push(connection);
         }
         result
@@ -215,6 +221,7 @@ impl Database {
             std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
         }
         let mut connection = self.connect()?;
+        self.require_encoding(&mut connection)?;
         if matches!(connection, Connection::Postgres(_)) {
             let schema = self.schema();
             connection.batch(&format!(
@@ -231,18 +238,32 @@ impl Database {
     /// Fails unless somebody brought the schema up to date. It only reads: the role need not own anything.
     pub fn require_migrated(&self, migrations: &EmbeddedMigrations) -> anyhow::Result<()> {
         let mut connection = self.connect()?;
+        self.require_encoding(&mut connection)?;
         let own = match &connection {
             Connection::Sqlite(_) => SQLITE_MIGRATIONS,
             Connection::Postgres(_) => POSTGRES_MIGRATIONS,
         };
         let done = connection.query("SELECT version FROM __diesel_schema_migrations", &[]).map_or_else(
-            |error| if matches!(error, StorageError::Lost(_)) { Err(error) } else { Ok(HashSet::new()) },
+            |error| if error.is_outage() { Err(error) } else { Ok(HashSet::new()) },
             |rows| rows.into_iter().map(|mut row| row.text()).collect(),
         )?;
         let mut wanted = versions(&own)?;
         wanted.extend(versions(migrations)?);
         if let Some(lacking) = wanted.into_iter().find(|version| !done.contains(version)) {
             anyhow::bail!("{self:?} lacks the migration {lacking}: run `jumun migrate`");
+        }
+        Ok(())
+    }
+
+    /// Fails where not every text can be stored: a row that is refused for its letters is refused for ever.
+    fn require_encoding(&self, connection: &mut Connection) -> anyhow::Result<()> {
+        if let Connection::Postgres(_) = connection {
+            let encoding = connection.query("SHOW server_encoding", &[])?.remove(0).text()?;
+            anyhow::ensure!(
+                encoding == POSTGRES_ENCODING,
+                "{self:?} has the encoding {encoding}, which cannot store every text: create the database with \
+                 ENCODING '{POSTGRES_ENCODING}'"
+            );
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use testkit::TestCluster;
 use super::counter::{Built, admin, counting_world};
 
 /// A bus that does not answer.
-async fn bus_that_is_away() -> Bus {
+pub(super) async fn bus_that_is_away() -> Bus {
     let settings = JetStreamSettings {
         url: "nats://127.0.0.1:1".to_owned(),
         prefix: "away".to_owned(),

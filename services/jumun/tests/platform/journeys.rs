@@ -18,6 +18,7 @@ mod repeating;
 mod requests;
 mod school;
 mod stock;
+mod storage_trouble;
 mod tables;
 mod unregistering;
 mod versions;

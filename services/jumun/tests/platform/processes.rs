@@ -17,6 +17,7 @@ mod trace;
 
 mod access;
 mod broker_loss;
+mod broker_outage;
 mod coffee_kills;
 mod command_line;
 mod dead_collector;
