@@ -39,7 +39,7 @@ test: tools ## Run every test: on SQLite and the embedded bus, on PostgreSQL and
 
 .PHONY: test-servers
 test-servers:
-	JUMUN_TEST_BACKEND=servers cargo test --locked -p kit --test kit
+	JUMUN_TEST_BACKEND=servers cargo test --locked -p admin --test mechanism
 	JUMUN_TEST_BACKEND=servers cargo test --locked -p jumun --test platform journeys::
 
 .PHONY: test-chart
@@ -84,9 +84,9 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: docs
-docs: ## Write docs/errors.md and helm/jumun/contexts.json, which the code and the protos say
-	cargo run --quiet --locked -p jumun -- errors > docs/errors.md.new
-	@mv docs/errors.md.new docs/errors.md
+docs: ## Write docs/reference/errors.md and helm/jumun/contexts.json, which the code and the protos say
+	cargo run --quiet --locked -p jumun -- errors > docs/reference/errors.md.new
+	@mv docs/reference/errors.md.new docs/reference/errors.md
 	cargo run --quiet --locked -p jumun -- methods > contexts.json.new
 	@mv contexts.json.new helm/jumun/contexts.json
 

@@ -55,7 +55,13 @@ fn declared(method: &MethodDescriptor, contracts: &Contracts) -> anyhow::Result<
     let access = declared.as_ref().and_then(Value::as_message).ok_or_else(|| nothing_declared(method, name))?;
     let is = |field: &str| access.get_field_by_name(field).and_then(|value| value.as_bool()).unwrap_or_default();
     let roles = access.get_field_by_name("roles");
-    let roles: Roles = roles.as_deref().and_then(Value::as_list).into_iter().flatten().filter_map(|role| role_of(role, contracts)).collect();
+    let roles: Roles = roles
+        .as_deref()
+        .and_then(Value::as_list)
+        .into_iter()
+        .flatten()
+        .filter_map(|role| role_of(role, contracts))
+        .collect();
     match (is("public"), is("authenticated"), roles) {
         (true, ..) => Ok(Access::Public),
         (_, true, _) => Ok(Access::Authenticated),

@@ -91,12 +91,7 @@ impl Authorizer {
     }
 
     /// Who is calling, if it may. A call from within the process brings its caller along.
-    pub async fn authorize(
-        &self,
-        path: &str,
-        headers: &HeaderMap,
-        known: Option<&Caller>,
-    ) -> Result<Caller, Error> {
+    pub async fn authorize(&self, path: &str, headers: &HeaderMap, known: Option<&Caller>) -> Result<Caller, Error> {
         match &self.0 {
             Some(checks) => checks.authorize(path, headers, known).await.inspect_err(|error| {
                 tracing::debug!(path, reason = error.reason, "call refused");
@@ -143,12 +138,9 @@ impl Access {
 
 /// Somebody who has no name and owns nothing.
 fn nobody() -> Caller {
-    static NOBODY: LazyLock<Arc<Principal>> =
-        LazyLock::new(|| Arc::new(Principal {
-            subject: String::new(),
-            roles: Roles::default(),
-            is_unrestricted: false,
-        }));
+    static NOBODY: LazyLock<Arc<Principal>> = LazyLock::new(|| {
+        Arc::new(Principal { subject: String::new(), roles: Roles::default(), is_unrestricted: false })
+    });
     Caller::new(NOBODY.clone())
 }
 

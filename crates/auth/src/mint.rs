@@ -16,9 +16,7 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD as BASE64_URL},
 };
 use http::HeaderValue;
-use ring::{
-    signature::{Ed25519KeyPair, KeyPair},
-};
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 use serde_json::json;
 

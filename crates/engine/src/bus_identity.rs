@@ -54,9 +54,7 @@ async fn keys_after(database: &Database, (aggregate, number): Key) -> Result<Vec
 pub async fn remember_identity(engine: &dyn EngineHandle, identity: String) -> Result<(), Error> {
     let sql = "INSERT INTO bus_identity (id, identity) VALUES ('bus', ?) \
                ON CONFLICT (id) DO UPDATE SET identity = excluded.identity";
-    engine
-        .maintain(Box::new(move |connection| connection.execute(sql, &[identity.as_str().into()]).map(drop)))
-        .await
+    engine.maintain(Box::new(move |connection| connection.execute(sql, &[identity.as_str().into()]).map(drop))).await
 }
 
 fn read_key(row: &mut Row) -> Result<Key, StorageError> {

@@ -208,4 +208,3 @@ fn own<A: Stored>(
         Ok(decision)
     })
 }
-

@@ -28,7 +28,8 @@ pub(crate) fn restriction<A: Stored>(caller: &Caller) -> Option<(String, Vec<Val
     }
     let one = |owner: &Owner<A>| match owner.or_nobody {
         true => (format!("{} IN (?, '')", owner.column), 1),
-        false => A::DEFERRED_INDEX.map_or_else(|| (format!("{} = ?", owner.column), 1), |index| index.condition(owner.column)),
+        false => A::DEFERRED_INDEX
+            .map_or_else(|| (format!("{} = ?", owner.column), 1), |index| index.condition(owner.column)),
     };
     let (conditions, counts): (Vec<_>, Vec<_>) = owners().map(one).unzip();
     if conditions.is_empty() {

@@ -9,10 +9,7 @@ use std::{
 use prometheus::{Histogram, HistogramOpts};
 use tokio::sync::oneshot;
 
-use jumun_core::{
-    Clock, Error, Time, reasons,
-    time::Instant,
-};
+use jumun_core::{Clock, Error, Time, reasons, time::Instant};
 
 use crate::{
     Stored,

@@ -103,9 +103,7 @@ mod tests {
     use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
     use super::*;
-    use crate::{
-        storage::{Database, DatabaseUrl, Kind, Record, columns_of},
-    };
+    use crate::storage::{Database, DatabaseUrl, Kind, Record, columns_of};
 
     const MIGRATIONS: EmbeddedMigrations = embed_migrations!("src/rows/no_migrations");
 

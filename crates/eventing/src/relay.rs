@@ -240,7 +240,8 @@ impl<A: Stored> Relay<A> {
         let under_way: HashSet<_> = self.under_way.keys().cloned().collect();
         let was_idle = under_way.is_empty();
         let feed = self.feed.clone();
-        self.scanning = Some(Box::pin(async move { (outbox::unpublished(feed.engine.database(), under_way).await, was_idle) }));
+        self.scanning =
+            Some(Box::pin(async move { (outbox::unpublished(feed.engine.database(), under_way).await, was_idle) }));
     }
 
     fn scanned(&mut self, (found, was_idle): (Result<Vec<Committed>, Error>, bool)) {
@@ -330,7 +331,6 @@ impl<A: Stored> Feed<A> {
         let is_behind = before.is_some_and(|before| !identity.is_covered_by(&before));
         Ok(Some((identity, is_behind)))
     }
-
 }
 
 async fn wait_for<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {

@@ -186,7 +186,8 @@ impl<A: Stored> Subscription<A> {
             Err(error) => (None, Box::new(|_| Ok(Decision::Leave)), Some(error)),
         };
         let consumer = self.name.clone();
-        let applied = self.engine.apply(target, Arrival { consumer, message: message.clone(), poison, redriven }, decide);
+        let applied =
+            self.engine.apply(target, Arrival { consumer, message: message.clone(), poison, redriven }, decide);
         // Whoever comes next stands in line behind this job: applying begins with that.
         drop(turn);
         match applied.await {

@@ -18,14 +18,7 @@ use pin_project_lite::pin_project;
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
-use crate::{
-    bounded_stream,
-    call::Call,
-    limiter::Sign,
-    meters::Meters,
-    method::Method,
-    overload::Overload,
-};
+use crate::{bounded_stream, call::Call, limiter::Sign, meters::Meters, method::Method, overload::Overload};
 
 /// When a refused caller may try again, at least; and by how much more callers are spread, or they would all come back
 /// at once.
@@ -62,11 +55,7 @@ impl AdmissionControl {
     }
 
     /// Lets a call in whose caller waits for `asked`, or says why not.
-    fn admit(
-        self: &Arc<Self>,
-        method: &Arc<Method>,
-        asked: Option<Duration>,
-    ) -> Result<Admission, Status> {
+    fn admit(self: &Arc<Self>, method: &Arc<Method>, asked: Option<Duration>) -> Result<Admission, Status> {
         let is_counted = self.overload.is_protected && !method.is_essential;
         let began = Instant::now();
         if is_counted && !self.overload.limiter(method).admit() {
@@ -115,7 +104,11 @@ impl Admission {
     fn release(&mut self, sign: Sign) {
         if std::mem::take(&mut self.is_counted) {
             let start = self.control.start;
-            self.control.overload.limiter(&self.method).release(sign, self.began.duration_since(start), start.elapsed());
+            self.control.overload.limiter(&self.method).release(
+                sign,
+                self.began.duration_since(start),
+                start.elapsed(),
+            );
         }
     }
 }
@@ -188,10 +181,12 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for AdmitFut
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            AdmitProjection::Admitted { inner, admission } => inner.poll(context).map_ok(|response| match admission.take() {
-                Some(admission) => admission.end(response),
-                None => response,
-            }),
+            AdmitProjection::Admitted { inner, admission } => {
+                inner.poll(context).map_ok(|response| match admission.take() {
+                    Some(admission) => admission.end(response),
+                    None => response,
+                })
+            }
             AdmitProjection::Refused { refusal } => match refusal.take() {
                 Some(refusal) => Poll::Ready(Ok(refusal.into_http())),
                 None => Poll::Pending,

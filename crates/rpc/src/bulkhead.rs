@@ -133,7 +133,8 @@ mod tests {
         let bulkhead = Bulkhead::new("provider", 1, true);
         let _place = bulkhead.enter().await.expect("a place");
         let deadline = Instant::now() + Duration::from_millis(20);
-        let refused = RequestContext { deadline: Some(deadline), ..RequestContext::default() }.scope(bulkhead.enter()).await;
+        let refused =
+            RequestContext { deadline: Some(deadline), ..RequestContext::default() }.scope(bulkhead.enter()).await;
         assert_eq!(refused.expect_err("his time is up").reason, "PROVIDER_BUSY");
         assert!(Instant::now() < deadline + MAX_WAIT / 2);
     }

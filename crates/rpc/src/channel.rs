@@ -18,7 +18,9 @@ use tonic::{Code, Status, body::Body};
 use tower::{Service, ServiceBuilder, ServiceExt};
 
 use crate::{
-    channel_layers::{BreakCircuitLayer, BoundCallLayer, OutgoingCall, PropagateContextLayer, TraceCallLayer, TimeoutLayer},
+    channel_layers::{
+        BoundCallLayer, BreakCircuitLayer, OutgoingCall, PropagateContextLayer, TimeoutLayer, TraceCallLayer,
+    },
     circuit::Circuit,
     stack::LocalStack,
 };
@@ -151,7 +153,10 @@ fn sent(response: Response<Body>) -> Result<Response<Body>, Status> {
 fn warn_when_unauthorized(response: &Response<Body>) {
     let code = response.headers().get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
     if matches!(code, Code::Unauthenticated | Code::PermissionDenied) {
-        tracing::warn!(?code, "another process refuses this one: check that JUMUN_SERVICE_KEY_FILE is the same in both");
+        tracing::warn!(
+            ?code,
+            "another process refuses this one: check that JUMUN_SERVICE_KEY_FILE is the same in both"
+        );
     }
 }
 

@@ -210,7 +210,9 @@ impl<S: Service<OutgoingCall>> Service<OutgoingCall> for PropagateContext<S> {
 /// The code of an answer.
 fn code(result: &Result<Response<Body>, Status>) -> Code {
     match result {
-        Ok(response) => response.headers().get(Status::GRPC_STATUS).map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes())),
+        Ok(response) => {
+            response.headers().get(Status::GRPC_STATUS).map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
+        }
         Err(status) => status.code(),
     }
 }

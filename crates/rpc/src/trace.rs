@@ -11,10 +11,7 @@ use jumun_core::trace_span;
 use pin_project_lite::pin_project;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
-use tracing::{
-    Instrument, Span, field,
-    instrument::Instrumented,
-};
+use tracing::{Instrument, Span, field, instrument::Instrumented};
 
 use crate::call::Call;
 

@@ -110,7 +110,8 @@ impl MetricsPage {
         let outboxes =
             self.sources.engines.iter().map(|engine| timeout(LOOK_WITHIN, self.look_at_outbox(engine.database())));
         let consumers = self.sources.subscriptions.iter();
-        let consumers = consumers.map(|subscription| timeout(LOOK_WITHIN, self.look_at_consumer(subscription.as_ref())));
+        let consumers =
+            consumers.map(|subscription| timeout(LOOK_WITHIN, self.look_at_consumer(subscription.as_ref())));
         // Whoever did not answer was not looked at.
         let _ = join(join_all(outboxes), join_all(consumers)).await;
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()

@@ -236,7 +236,10 @@ impl Runtime {
         if !self.is_flushed().await {
             return false;
         }
-        let unsettled = self.subscriptions.iter().map(|subscription| self.bus.unsettled(subscription.source(), subscription.name()));
+        let unsettled = self
+            .subscriptions
+            .iter()
+            .map(|subscription| self.bus.unsettled(subscription.source(), subscription.name()));
         join_all(unsettled).await.into_iter().all(|unsettled| matches!(unsettled, Ok(0)))
     }
 

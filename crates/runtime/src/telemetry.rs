@@ -13,7 +13,6 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry, filter::FilterExt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-
 /// How long the last spans may take to leave when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 

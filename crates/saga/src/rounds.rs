@@ -30,7 +30,7 @@ pub async fn round<T, F: Future<Output = Result<(), Error>>>(
 mod tests {
     use std::sync::Mutex;
 
-use jumun_core::reasons::INTERNAL;
+    use jumun_core::reasons::INTERNAL;
 
     use super::*;
 

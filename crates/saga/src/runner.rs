@@ -110,7 +110,11 @@ impl<S: Saga> SagaRunner<S> {
     pub async fn recover(&self) -> Result<(), Error> {
         let unsettled = self.unsettled().await?;
         if !unsettled.is_empty() {
-            tracing::info!(table = <S::Aggregate as engine::storage::Record>::TABLE.name, count = unsettled.len(), "resolving what is unsettled");
+            tracing::info!(
+                table = <S::Aggregate as engine::storage::Record>::TABLE.name,
+                count = unsettled.len(),
+                "resolving what is unsettled"
+            );
         }
         let resolve = async |aggregate| self.advance(Arc::new(aggregate), Call::Resolve).await.map(drop);
         round(unsettled, S::RECOVERED_AT_ONCE, resolve).await

@@ -48,11 +48,7 @@ impl TestCluster {
     }
 
     /// The same, where the contexts are told this, by the settings' flags.
-    pub async fn with_settings(
-        platform: Platform,
-        contexts: Vec<Context>,
-        settings: BTreeMap<String, String>,
-    ) -> Self {
+    pub async fn with_settings(platform: Platform, contexts: Vec<Context>, settings: BTreeMap<String, String>) -> Self {
         Self::with(platform, contexts, Settings::default(), settings).await
     }
 
@@ -135,7 +131,8 @@ impl TestCluster {
             // It lives and dies with its process.
             self.bus = Bus::Local(LocalBus::default());
         }
-        self.runtime = start(&self.platform, &self.contexts, down, &self.settings, &self.topology, &self.clock, &self.bus).await;
+        self.runtime =
+            start(&self.platform, &self.contexts, down, &self.settings, &self.topology, &self.clock, &self.bus).await;
     }
 
     /// Another process on the same databases, without some of the contexts; it hears and feeds `bus`.
@@ -228,8 +225,8 @@ async fn start(
     let up: Vec<_> = up.map(copy).collect();
     let mut topology = topology.clone();
     topology.addresses = down.iter().map(|context| ((*context).to_owned(), NOWHERE.to_owned())).collect();
-    let mut runtime =
-        Runtime::build(platform, &up, topology, settings.clone(), clock.clone(), bus.clone()).expect("contexts that fit together");
+    let mut runtime = Runtime::build(platform, &up, topology, settings.clone(), clock.clone(), bus.clone())
+        .expect("contexts that fit together");
     runtime.start().await;
     runtime
 }

@@ -5,11 +5,7 @@ mod operation;
 mod path;
 mod schema;
 
-use jumun_core::{
-    Contracts,
-    code::NAMES,
-    contracts::comment,
-};
+use jumun_core::{Contracts, code::NAMES, contracts::comment};
 use prost_reflect::DescriptorPool;
 use serde_json::{Map, Value as Json, json};
 

@@ -2,7 +2,9 @@
 
 use http::Method;
 use jumun_core::contracts::{option, path};
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage, Value};
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage, Value,
+};
 
 use crate::template::{Path, Template};
 

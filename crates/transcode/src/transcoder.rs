@@ -73,7 +73,9 @@ impl Transcoder {
     fn describe(&self, verb: &Method) -> Result<Response<Body>, Refusal> {
         match *verb {
             Method::GET | Method::HEAD => {
-                let document = self.openapi.get_or_init(|| openapi::document(&self.routes, &self.pool, &self.about).to_string().into());
+                let document = self
+                    .openapi
+                    .get_or_init(|| openapi::document(&self.routes, &self.pool, &self.about).to_string().into());
                 Ok(respond(StatusCode::OK, JSON, document.clone()))
             }
             _ => other_verb(verb, vec![Method::GET]),

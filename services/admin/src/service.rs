@@ -111,7 +111,8 @@ impl AdminService for Admin {
             let mut stuck = HashSet::new();
             for letter in dead_letters::list(outbox.database(), 0, MAX_REDRIVEN).await? {
                 let gate = (letter.consumer.clone(), letter.aggregate.clone());
-                let subscription = self.0.subscriptions.iter().find(|subscription| subscription.name() == letter.consumer);
+                let subscription =
+                    self.0.subscriptions.iter().find(|subscription| subscription.name() == letter.consumer);
                 let applied = match subscription {
                     Some(subscription) if !stuck.contains(&gate) => {
                         let seq = letter.seq;

@@ -149,8 +149,7 @@ fn every_reference_leads_somewhere() {
             _ => {}
         }
     }
-    let services: Vec<_> =
-        POOL.services().map(|service| service.full_name().to_owned()).collect();
+    let services: Vec<_> = POOL.services().map(|service| service.full_name().to_owned()).collect();
     let services: Vec<_> = services.iter().map(String::as_str).collect();
     let document = describe(&contracts(), &services, &ABOUT).expect("routes");
     check(&document, &document);

@@ -6,7 +6,7 @@ use contracts::customer::v1::{
 };
 use contracts::role;
 use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
-use jumun_core::{Error, Time, request_context::caller, request_context::run_to_completion, declared, name::new_id};
+use jumun_core::{Error, Time, declared, name::new_id, request_context::caller, request_context::run_to_completion};
 use tonic::{Request, Response, Status};
 
 use crate::{

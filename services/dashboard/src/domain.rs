@@ -2,7 +2,7 @@
 
 use contracts::dashboard::v1 as pb;
 use engine::{Aggregate, StateName};
-use jumun_core::{Error, Envelope, Money, Time};
+use jumun_core::{Envelope, Error, Money, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -10,7 +10,7 @@ use contracts::{
 };
 use engine::{Aggregate, StateName};
 use eventing::{decode, event_id};
-use jumun_core::{Error, Envelope, Money, Time};
+use jumun_core::{Envelope, Error, Money, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -8,7 +8,7 @@ use contracts::{
     store::v1::{TicketEvent, ticket_event},
 };
 use eventing::{decode, event_id};
-use jumun_core::{Error, Envelope, Money};
+use jumun_core::{Envelope, Error, Money};
 
 use crate::{
     domain::{Item, OrderView, State},

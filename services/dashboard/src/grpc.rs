@@ -8,8 +8,8 @@ use contracts::dashboard::v1::{
     WatchViewsRequest, WatchViewsResponse, dashboard_service_server::DashboardService,
     watch_views_response::View as Shown,
 };
-use futures::{Stream, StreamExt, stream};
 use engine::{Aggregate, Engine, FilterField, PageRequest};
+use futures::{Stream, StreamExt, stream};
 use jumun_core::{Caller, Error, request_context::caller};
 use tokio::sync::{
     Semaphore,
@@ -115,7 +115,8 @@ impl DashboardService for DashboardApi {
 
     async fn watch_views(&self, _: Request<WatchViewsRequest>) -> Result<Response<Self::WatchViewsStream>, Status> {
         let place = self.places.clone().try_acquire_owned();
-        let place = place.map_err(|_| Error::new(&jumun_core::reasons::TOO_MANY_WATCHERS, "too many callers are watching"))?;
+        let place =
+            place.map_err(|_| Error::new(&jumun_core::reasons::TOO_MANY_WATCHERS, "too many callers are watching"))?;
         let changes =
             stream::select(changes(&self.orders, Shown::OrderView), changes(&self.enrollments, Shown::EnrollmentView));
         let changes = stream::select(changes, self::changes(&self.customers, Shown::CustomerView));

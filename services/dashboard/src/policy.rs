@@ -3,8 +3,8 @@
 use std::{future::ready, sync::Arc};
 
 use engine::Decision;
-use eventing::{Policy, EventEffect};
-use jumun_core::{Error, Envelope};
+use eventing::{EventEffect, Policy};
+use jumun_core::{Envelope, Error};
 
 use crate::view::View;
 

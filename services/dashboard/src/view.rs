@@ -1,7 +1,7 @@
 //! A view: what the events of several contexts tell about one thing.
 
 use engine::Stored;
-use jumun_core::{Error, Envelope};
+use jumun_core::{Envelope, Error};
 
 use crate::history::{self, Entry, Source};
 

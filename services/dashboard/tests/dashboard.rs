@@ -13,12 +13,12 @@ use contracts::{
     payment::v1::{self as payment, payment_event::Kind as Paid},
 };
 use dashboard::{OrderView, View as _};
-use futures::future::join_all;
 use engine::Aggregate;
 use eventing::{Bus, LocalBus};
+use futures::future::join_all;
 use jumun_core::{Clock, Envelope, Time, reason_of};
 use rpc::GrpcStack;
-use runtime::{Runtime, Topology, Settings};
+use runtime::{Runtime, Settings, Topology};
 use tonic::{Code, Status, Streaming};
 
 /// As many changes as a watcher may be behind, and as many watchers as there may be; see `engine::Engine` and `grpc.rs`.
@@ -40,8 +40,15 @@ impl Dashboard {
         places.databases.insert("dashboard".to_owned(), url.parse().expect("a database"));
         places.migrate(&[dashboard::context()]).expect("a schema");
         let bus = Bus::Local(LocalBus::default());
-        let mut host = Runtime::build(&admin::platform(), &[dashboard::context()], places, Settings::default(), Clock::System, bus.clone())
-            .expect("a host");
+        let mut host = Runtime::build(
+            &admin::platform(),
+            &[dashboard::context()],
+            places,
+            Settings::default(),
+            Clock::System,
+            bus.clone(),
+        )
+        .expect("a host");
         host.start().await;
         let client = DashboardServiceClient::new(host.stack());
         Self { host, bus, client, _directory: directory }

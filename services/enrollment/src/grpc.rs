@@ -5,7 +5,7 @@ use contracts::enrollment::v1::{
     ListEnrollmentsRequest, ListEnrollmentsResponse, enrollment_service_server::EnrollmentService,
 };
 use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
-use jumun_core::{Error, Money, Time, Violations, request_context::run_to_completion, declared, name::new_id};
+use jumun_core::{Error, Money, Time, Violations, declared, name::new_id, request_context::run_to_completion};
 use payment_saga::PaymentSaga;
 use tonic::{Request, Response, Status};
 

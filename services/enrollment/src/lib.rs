@@ -22,9 +22,9 @@ mod tables;
 
 use contracts::enrollment::v1::enrollment_service_server::EnrollmentServiceServer;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use payment_saga::PaymentSaga;
 use rpc::MAX_REQUEST_BYTES;
 use runtime::{Context, ContextBuilder};
-use payment_saga::PaymentSaga;
 
 pub use domain::{Enrollment, State};
 

@@ -1,7 +1,7 @@
 //! Whenever the school reports something about a registration, the enrollment follows.
 
 use contracts::education::v1::{RegistrationEvent, registration_event::Kind};
-use eventing::{Policy, EventEffect, policy};
+use eventing::{EventEffect, Policy, policy};
 use jumun_core::Clock;
 
 use crate::domain::Enrollment;

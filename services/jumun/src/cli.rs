@@ -3,8 +3,8 @@
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use audit::CheckArgs;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use auth::SigningKey;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use loadgen::BenchArgs;
 use scenarios::DemoArgs;
 

@@ -15,10 +15,10 @@ use std::{
 
 use clap::{Arg, ArgMatches, Args, Command, ValueEnum};
 use engine::storage::DatabaseUrl;
-use jumun_core::url::without_password;
 use eventing::JetStreamSettings;
+use jumun_core::url::without_password;
 use jumun_core::{DEFAULT_SERVICE_VERSION, ServiceVersion};
-use runtime::{DEFAULT_PROVIDER_CALLS, Topology, Settings, telemetry::LogFormat};
+use runtime::{DEFAULT_PROVIDER_CALLS, Settings, Topology, telemetry::LogFormat};
 use transcode::Origins;
 
 use crate::contexts;

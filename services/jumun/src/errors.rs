@@ -1,4 +1,4 @@
-//! The catalogue of errors, as a page: what docs/errors.md says.
+//! The catalogue of errors, as a page: what docs/reference/errors.md says.
 
 use std::fmt::Write;
 
@@ -68,9 +68,9 @@ mod tests {
 
     #[test]
     fn the_page_in_the_docs_is_this_one() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors.md");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/errors.md");
         let committed = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(committed == page(), "docs/errors.md is stale: `make docs` writes it");
+        assert!(committed == page(), "docs/reference/errors.md is stale: `make docs` writes it");
     }
 
     #[test]

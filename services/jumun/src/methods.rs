@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use contracts::POOL;
-use runtime::Context;
 use prost_reflect::{MethodDescriptor, ServiceDescriptor, Value};
+use runtime::Context;
 use serde_json::{Map, json};
 
 use crate::contexts;

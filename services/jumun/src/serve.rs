@@ -96,7 +96,8 @@ impl Plan {
         if settings.drills {
             tracing::warn!("JUMUN_DRILLS=true: operators may make calls of this process fail (AdminService.SetFault)");
         }
-        let mut runtime = Runtime::build(&admin::platform(), &self.contexts, self.places, settings, Clock::System, bus)?;
+        let mut runtime =
+            Runtime::build(&admin::platform(), &self.contexts, self.places, settings, Clock::System, bus)?;
         runtime.share_with(&self.settings.cors_origins);
         runtime.start().await;
         runtime.start_workers();

@@ -6,7 +6,7 @@ use contracts::kitchen::v1::{
     kitchen_service_server::KitchenService,
 };
 use engine::{Aggregate, Decision, Done, Engine, FilterField, PageRequest, RequestKey};
-use jumun_core::{Code, Error, Time, request_context::caller, name::id_in};
+use jumun_core::{Code, Error, Time, name::id_in, request_context::caller};
 use tonic::{Request, Response, Status};
 
 use crate::domain::{Production, State};

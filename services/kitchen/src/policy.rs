@@ -4,7 +4,7 @@ use contracts::{
     order::v1::{OrderEvent, OrderPlaced, order::Fulfillment, order_event::Kind},
     warehouse::v1::{StockItemEvent, stock_item_event},
 };
-use eventing::{Policy, EventEffect, decode, event_id};
+use eventing::{EventEffect, Policy, decode, event_id};
 use jumun_core::{Error, Time};
 
 use crate::{

@@ -7,7 +7,9 @@ use contracts::notification::v1::{
     notification_service_server::NotificationService,
 };
 use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
-use jumun_core::{Error, Time, Violations, request_context::run_to_completion, declared, name::fingerprint, name::new_id};
+use jumun_core::{
+    Error, Time, Violations, declared, name::fingerprint, name::new_id, request_context::run_to_completion,
+};
 use tonic::{Request, Response, Status};
 
 use crate::{

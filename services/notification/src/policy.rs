@@ -9,8 +9,8 @@ use contracts::{
     order::v1::{OrderEvent, order_event::Kind as Ordered},
 };
 use engine::{Decision, Engine, Query};
-use eventing::{Policy, EventEffect, decode, event_id};
-use jumun_core::{Error, Envelope, name::id_of};
+use eventing::{EventEffect, Policy, decode, event_id};
+use jumun_core::{Envelope, Error, name::id_of};
 
 use crate::{
     domain::{Channel, Notification, State},

@@ -1,8 +1,8 @@
 //! What the notification context can be told.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::Uri;
 use engine::StateName;
+use http::Uri;
 use runtime::ContextSetting;
 
 use crate::domain::Channel;

@@ -23,9 +23,9 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use jumun_core::reason_of;
+use ring::hmac;
 use rpc::GrpcStack;
 use testkit::TestCluster;
-use ring::hmac;
 use tokio::net::TcpListener;
 use tonic::{Code, Status};
 

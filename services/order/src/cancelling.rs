@@ -6,8 +6,8 @@
 use contracts::kitchen::v1::{CancelProductionRequest, kitchen_service_client::KitchenServiceClient};
 use engine::{Done, Engine, RequestKey};
 use jumun_core::Error;
-use rpc::Channel;
 use payment_saga::Payable;
+use rpc::Channel;
 use tonic::{Code, Status};
 
 use crate::{domain::Order, reasons};

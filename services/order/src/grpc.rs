@@ -4,9 +4,9 @@ use contracts::order::v1::{
     CancelOrderRequest, CreateOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse,
     Order as OrderResource, WatchOrderRequest, order::Fulfillment, order_service_server::OrderService,
 };
-use futures::{Stream, StreamExt};
 use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
-use jumun_core::{Error, Money, Violations, request_context::run_to_completion, declared, name::new_id};
+use futures::{Stream, StreamExt};
+use jumun_core::{Error, Money, Violations, declared, name::new_id, request_context::run_to_completion};
 use payment_saga::PaymentSaga;
 use tonic::{Request, Response, Status};
 

@@ -36,9 +36,9 @@ use contracts::{
     kitchen::v1::kitchen_service_client::KitchenServiceClient, order::v1::order_service_server::OrderServiceServer,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use payment_saga::PaymentSaga;
 use rpc::MAX_REQUEST_BYTES;
 use runtime::{Context, ContextBuilder};
-use payment_saga::PaymentSaga;
 
 pub use domain::{Item, Order, State};
 

@@ -2,7 +2,7 @@
 
 use contracts::{delivery::v1 as delivery, kitchen::v1 as kitchen, store::v1 as store};
 use engine::Decision;
-use eventing::{Policy, EventEffect, event_id, policy};
+use eventing::{EventEffect, Policy, event_id, policy};
 use jumun_core::{Clock, Error, Time};
 
 use crate::domain::{Order, State, reason};

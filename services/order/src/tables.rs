@@ -26,5 +26,6 @@ impl Stored for Order {
     /// Owned by its customer.
     const OWNERS: &'static [Owner<Self>] = &[Owner::by(role::CUSTOMER, "customer", |order| &order.customer)];
 
-    const DEFERRED_INDEX: Option<DeferredIndex> = Some(DeferredIndex { name: "orders_by_customer", column: "customer" });
+    const DEFERRED_INDEX: Option<DeferredIndex> =
+        Some(DeferredIndex { name: "orders_by_customer", column: "customer" });
 }

@@ -128,11 +128,8 @@ impl Payment {
     }
 
     fn announce(self, kind: Kind) -> Result<Decision<Payment>, Error> {
-        let event = pb::PaymentEvent {
-            payable: self.payable.clone(),
-            amount: self.amount.map(Into::into),
-            kind: Some(kind),
-        };
+        let event =
+            pb::PaymentEvent { payable: self.payable.clone(), amount: self.amount.map(Into::into), kind: Some(kind) };
         Decision::announce(self, event)
     }
 }

@@ -7,7 +7,7 @@ use contracts::payment::v1::{
     RefundPaymentRequest, VoidPaymentRequest, payment_service_server::PaymentService,
 };
 use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
-use jumun_core::{Error, Money, Time, Violations, request_context::run_to_completion, declared, name::fingerprint};
+use jumun_core::{Error, Money, Time, Violations, declared, name::fingerprint, request_context::run_to_completion};
 use tonic::{Request, Response, Status};
 
 use crate::{

@@ -7,7 +7,7 @@ use contracts::{
     order::v1::{OrderEvent, order_event},
 };
 use engine::{Decision, Engine};
-use eventing::{Policy, EventEffect, decode};
+use eventing::{EventEffect, Policy, decode};
 use jumun_core::{Error, Time};
 
 use crate::{

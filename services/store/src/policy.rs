@@ -4,7 +4,7 @@
 mod tests;
 
 use contracts::order::v1::{OrderEvent, OrderPlaced, order::Fulfillment, order_event::Kind};
-use eventing::{Policy, EventEffect, event_id, policy};
+use eventing::{EventEffect, Policy, event_id, policy};
 use jumun_core::{Clock, Error, Time};
 
 use crate::domain::{Item, State, Ticket};

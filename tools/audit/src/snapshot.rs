@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use contracts::kitchen::v1::production::State;
-use engine::{Stored, storage::Connection, storage::Database, storage::Field, storage::Record, storage::Row, storage::StorageError, storage::select};
+use engine::{
+    Stored, storage::Connection, storage::Database, storage::Field, storage::Record, storage::Row,
+    storage::StorageError, storage::select,
+};
 use jumun_core::{Clock, Envelope, Money, Time};
 use runtime::Topology;
 use serde::{Deserialize, Serialize};

@@ -98,8 +98,7 @@ fn holds_what_it_should(production: &Production, holdings: &Holdings) -> Vec<Str
             Some(State::Taking | State::OutOfStock) => as_ordered,
         };
         let took = holding.map(|holding| (&holding.taken, &holding.given_back));
-        let says =
-            format!("{} is {}, of {line:?} it took and gave back {took:?}", production.name(), production.state);
+        let says = format!("{} is {}, of {line:?} it took and gave back {took:?}", production.name(), production.state);
         (!holds).then_some(says)
     });
     wrong.collect()

@@ -1,8 +1,8 @@
 use std::future::pending;
 
+use auth::{AccessTable, Authentication};
 use futures::FutureExt;
 use http::HeaderValue;
-use auth::{AccessTable, Authentication};
 use jumun_core::{Code, Contracts, Role, RoleTable, Roles, ServiceVersion, reason_of};
 use prometheus::{Registry, TextEncoder};
 use prost_reflect::DescriptorPool;
@@ -132,8 +132,9 @@ async fn callers_that_are_refused_are_told_different_times_to_come_again() {
     let _waiting: Vec<_> = (0..MAX_LIMIT).map(|_| call(&stack, CREATE, None)).collect();
     let mut delays = Vec::new();
     for _ in 0..SPREAD_STEPS {
-        delays
-            .extend(status(call(&stack, CREATE, None)).await.get_details_retry_info().and_then(|info| info.retry_delay));
+        delays.extend(
+            status(call(&stack, CREATE, None)).await.get_details_retry_info().and_then(|info| info.retry_delay),
+        );
     }
     delays.sort_unstable();
     delays.dedup();

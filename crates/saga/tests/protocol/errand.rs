@@ -12,8 +12,8 @@ use engine::{Aggregate, Decision, Engine, Owner, Query, RequestKey, StateName, S
 use jumun_core::{Error, Time};
 use rpc::Channel;
 use runtime::{Context, ContextBuilder};
-use testkit::TestCluster;
 use saga::{ABANDONED_AFTER, RequestSaga, Saga, SagaRunner};
+use testkit::TestCluster;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("tests/protocol/migrations");

@@ -15,7 +15,8 @@ pub(super) fn resource_ids(pool: &DescriptorPool) -> HashMap<String, String> {
     let patterns = pool.all_messages().flat_map(|message| {
         let options = message.options();
         let option = options.get_extension(&resource);
-        let patterns = option.as_message().and_then(|option| option.get_field_by_name("pattern")?.as_list().map(<[_]>::to_vec));
+        let patterns =
+            option.as_message().and_then(|option| option.get_field_by_name("pattern")?.as_list().map(<[_]>::to_vec));
         patterns.unwrap_or_default()
     });
     patterns.filter_map(|pattern| pattern.as_str().map(ids)).flatten().collect()

@@ -114,9 +114,9 @@ impl Schemas {
         let schema = self.0.entry(of.full_name().to_owned());
         schema.or_insert_with(|| {
             let about = comment(&of.parent_file(), of.path());
-            let values = of.values().map(|value| {
-                format!("\n- `{}`: {}", value.name(), comment(&of.parent_file(), value.path()))
-            });
+            let values = of
+                .values()
+                .map(|value| format!("\n- `{}`: {}", value.name(), comment(&of.parent_file(), value.path())));
             let description = format!("{about}\n{}", values.collect::<String>());
             let names: Vec<_> = of.values().map(|value| value.name().to_owned()).collect();
             json!({"type": "string", "description": description, "enum": names})

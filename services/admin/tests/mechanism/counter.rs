@@ -9,10 +9,10 @@ use std::{
 
 use contracts::admin::v1::admin_service_client::AdminServiceClient;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use engine::{Aggregate, Decision, Done, Engine, FilterField, DeferredIndex, Owner, RequestKey, Stored};
-use eventing::{Policy, EventEffect, policy};
-use jumun_core::{Error, Envelope, Time};
+use engine::{Aggregate, Decision, DeferredIndex, Done, Engine, FilterField, Owner, RequestKey, Stored};
+use eventing::{EventEffect, Policy, policy};
 use jumun_core::EventKind;
+use jumun_core::{Envelope, Error, Time};
 use rpc::GrpcStack;
 use runtime::{Context, ContextBuilder};
 use testkit::TestCluster;

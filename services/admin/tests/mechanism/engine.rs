@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use futures::{FutureExt, future::join_all};
 use engine::{Decision, MAX_QUEUED, Query, RequestKey, storage::Connection};
+use futures::{FutureExt, future::join_all};
 use jumun_core::name::new_id;
 use tonic::Code;
 

@@ -1,7 +1,7 @@
 //! What happens once and can be taken back once, in whatever order it is asked for.
 
-use futures::future::join_all;
 use engine::{Decision, Done, RequestKey};
+use futures::future::join_all;
 use jumun_core::Error;
 
 use super::counter::{Built, Counter, counting_world};

@@ -6,9 +6,9 @@ use std::sync::{
     mpsc,
 };
 
-use futures::future::join_all;
 use engine::{Decision, Done, RequestKey};
 use eventing::{Bus, LocalBus};
+use futures::future::join_all;
 use jumun_core::{Error, name::new_id};
 use runtime::Runtime;
 use testkit::TestCluster;

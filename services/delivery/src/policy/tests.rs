@@ -6,7 +6,7 @@ use contracts::store::v1::{
     CookingFinished, CookingStarted, TicketAccepted, TicketCancelled, TicketOpened, TicketRejected,
 };
 use engine::{Decide, Decision};
-use jumun_core::{EventKind, Envelope};
+use jumun_core::{Envelope, EventKind};
 use prost::Message as _;
 
 use super::*;

@@ -6,8 +6,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
 use auth::{Authentication, AuthenticationSettings, KeySource, SigningKey};
+use clap::{Args, ValueEnum};
 use net::tls::Trust;
 
 use super::{
@@ -140,7 +140,15 @@ impl AccessPlan {
                 (names.issuer(), names.audience(), KeySource::File(jwks_file(&folder)), Some(service_key))
             }
         };
-        Authentication::required(AuthenticationSettings { issuer, audience, keys, trust, service_key, roles: contracts::role::ROLES }).await
+        Authentication::required(AuthenticationSettings {
+            issuer,
+            audience,
+            keys,
+            trust,
+            service_key,
+            roles: contracts::role::ROLES,
+        })
+        .await
     }
 }
 

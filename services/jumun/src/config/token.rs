@@ -7,9 +7,9 @@ use std::{
 };
 
 use anyhow::Context as _;
+use auth::{Claims, SigningKey};
 use clap::Args;
 use client::Connector;
-use auth::{Claims, SigningKey};
 use contracts::role::ROLES;
 use jumun_core::{
     Role,

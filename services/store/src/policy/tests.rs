@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use contracts::order::v1::{OrderCancelled, OrderCompleted, OrderRejected, OrderSummary, order_summary};
 use engine::{Decide, Decision};
-use jumun_core::{EventKind, Envelope};
+use jumun_core::{Envelope, EventKind};
 use prost::Message as _;
 
 use super::*;

@@ -9,8 +9,8 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use transcode::Origins;
 use serde_json::Value as Json;
+use transcode::Origins;
 
 use super::super::journeys::Food;
 

@@ -9,7 +9,6 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use jumun_core::reason_of;
-use transcode::DynamicCodec;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 use serde_json::Value as Json;
 use tonic::{
@@ -20,6 +19,7 @@ use tonic::{
 };
 use tonic_web::{GrpcWebCall, GrpcWebClientLayer, GrpcWebClientService};
 use tower::Layer;
+use transcode::DynamicCodec;
 
 use super::{
     super::{journeys::wish, processes::door::mapped, smallest::smallest},

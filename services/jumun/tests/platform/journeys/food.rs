@@ -214,7 +214,12 @@ impl Food {
 }
 
 /// What every row of a table says about its state, by id.
-pub(super) async fn states(world: &TestCluster, context: &str, schema: &str, table: &'static str) -> HashMap<String, String> {
+pub(super) async fn states(
+    world: &TestCluster,
+    context: &str,
+    schema: &str,
+    table: &'static str,
+) -> HashMap<String, String> {
     let database = world.database(context, schema);
     let read = database.read(move |connection| {
         let rows = connection.query(&format!("SELECT id, state FROM {table}"), &[])?;

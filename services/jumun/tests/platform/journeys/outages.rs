@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use contracts::{order::v1::order::State, store::v1::ticket::State as TicketState};
-use futures::{StreamExt, stream};
 use engine::{storage::Connection, storage::Database};
+use futures::{StreamExt, stream};
 use jumun_core::reason_of;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;

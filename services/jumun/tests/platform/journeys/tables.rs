@@ -6,9 +6,11 @@ use std::{
     fmt::Debug,
 };
 
-use engine::{Stored, storage::Connection, storage::Kind, storage::Record, storage::Row, storage::Value, storage::select};
-use jumun_core::{Envelope, Money, Time};
 use engine::storage::{columns_of, tables};
+use engine::{
+    Stored, storage::Connection, storage::Kind, storage::Record, storage::Row, storage::Value, storage::select,
+};
+use jumun_core::{Envelope, Money, Time};
 use testkit::TestCluster;
 
 use super::super::contexts;

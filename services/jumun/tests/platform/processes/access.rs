@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
+use contracts::role::{self, ROLES};
 use contracts::{
     dashboard::v1::{WatchViewsRequest, dashboard_service_client::DashboardServiceClient, watch_views_response::View},
     order::v1::{CreateOrderRequest, order_service_client::OrderServiceClient},
 };
-use contracts::role::{self, ROLES};
 use jumun_core::Role;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MethodDescriptor};
 use regex::Regex;
@@ -122,7 +122,9 @@ impl Expected {
         let path = jumun_core::contracts::path(method);
         match TABLE.iter().find(|(name, ..)| path == format!("/jumun.{name}")) {
             None => Self::by_default(method),
-            Some((_, "all", about)) => Self::told(ROLES.names.iter().map(|(role, _)| ROLES.claim(*role)).collect(), about),
+            Some((_, "all", about)) => {
+                Self::told(ROLES.names.iter().map(|(role, _)| ROLES.claim(*role)).collect(), about)
+            }
             Some((_, roles, about)) => Self::told(roles.split(' ').map(str::to_owned).collect(), about),
         }
     }
@@ -405,7 +407,11 @@ fn the_table_has_every_method() {
     for method in contracts::methods() {
         let request = (Expected::of(&method).request)(&Things::new("customers/mina", "stores/gangnam", "riders/jun"));
         let request = DynamicMessage::deserialize(method.input(), &request);
-        assert!(request.is_ok(), "{}: the table needs a row with its request: {request:?}", jumun_core::contracts::path(&method));
+        assert!(
+            request.is_ok(),
+            "{}: the table needs a row with its request: {request:?}",
+            jumun_core::contracts::path(&method)
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! The roles that docs/deploy.md makes in PostgreSQL: one owns the tables and migrates, one serves and owns nothing.
+//! The roles that docs/how-to/deploy.md makes in PostgreSQL: one owns the tables and migrates, one serves and owns nothing.
 
 use std::process::{Command, Output};
 
@@ -15,8 +15,8 @@ const PASSWORD: &str = "secret";
 
 /// The page's SQL for roles of these names: what the server is told, and what the new database is.
 fn sql(name: &str) -> (String, String) {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/deploy.md");
-    let page = std::fs::read_to_string(page).expect("docs/deploy.md");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/how-to/deploy.md");
+    let page = std::fs::read_to_string(page).expect("docs/how-to/deploy.md");
     let block = page.split("```sql\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of SQL");
     let block = block.replace("jumun", name).replace('…', PASSWORD);
     let (server, database) = block.split_once(&format!("\\c {name}\n")).expect("a change of databases");
