@@ -56,6 +56,12 @@ impl Bus {
         }
     }
 
+    /// Whether an acknowledgement may never come. The local bus always answers, if only that a consumer is gone; what is given
+    /// up there would be delivered twice.
+    pub(crate) fn loses_acknowledgements(&self) -> bool {
+        matches!(self, Self::JetStream(_))
+    }
+
     /// Which bus this is for a context's events: another identity has not seen the earlier events.
     pub async fn identity(&self, context: &str) -> Result<Identity, BusError> {
         match self {

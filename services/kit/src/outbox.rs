@@ -39,8 +39,8 @@ const MAX_IN_FLIGHT_AT_SCAN: usize = MAX_IN_FLIGHT / 2;
 /// How often the table is read when nothing calls for it, and how often the bus is looked at.
 const SCAN_INTERVAL: Duration = Duration::from_millis(500);
 const IDENTITY_INTERVAL: Duration = Duration::from_secs(2);
-/// A relay that has something to publish and gets no acknowledgement for this long is stalled: it reports that, drops what
-/// is in flight and reads the table again, as often as this passes. Longer than one acknowledgement may take.
+/// A relay that has something to publish and gets no acknowledgement for this long is stalled: it reports that, and on a
+/// broker drops what is in flight and reads the table again, as often as this passes. Longer than one acknowledgement may take.
 const STALL_AFTER: Duration = Duration::from_secs(10);
 const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Events that wait as one batch when a bus is fed again.
@@ -76,7 +76,8 @@ pub(crate) struct Relay<A: Stored> {
     publishing: Option<BoxFuture<'static, Published>>,
     sending: FuturesUnordered<BoxFuture<'static, (Batch, bool)>>,
     marking: Option<BoxFuture<'static, Vec<Batch>>>,
-    scanning: Option<BoxFuture<'static, Result<Vec<Committed>, Error>>>,
+    /// Ends with what was found, and whether nothing was under way when it began.
+    scanning: Option<BoxFuture<'static, (Result<Vec<Committed>, Error>, bool)>>,
     /// Ends with the bus's identity when it has to be fed from the beginning.
     checking: Option<BoxFuture<'static, Result<Option<Identity>, Error>>>,
     /// Since when something waits for the bus and nothing was acknowledged.
@@ -257,15 +258,17 @@ impl<A: Stored> Relay<A> {
     }
 
     fn scan(&mut self) {
-        let under_way = self.under_way.keys().cloned().collect();
+        let under_way: HashSet<_> = self.under_way.keys().cloned().collect();
+        let was_idle = under_way.is_empty();
         let feed = self.feed.clone();
-        self.scanning = Some(Box::pin(async move { unpublished(feed.engine.database(), under_way).await }));
+        self.scanning = Some(Box::pin(async move { (unpublished(feed.engine.database(), under_way).await, was_idle) }));
     }
 
-    fn scanned(&mut self, found: Result<Vec<Committed>, Error>) {
+    fn scanned(&mut self, (found, was_idle): (Result<Vec<Committed>, Error>, bool)) {
         self.scanning = None;
         match found {
-            Ok(batches) if batches.is_empty() && self.under_way.is_empty() => self.recovered(None),
+            // What failed while the table was read was not looked for there.
+            Ok(batches) if batches.is_empty() && was_idle => self.recovered(None),
             Ok(batches) => batches.into_iter().for_each(|committed| self.send(committed)),
             Err(error) => tracing::warn!(%error, "cannot read the outbox"),
         }
@@ -286,14 +289,14 @@ impl<A: Stored> Relay<A> {
         }
     }
 
-    /// Reports a relay that makes no progress, and starts it over: whatever it waits for may never come.
+    /// Reports a relay that makes no progress, and starts it over where what it waits for may never come.
     async fn restart_if_stalled(&mut self) {
         let Some(since) = self.unanswered_since.filter(|since| since.elapsed() >= STALL_AFTER) else { return };
         if self.feed.engine.shared().stall.set(Some(since)).is_none() {
             let (context, seconds) = (self.feed.engine.database().schema(), since.elapsed().as_secs());
             tracing::warn!(context, seconds, "the relay is stalled: events wait and the bus acknowledges none");
         }
-        if self.restarted.elapsed() >= STALL_AFTER {
+        if self.feed.bus.loses_acknowledgements() && self.restarted.elapsed() >= STALL_AFTER {
             self.restarted = Instant::now();
             self.forget_sent().await;
         }

@@ -89,10 +89,6 @@ impl LocalDelivery {
         self.attempt += 1;
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            // Its relay gave it up and publishes it again: two of it would go round for ever.
-            if self.done.is_closed() {
-                return;
-            }
             let line = self.line.clone();
             // A consumer that ended hears it when it is back: the event stays unpublished.
             let _ = line.send(self).await;
