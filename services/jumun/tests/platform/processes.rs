@@ -34,4 +34,5 @@ mod school;
 mod secrets;
 mod tls;
 mod traces;
+mod upgrades;
 mod versions;
