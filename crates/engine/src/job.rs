@@ -36,7 +36,7 @@ impl<A: Stored> Done<A> {
 
 /// Where an event came in, and what is to be written about it.
 pub struct Arrival {
-    /// Who hears it, e.g. "store-on-order".
+    /// Who hears it, e.g. "shelves-on-things".
     pub consumer: String,
     /// The event.
     pub message: Arc<Envelope>,

@@ -187,7 +187,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(2);
 
     fn circuit(is_protected: bool) -> Arc<Circuit> {
-        Arc::new(Circuit::new("order", "payment", is_protected))
+        Arc::new(Circuit::new("things", "shelves", is_protected))
     }
 
     fn fail(circuit: &Arc<Circuit>, code: Code) {

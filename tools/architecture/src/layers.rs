@@ -33,7 +33,7 @@ pub fn outside_the_lists(sources: &Sources) -> Vec<Finding> {
                 if !is_listed && !TRANSLATORS.iter().any(is_translator) {
                     found("a layer outside the lists in crates/rpc/src/stack.rs and channel.rs");
                 }
-            } else {
+            } else if !line.trim().is_empty() {
                 within_list = false;
             }
         }

@@ -15,12 +15,14 @@ pub(crate) struct Program {
     pub(crate) code: String,
     /// The string literals, with their quotes.
     pub(crate) literals: String,
+    /// Where each line ends.
+    lines: Vec<usize>,
 }
 
 impl Program {
     /// The line of an offset in either text.
     pub(crate) fn line(&self, offset: usize) -> usize {
-        1 + self.code.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count()
+        1 + self.lines.partition_point(|end| *end < offset)
     }
 
     /// The crate's folder, e.g. `crates/engine`.
@@ -42,7 +44,8 @@ pub(crate) fn programs(sources: &Sources) -> Vec<Program> {
             blank(&mut code, begin, end);
             blank(&mut literals, begin, end);
         }
-        programs.push(Program { path: path.clone(), code, literals });
+        let lines = text.match_indices('\n').map(|(end, _)| end).collect();
+        programs.push(Program { path: path.clone(), code, literals, lines });
     }
     programs.retain(|program| {
         let is_within = |module: &String| {
@@ -61,35 +64,47 @@ pub(crate) fn children(path: &str) -> &str {
 
 fn split(text: &str) -> (String, String) {
     let bytes = text.as_bytes();
-    let (mut code, mut literals) = (text.to_owned(), text.to_owned());
+    let (mut code, mut literals) = (String::with_capacity(text.len()), String::with_capacity(text.len()));
     let mut at = 0;
     while at < bytes.len() {
-        let (end, is_string) = if bytes[at..].starts_with(b"//") {
-            (find(bytes, at, b"\n"), false)
+        let (end, kind) = if bytes[at..].starts_with(b"//") {
+            (find(bytes, at, b"\n"), Kind::Other)
         } else if bytes[at..].starts_with(b"/*") {
-            (end_of_block_comment(bytes, at), false)
+            (end_of_block_comment(bytes, at), Kind::Other)
         } else if let Some(end) = end_of_string(bytes, at) {
-            (end, true)
+            (end, Kind::Literal)
         } else if let Some(end) = end_of_character(text, at) {
-            (end, false)
+            (end, Kind::Other)
         } else {
-            let end = at + text[at..].chars().next().map_or(1, char::len_utf8);
-            blank(&mut literals, at, end);
-            at = end;
-            continue;
+            (at + text[at..].chars().next().map_or(1, char::len_utf8), Kind::Code)
         };
-        blank(&mut code, at, end);
-        if !is_string {
-            blank(&mut literals, at, end);
+        let part = &text[at..end];
+        code.extend(if matches!(kind, Kind::Code) { Some(part) } else { None });
+        literals.extend(if matches!(kind, Kind::Literal) { Some(part) } else { None });
+        for text in [&mut code, &mut literals] {
+            if text.len() < end {
+                text.extend(blanks(part));
+            }
         }
         at = end;
     }
     (code, literals)
 }
 
+/// What a part of a source is; comments and characters are nothing that a rule looks at.
+enum Kind {
+    Code,
+    Literal,
+    Other,
+}
+
+fn blanks(part: &str) -> impl Iterator<Item = char> + '_ {
+    part.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' })
+}
+
 /// Replaces a range, in which only whole characters are, by blanks; lines stay.
 fn blank(text: &mut String, begin: usize, end: usize) {
-    let blanks: String = text[begin..end].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
+    let blanks: String = blanks(&text[begin..end]).collect();
     text.replace_range(begin..end, &blanks);
 }
 
