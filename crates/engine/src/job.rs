@@ -47,7 +47,7 @@ pub struct Arrival {
 }
 
 /// One thing to do.
-pub struct Job<A: Stored> {
+pub(crate) struct Job<A: Stored> {
     /// The aggregate it is about; None for an event that the consumer ignores.
     pub target: Option<String>,
     /// Whether it most likely begins that, which is not there yet: it is looked for when this turns out to be wrong.

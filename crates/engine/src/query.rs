@@ -8,7 +8,7 @@ use jumun_core::{Error, Time};
 use crate::{
     Engine, Stored,
     row::select,
-    storage::{Record, Value},
+    storage::Value,
 };
 
 /// Which aggregates are looked for. Every condition holds of what is found.

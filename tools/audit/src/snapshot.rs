@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use contracts::kitchen::v1::production::State;
 use engine::{
     Stored,
-    storage::{Connection, Database, Field, Row, select},
+    storage::{Connection, Database, Field, Record, Row, select},
 };
 use jumun_core::{Clock, Envelope, Money, Time};
 use runtime::Topology;
