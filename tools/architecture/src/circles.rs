@@ -38,7 +38,7 @@ struct Module {
 /// The modules of a crate by their names.
 type Modules = BTreeMap<Names, Module>;
 
-/// The shortest circle through each module that is part of one.
+/// The shortest circles, none of which has an arrow of another.
 pub fn of_modules(sources: &Sources) -> Vec<Finding> {
     let mut crates: BTreeMap<String, Vec<Program>> = BTreeMap::new();
     for program in programs(sources) {
@@ -52,19 +52,23 @@ fn of_crate(folder: &str, programs: &[Program]) -> Vec<Finding> {
     let modules: Modules =
         programs.iter().map(|program| (names_of(folder, program), Reader::read(folder, program, &names))).collect();
     let edges: Edges = modules.iter().map(|(name, module)| (name, edges(name, module, &modules))).collect();
-    let mut seen = BTreeSet::new();
+    let mut circles: Vec<_> = modules.keys().filter_map(|start| shortest_circle(start, &edges)).collect();
+    circles.sort_by_key(Vec::len);
+    let mut reported = BTreeSet::new();
     let mut findings = Vec::new();
-    for start in modules.keys() {
-        let Some(circle) = shortest_circle(start, &edges) else { continue };
-        if seen.insert(circle.iter().copied().collect::<BTreeSet<_>>()) {
-            let step = |index: usize| {
-                let (from, to) = (circle[index], circle[(index + 1) % circle.len()]);
-                format!("{}:{} uses {}", modules[from].file, edges[from][to], modules[to].file)
-            };
-            let steps: Vec<_> = (0..circle.len()).map(step).collect();
-            let line = edges[start][circle[1 % circle.len()]];
-            findings.push(Finding::new(&modules[start].file, line, format!("a circle: {}", steps.join(", "))));
+    for circle in circles {
+        let steps: Vec<_> =
+            (0..circle.len()).map(|index| (circle[index], circle[(index + 1) % circle.len()])).collect();
+        // One wrong arrow closes many circles: the shortest of them tells which it is.
+        if steps.iter().any(|step| reported.contains(step)) {
+            continue;
         }
+        let line = |(from, to): (&Names, &Names)| edges[from][to];
+        let tell =
+            |step: &(&Names, &Names)| format!("{}:{} uses {}", modules[step.0].file, line(*step), modules[step.1].file);
+        let what = format!("a circle: {}", steps.iter().map(tell).collect::<Vec<_>>().join(", "));
+        findings.push(Finding::new(&modules[circle[0]].file, line(steps[0]), what));
+        reported.extend(steps);
     }
     findings
 }
