@@ -238,10 +238,9 @@ pub(crate) fn with_context_args(mut command: Command, databases: bool, addresses
             );
         }
         if addresses {
-            command =
-                command.arg(context_arg(context, "addr", format!("JUMUN_{upper}_ADDR"), "URL").help(format!(
-                    "Address of {context} if it runs in another process: http://host:port or https://host:port"
-                )));
+            command = command.arg(context_arg(context, "addr", format!("JUMUN_{upper}_ADDR"), "URL").help(format!(
+                "Address of {context} if it runs in another process: http://host:port or https://host:port"
+            )));
         }
     }
     command

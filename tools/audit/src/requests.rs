@@ -1,4 +1,4 @@
-//! The rules of requests that may be repeated, and of what events may say (S10, S11).
+//! The rules of idempotent requests and of the contents of events (S10, S11).
 
 use std::collections::HashMap;
 
@@ -10,55 +10,57 @@ use super::{
     snapshot::{Snapshot, rows},
 };
 
-/// The methods that remember the id of what they made, and their contexts.
+/// The methods that store the ID of what they created, with their contexts.
 const CREATIONS: [(&str, &str); 3] =
     [("order", "CreateOrder"), ("enrollment", "CreateEnrollment"), ("customer", "CreateCustomer")];
-/// What the payment methods of the simulated provider begin with: only payment may know one, and none is announced.
+/// The prefix of payment methods of the simulated provider: no event may contain one.
 const PAYMENT_METHOD: &[u8] = b"tok_";
 
-/// What a request made.
+/// A request and what it created.
 pub(crate) struct Creation {
     context: &'static str,
     request: String,
-    made: String,
+    created: String,
 }
 
-/// Reads what requests made, before what they made is read.
-pub(crate) async fn read(places: &Topology) -> anyhow::Result<Vec<Creation>> {
+/// Reads the requests. Must run before what they created is read.
+pub(crate) async fn read(topology: &Topology) -> anyhow::Result<Vec<Creation>> {
     let mut creations = Vec::new();
-    for (context, method) in CREATIONS.into_iter().filter(|(context, _)| places.databases.contains_key(*context)) {
+    for (context, method) in CREATIONS.into_iter().filter(|(context, _)| topology.databases.contains_key(*context)) {
         let sql = format!("SELECT id, reply FROM requests WHERE id LIKE '{method}/%'");
         let creation = move |row: &mut Row| {
-            let (request, made) = (row.text()?, row.bytes()?);
-            Ok(Creation { context, request, made: String::from_utf8_lossy(&made).into_owned() })
+            let (request, created) = (row.text()?, row.bytes()?);
+            Ok(Creation { context, request, created: String::from_utf8_lossy(&created).into_owned() })
         };
-        creations.extend(rows(&places.database(context, context)?, sql, creation).await?);
+        creations.extend(rows(&topology.database(context, context)?, sql, creation).await?);
     }
     Ok(creations)
 }
 
-/// Holds the snapshot against both rules.
+/// Checks both rules.
 pub(crate) fn check(snapshot: &Snapshot) -> [Finding; 2] {
-    [s10_each_request_made_one_thing(snapshot), s11_no_event_tells_how_somebody_pays_or_lives(snapshot)]
+    [s10_each_request_created_one_resource(snapshot), s11_events_contain_no_personal_data(snapshot)]
 }
 
-fn s10_each_request_made_one_thing(snapshot: &Snapshot) -> Finding {
-    let mut finding = Finding::new("S10", "each request_id made one thing, which is there, and no other made it");
-    let mut makers: HashMap<(&str, &str), &str> = HashMap::new();
-    for Creation { context, request, made } in &snapshot.creations {
+fn s10_each_request_created_one_resource(snapshot: &Snapshot) -> Finding {
+    let mut finding =
+        Finding::new("S10", "each request_id created one resource, which exists and which no other request created");
+    let mut creators: HashMap<(&str, &str), &str> = HashMap::new();
+    for Creation { context, request, created } in &snapshot.creations {
         finding.checked += 1;
-        if !snapshot.logs[*context].last_events.contains_key(made) {
-            finding.violation(format!("{request} made {made} in {context}, which is not there"));
+        if !snapshot.logs[*context].last_events.contains_key(created) {
+            finding.violation(format!("{request} created {created} in {context}, which does not exist"));
         }
-        if let Some(other) = makers.insert((context, made), request) {
-            finding.violation(format!("{request} and {other} both made {made} in {context}"));
+        if let Some(other) = creators.insert((context, created), request) {
+            finding.violation(format!("{request} and {other} both created {created} in {context}"));
         }
     }
     finding
 }
 
-fn s11_no_event_tells_how_somebody_pays_or_lives(snapshot: &Snapshot) -> Finding {
-    let mut finding = Finding::new("S11", "no event tells a payment method, or a customer's name, phone or address");
+fn s11_events_contain_no_personal_data(snapshot: &Snapshot) -> Finding {
+    let mut finding =
+        Finding::new("S11", "no event contains a payment method, or the name, phone number or address of a customer");
     for (context, log) in &snapshot.logs {
         for event in &log.events {
             finding.checked += 1;
