@@ -98,13 +98,13 @@ impl Describe for OrderView {
 }
 
 /// Returns the value with its description; fails unless it is as expected.
-pub(crate) fn seen<T: Describe>(value: T, expected: &str, holds: impl Fn(&T) -> bool) -> StepResult<T> {
+pub(crate) fn checked<T: Describe>(value: T, expected: &str, holds: impl Fn(&T) -> bool) -> StepResult<T> {
     ensure!(holds(&value), "expected {expected}, got {}", value.describe());
     described(value)
 }
 
 /// Returns the value with its description.
-pub(crate) fn text<T: Describe>(value: T) -> StepResult<T> {
+pub(crate) fn described<T: Describe>(value: T) -> StepResult<T> {
     let text = value.describe();
     Ok((value, text))
 }

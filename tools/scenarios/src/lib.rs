@@ -97,7 +97,7 @@ impl Addresses<'_> {
     }
 }
 
-/// Runs the scenarios against the contexts at `address`, or at their own address in `addresses`; fails if a step failed.
+/// Runs the scenarios against the contexts at `address` or their own address in `addresses`; fails if a step failed.
 pub async fn run(
     args: &DemoArgs,
     address: &str,

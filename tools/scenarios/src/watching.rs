@@ -34,7 +34,7 @@ impl Watching {
         Ok((Self { page }, first))
     }
 
-    /// Waits for the end of the stream and returns the states; fails if they are out of order or do not end with `last`.
+    /// Waits for the end of the stream and returns the states; fails if they are not in order or do not end with `last`.
     pub(crate) async fn close(mut self, last: State) -> anyhow::Result<Vec<State>> {
         let ended = tokio::time::timeout(BOUND, self.page.join_next()).await;
         let states = ended.context("the stream does not end")?.context("the watching task ended")???;
