@@ -1,9 +1,9 @@
-# Everything a person or a pipeline does here. `make` alone lists the targets.
+# Targets for development, CI and deployment. `make` lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-# The program; scripts/test-cluster.sh takes another one, too.
+# The binary; scripts/test-cluster.sh accepts another one.
 JUMUN ?= target/release/jumun
 DRILL := cargo test --release --locked -p jumun --test platform -- --ignored --nocapture --exact platform::
 TOOLS := $${JUMUN_TOOLS_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/jumun-tools}/bin
@@ -13,7 +13,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: build ## Build, and start the whole platform on this machine (data in ./data)
+run: build ## Build and start all contexts in one process (data in ./data)
 	@$(JUMUN) up
 
 .PHONY: build
@@ -23,15 +23,15 @@ build: ## Build the release binary
 	cargo build --release --locked -p jumun
 
 .PHONY: demo
-demo: ## Play every system against the instance that `make run` started
+demo: ## Run all demos against the instance started by `make run`
 	@$(JUMUN) demo all
 
 .PHONY: tools
-tools: ## Install what the tests need: PostgreSQL, NATS, Jaeger, grpcurl, buf, schemathesis
+tools: ## Install the tools of the tests: PostgreSQL, NATS, Jaeger, grpcurl, buf, schemathesis
 	@scripts/tools.sh
 
 .PHONY: test
-test: tools ## Run every test: on SQLite and the embedded bus, on PostgreSQL and JetStream, and with real processes
+test: tools ## Run all tests: on SQLite and the embedded bus, on PostgreSQL and JetStream, and with real processes
 	cargo test --locked --workspace --no-fail-fast
 	JUMUN=target/debug/jumun scripts/fuzz-http.sh 10 fuzzing
 	JUMUN_SERVERS_FSYNC=off scripts/servers.sh --only postgres,nats $(MAKE) --no-print-directory test-servers
@@ -43,27 +43,27 @@ test-servers:
 	JUMUN_TEST_BACKEND=servers cargo test --locked -p jumun --test platform journeys::
 
 .PHONY: test-chart
-test-chart: ## Hold the chart to the protos, the context map, helm's linter, kube-score and istioctl
+test-chart: ## Check the chart against the protos and the context map, and with helm lint, kube-score and istioctl
 	@scripts/tools.sh helm kube-score istioctl
 	@scripts/chart.sh
 	@scripts/istio.sh --check
 	JUMUN_TEST_TOOLS="$(TOOLS)" cargo test --locked -p jumun --test platform chart:: -- --include-ignored
 
 .PHONY: test-mesh
-test-mesh: test-chart ## Serve the chart to Envoys by istiod's own code, and try what it promises with real processes behind them
+test-mesh: test-chart ## Test the mesh: real Envoys configured by istiod from the chart, with real processes behind them
 	@scripts/tools.sh postgres nats-server envoy mesh
 	scripts/servers.sh --only postgres,nats cargo test --locked -p jumun --test platform mesh:: -- --ignored --nocapture --test-threads 1
 
 .PHONY: test-cluster
-test-cluster: ## Try the chart with IMAGE on the cluster that KUBECONFIG leads to, which has Istio
+test-cluster: ## Test the chart with IMAGE on the cluster of KUBECONFIG, which needs Istio
 	@IMAGE="$(IMAGE)" scripts/test-cluster.sh
 
 .PHONY: fuzz
-fuzz: ## Look for requests, page tokens and filters that are not answered properly, for JUMUN_FUZZ_SECONDS (60) each
+fuzz: ## Fuzz requests, page tokens and filters, for JUMUN_FUZZ_SECONDS (60) each
 	JUMUN_FUZZ_SECONDS=$${JUMUN_FUZZ_SECONDS:-60} cargo test --locked -p jumun --test platform http::fuzz:: -- --nocapture --test-threads 1
 
 .PHONY: fuzz-http
-fuzz-http: build ## Let schemathesis call everything in /openapi.json, rightly and wrongly: more than 2,000 cases
+fuzz-http: build ## Test the HTTP API against /openapi.json with schemathesis: more than 2,000 cases
 	@scripts/tools.sh schemathesis
 	@JUMUN=$(JUMUN) scripts/fuzz-http.sh 100
 
@@ -75,7 +75,7 @@ lint: ## Check formatting, lints and protos, and that the protos break no client
 	@if [ -x "$(TOOLS)/buf" ]; then "$(TOOLS)/buf" lint && "$(TOOLS)/buf" breaking --against proto/baseline.binpb; else echo "make: buf is missing (it comes with npm): the protos were not checked" >&2; exit 1; fi
 
 .PHONY: proto-baseline
-proto-baseline: ## Hold future protos to the present ones: with each release, or when a break is meant
+proto-baseline: ## Make the current protos the baseline of `buf breaking`: at a release, or for an intended break
 	@scripts/tools.sh buf
 	"$(TOOLS)/buf" build --exclude-source-info -o proto/baseline.binpb
 
@@ -91,11 +91,11 @@ docs: ## Write docs/reference/errors.md and helm/jumun/contexts.json, which the 
 	@mv contexts.json.new helm/jumun/contexts.json
 
 .PHONY: istio
-istio: ## Write istio/*.yaml, what the chart holds of the mesh, for people without Helm
+istio: ## Render the Istio objects of the chart to istio/*.yaml, for use without Helm
 	@scripts/tools.sh helm
 	@scripts/istio.sh
 
-# What `image` makes, and where `canary`, `promote` and `rollback` find the release: see scripts/image.sh, scripts/release.sh.
+# The image of `image`; for the variables of `canary`, `promote` and `rollback` see scripts/release.sh.
 IMAGE ?= ghcr.io/jumun/jumun:dev
 
 .PHONY: image
@@ -104,7 +104,7 @@ image: ## Build the image IMAGE with docker, podman or buildah
 	@scripts/image.sh check "$(IMAGE)"
 
 .PHONY: image-from-binary
-image-from-binary: ## Build it out of this machine's own build, which pulls no base image
+image-from-binary: ## Build IMAGE from a local release build, without pulling a base image
 	@scripts/image.sh from-binary "$(IMAGE)"
 	@scripts/image.sh check "$(IMAGE)"
 
@@ -113,12 +113,12 @@ push: ## Push IMAGE to its registry
 	@scripts/image.sh push "$(IMAGE)"
 
 .PHONY: package
-package: ## Pack the chart into target/chart, as VERSION where it is set
+package: ## Package the chart to target/chart, with VERSION if it is set
 	@scripts/tools.sh helm
 	"$(TOOLS)/helm" package helm/jumun --destination target/chart $(if $(VERSION),--version "$(VERSION)" --app-version "$(VERSION)")
 
 .PHONY: push-chart
-push-chart: ## Push the chart that `package` packed to the registry CHARTS, e.g. oci://ghcr.io/jumun/charts
+push-chart: ## Push the packaged chart to the registry CHARTS, e.g. oci://ghcr.io/jumun/charts
 	@: "$${CHARTS:?which registry? e.g. CHARTS=oci://ghcr.io/jumun/charts}"
 	"$(TOOLS)/helm" push target/chart/jumun-*.tgz "$$CHARTS"
 
@@ -127,44 +127,44 @@ deploy: ## Install or upgrade the release, with HELM_FLAGS such as "--values my.
 	helm upgrade --install "$${RELEASE:-jumun}" helm/jumun --namespace "$${NAMESPACE:-jumun}" --create-namespace --wait $(HELM_FLAGS)
 
 .PHONY: canary
-canary: ## Run TAG beside what runs in the cluster, and give it WEIGHT percent of the calls
+canary: ## Deploy TAG as a canary with WEIGHT percent of the calls
 	@scripts/release.sh canary "$(WEIGHT)" $(TAG)
 
 .PHONY: check-canary
-check-canary: ## Watch the canary, and run `helm test`
+check-canary: ## Watch the canary and run `helm test`
 	@scripts/release.sh check
 
 .PHONY: promote
-promote: ## Make the canary's version that of all
+promote: ## Deploy the version of the canary everywhere and remove the canary
 	@scripts/release.sh promote
 
 .PHONY: rollback
-rollback: ## End the canary or, where there is none, go back to the revision before
+rollback: ## Remove the canary or, without one, roll back to the previous revision
 	@scripts/release.sh rollback
 
 .PHONY: bench
-bench: build ## Measure CreateOrder against an empty method, on SQLite and on PostgreSQL
+bench: build ## Measure CreateOrder compared with an empty method, on SQLite and on PostgreSQL
 	@scripts/tools.sh postgres
 	@scripts/bench.sh sqlite
 	@scripts/servers.sh --only postgres scripts/bench.sh postgres
 
 .PHONY: drill-overload
-drill-overload: ## Ask payment for five times what it can do, with and without protection
+drill-overload: ## Overload payment fivefold, with and without overload protection
 	$(DRILL)drills::overload::full
 
 .PHONY: drill-retry-storm
-drill-retry-storm: ## The same, by callers who try again whatever they are told
+drill-retry-storm: ## Overload payment with callers that ignore retry delays
 	$(DRILL)drills::retry_storm::full
 
 .PHONY: drill-breaker
-drill-breaker: ## Ask a slow payment for too much behind a mesh: with the mesh's breaker, with the application's, both, none
+drill-breaker: ## Overload a slow payment behind a mesh, with the breaker of the mesh, of the application, both, or none
 	@scripts/tools.sh postgres nats-server helm envoy mesh
 	scripts/servers.sh --only postgres,nats $(DRILL)drills::breaker::full
 
 .PHONY: drill-hygiene
-drill-hygiene: ## Attack the listener: resets, large bodies, gzip bombs, connections that never speak
+drill-hygiene: ## Attack the listener: resets, large bodies, gzip bombs, idle connections
 	$(DRILL)drills::hygiene::full
 
 .PHONY: clean
-clean: ## Remove what was built (not ./data)
+clean: ## Remove build outputs (not ./data)
 	cargo clean
