@@ -28,7 +28,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// How a replica fails.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
-    /// It result everything UNAVAILABLE.
+    /// It answers everything with UNAVAILABLE.
     Unavailable,
     /// SIGSTOP: it hangs, though its sidecar and the kernel still answer.
     Hangs,
