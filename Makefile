@@ -5,6 +5,8 @@ SHELL := /bin/bash
 
 # The program; scripts/test-cluster.sh takes another one, too.
 JUMUN ?= target/release/jumun
+# Compares the generated files with the code, or writes them where JUMUN_WRITE_REFERENCE is set.
+REFERENCE := cargo test --quiet --locked -p jumun --bin jumun reference::
 DRILL := cargo test --release --locked -p jumun --test platform -- --ignored --nocapture --exact platform::
 TOOLS := $${JUMUN_TOOLS_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/jumun-tools}/bin
 
@@ -84,11 +86,8 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: docs
-docs: ## Write docs/reference/errors.md and helm/jumun/contexts.json, which the code and the protos say
-	cargo run --quiet --locked -p jumun -- errors > docs/reference/errors.md.new
-	@mv docs/reference/errors.md.new docs/reference/errors.md
-	cargo run --quiet --locked -p jumun -- methods > contexts.json.new
-	@mv contexts.json.new helm/jumun/contexts.json
+docs: ## Write what is generated from the code: docs/reference and helm/jumun/contexts.json
+	JUMUN_WRITE_REFERENCE=1 $(REFERENCE)
 
 .PHONY: istio
 istio: ## Write istio/*.yaml, what the chart holds of the mesh, for people without Helm

@@ -4,6 +4,9 @@
 #[cfg(test)]
 mod tests;
 
+use anyhow::Context as _;
+use contracts::POOL;
+use prost_reflect::ServiceDescriptor;
 use runtime::{Context, ContextSetting};
 
 /// Calls that a context can do without (`Unit::channel_if_known`), which its own `calls` do not name.
@@ -37,4 +40,11 @@ pub(crate) fn databases() -> Vec<(&'static str, &'static str)> {
 /// Every context's name.
 pub(crate) fn names() -> Vec<&'static str> {
     all().iter().map(|context| context.name).collect()
+}
+
+/// The service of a context.
+pub(crate) fn service_of(context: &str) -> anyhow::Result<ServiceDescriptor> {
+    let package = format!("jumun.{context}.v1");
+    let service = POOL.services().find(|service| service.package_name() == package);
+    service.with_context(|| format!("no contract has a service of {context}"))
 }

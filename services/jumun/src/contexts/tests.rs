@@ -38,7 +38,7 @@ const CONTEXT: [Place; 10] = [
     ("services/jumun/Cargo.toml", "NAME = { path = \"../NAME\" }"),
 ];
 
-/// What `make docs` writes, so it is no place; the tests of `errors` and `methods` compare it.
+/// What `make docs` writes, so it is no place; the test of `reference` compares it.
 const GENERATED: [Place; 2] =
     [("docs/reference/errors.md", "## NAME"), ("helm/jumun/contexts.json", "\"service\": \"jumun.NAME.v1.")];
 
