@@ -5,9 +5,11 @@ SHELL := /bin/bash
 
 # The program; scripts/test-cluster.sh takes another one, too.
 JUMUN ?= target/release/jumun
+# All tests are built for the whole workspace: with `-p`, dependencies would have other features and be built again.
+TEST := cargo test --locked --workspace
 # Compares the generated files with the code, or writes them where JUMUN_WRITE_REFERENCE is set.
-REFERENCE := cargo test --quiet --locked -p jumun --bin jumun reference::
-DRILL := cargo test --release --locked -p jumun --test platform -- --ignored --nocapture --exact platform::
+REFERENCE := $(TEST) --quiet --bin jumun reference::
+DRILL := $(TEST) --profile dist --test platform -- --ignored --nocapture --exact platform::
 TOOLS := $${JUMUN_TOOLS_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/jumun-tools}/bin
 
 .PHONY: help
@@ -32,29 +34,35 @@ demo: ## Play every system against the instance that `make run` started
 tools: ## Install what the tests need: PostgreSQL, NATS, Jaeger, grpcurl, buf, schemathesis
 	@scripts/tools.sh
 
+.PHONY: check
+check: ## Check formatting, lints and the fast tests, on SQLite and without installing anything: before each commit
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(TEST) --tests -- --skip platform::
+
 .PHONY: test
 test: tools ## Run every test: on SQLite and the embedded bus, on PostgreSQL and JetStream, and with real processes
-	cargo test --locked --workspace --no-fail-fast
+	$(TEST) --no-fail-fast
 	JUMUN=target/debug/jumun scripts/fuzz-http.sh 10 fuzzing
 	JUMUN_SERVERS_FSYNC=off scripts/servers.sh --only postgres,nats $(MAKE) --no-print-directory test-servers
-	JUMUN_SERVERS_FSYNC=off scripts/servers.sh cargo test --locked -p jumun --test platform processes:: -- --ignored --test-threads 2
+	JUMUN_SERVERS_FSYNC=off scripts/servers.sh $(TEST) --test platform processes:: -- --ignored --test-threads 2
 
 .PHONY: test-servers
 test-servers:
-	JUMUN_TEST_BACKEND=servers cargo test --locked -p admin --test mechanism
-	JUMUN_TEST_BACKEND=servers cargo test --locked -p jumun --test platform journeys::
+	JUMUN_TEST_BACKEND=servers $(TEST) --test mechanism --test protocol
+	JUMUN_TEST_BACKEND=servers $(TEST) --test platform journeys::
 
 .PHONY: test-chart
 test-chart: ## Hold the chart to the protos, the context map, helm's linter, kube-score and istioctl
 	@scripts/tools.sh helm kube-score istioctl
 	@scripts/chart.sh
 	@scripts/istio.sh --check
-	JUMUN_TEST_TOOLS="$(TOOLS)" cargo test --locked -p jumun --test platform chart:: -- --include-ignored
+	JUMUN_TEST_TOOLS="$(TOOLS)" $(TEST) --test platform chart:: -- --include-ignored
 
 .PHONY: test-mesh
 test-mesh: test-chart ## Serve the chart to Envoys by istiod's own code, and try what it promises with real processes behind them
 	@scripts/tools.sh postgres nats-server envoy mesh
-	scripts/servers.sh --only postgres,nats cargo test --locked -p jumun --test platform mesh:: -- --ignored --nocapture --test-threads 1
+	scripts/servers.sh --only postgres,nats $(TEST) --test platform mesh:: -- --ignored --nocapture --test-threads 1
 
 .PHONY: test-cluster
 test-cluster: ## Try the chart with IMAGE on the cluster that KUBECONFIG leads to, which has Istio
@@ -62,7 +70,7 @@ test-cluster: ## Try the chart with IMAGE on the cluster that KUBECONFIG leads t
 
 .PHONY: fuzz
 fuzz: ## Look for requests, page tokens and filters that are not answered properly, for JUMUN_FUZZ_SECONDS (60) each
-	JUMUN_FUZZ_SECONDS=$${JUMUN_FUZZ_SECONDS:-60} cargo test --locked -p jumun --test platform http::fuzz:: -- --nocapture --test-threads 1
+	JUMUN_FUZZ_SECONDS=$${JUMUN_FUZZ_SECONDS:-60} $(TEST) --test platform http::fuzz:: -- --nocapture --test-threads 1
 
 .PHONY: fuzz-http
 fuzz-http: build ## Let schemathesis call everything in /openapi.json, rightly and wrongly: more than 2,000 cases
@@ -70,11 +78,18 @@ fuzz-http: build ## Let schemathesis call everything in /openapi.json, rightly a
 	@JUMUN=$(JUMUN) scripts/fuzz-http.sh 100
 
 .PHONY: lint
-lint: ## Check formatting, lints and protos, and that the protos break no client
+lint: ## Check formatting, lints, generated documents, dependencies and protos, and that the protos break no client
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(REFERENCE)
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; else echo "make: cargo-deny is missing: the dependencies were not checked (make deny says how)" >&2; fi
 	@scripts/tools.sh buf
 	@if [ -x "$(TOOLS)/buf" ]; then "$(TOOLS)/buf" lint && "$(TOOLS)/buf" breaking --against proto/baseline.binpb; else echo "make: buf is missing (it comes with npm): the protos were not checked" >&2; exit 1; fi
+
+.PHONY: deny
+deny: ## Check the dependencies: advisories, licences, banned crates, sources (deny.toml)
+	@command -v cargo-deny >/dev/null || { echo "make: cargo-deny is missing, and takes minutes to build: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --locked check
 
 .PHONY: proto-baseline
 proto-baseline: ## Hold future protos to the present ones: with each release, or when a break is meant
@@ -142,7 +157,8 @@ rollback: ## End the canary or, where there is none, go back to the revision bef
 	@scripts/release.sh rollback
 
 .PHONY: bench
-bench: build ## Measure CreateOrder against an empty method, on SQLite and on PostgreSQL
+bench: ## Measure CreateOrder against an empty method, on SQLite and on PostgreSQL
+	cargo build --profile dist --locked -p jumun
 	@scripts/tools.sh postgres
 	@scripts/bench.sh sqlite
 	@scripts/servers.sh --only postgres scripts/bench.sh postgres

@@ -7,13 +7,14 @@
 # Starts `jumun serve order payment` on a free port with its data in a temporary folder, and ends it.
 #
 # Environment:
+#   JUMUN                    the program (default target/dist/jumun)
 #   JUMUN_BENCH_SECONDS      length of each measurement (default 10)
 #   JUMUN_TEST_POSTGRES_URL  the server that scripts/servers.sh started
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 kind=${1:?usage: scripts/bench.sh sqlite|postgres}
-jumun=$PWD/target/release/jumun
+jumun=${JUMUN:-target/dist/jumun}
 work=$(mktemp -d)
 server=
 stop() {
