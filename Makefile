@@ -1,4 +1,4 @@
-# Everything a person or a pipeline does here. `make` alone lists the targets.
+# What people and pipelines run. `make` alone lists the targets.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -21,7 +21,7 @@ run: build ## Build, and start the whole platform on this machine (data in ./dat
 	@$(JUMUN) up
 
 .PHONY: build
-build: ## Build the release binary
+build: ## Build the program (profile release)
 	@command -v cargo >/dev/null || { echo "make: Rust is missing: install it with rustup (https://rustup.rs)" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "make: a C compiler is missing: apt-get install gcc" >&2; exit 1; }
 	cargo build --release --locked -p jumun
@@ -35,13 +35,13 @@ tools: ## Install what the tests need: PostgreSQL, NATS, Jaeger, grpcurl, buf, s
 	@scripts/tools.sh
 
 .PHONY: check
-check: ## Check formatting, lints and the fast tests, on SQLite and without installing anything: before each commit
+check: ## Run before each commit: formatting, clippy, and the tests that need no server and no process
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(TEST) --tests -- --skip platform::
 
 .PHONY: test
-test: tools ## Run every test: on SQLite and the embedded bus, on PostgreSQL and JetStream, and with real processes
+test: tools ## Run every test: on SQLite and the embedded bus, on PostgreSQL and JetStream, with real processes
 	$(TEST) --no-fail-fast
 	JUMUN=target/debug/jumun scripts/fuzz-http.sh 10 fuzzing
 	JUMUN_SERVERS_FSYNC=off scripts/servers.sh --only postgres,nats $(MAKE) --no-print-directory test-servers
@@ -53,32 +53,32 @@ test-servers:
 	JUMUN_TEST_BACKEND=servers $(TEST) --test platform journeys::
 
 .PHONY: test-chart
-test-chart: ## Hold the chart to the protos, the context map, helm's linter, kube-score and istioctl
+test-chart: ## Check the chart against the protos and the contexts, with helm lint, kube-score and istioctl
 	@scripts/tools.sh helm kube-score istioctl
 	@scripts/chart.sh
 	@scripts/istio.sh --check
 	JUMUN_TEST_TOOLS="$(TOOLS)" $(TEST) --test platform chart:: -- --include-ignored
 
 .PHONY: test-mesh
-test-mesh: test-chart ## Serve the chart to Envoys by istiod's own code, and try what it promises with real processes behind them
+test-mesh: test-chart ## Configure real Envoys from the chart by istiod's code, with real processes behind them
 	@scripts/tools.sh postgres nats-server envoy mesh
 	scripts/servers.sh --only postgres,nats $(TEST) --test platform mesh:: -- --ignored --nocapture --test-threads 1
 
 .PHONY: test-cluster
-test-cluster: ## Try the chart with IMAGE on the cluster that KUBECONFIG leads to, which has Istio
+test-cluster: ## Test the chart with IMAGE on the cluster of KUBECONFIG, which must have Istio
 	@IMAGE="$(IMAGE)" scripts/test-cluster.sh
 
 .PHONY: fuzz
-fuzz: ## Look for requests, page tokens and filters that are not answered properly, for JUMUN_FUZZ_SECONDS (60) each
+fuzz: ## Fuzz requests, page tokens and filters, for JUMUN_FUZZ_SECONDS (60) each
 	JUMUN_FUZZ_SECONDS=$${JUMUN_FUZZ_SECONDS:-60} $(TEST) --test platform http::fuzz:: -- --nocapture --test-threads 1
 
 .PHONY: fuzz-http
-fuzz-http: build ## Let schemathesis call everything in /openapi.json, rightly and wrongly: more than 2,000 cases
+fuzz-http: build ## Test the HTTP API against /openapi.json with schemathesis: more than 2,000 valid and invalid calls
 	@scripts/tools.sh schemathesis
 	@JUMUN=$(JUMUN) scripts/fuzz-http.sh 100
 
 .PHONY: lint
-lint: ## Check formatting, lints, generated documents, dependencies and protos, and that the protos break no client
+lint: ## Check formatting, clippy, generated documents, dependencies, and that the protos break no client
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(REFERENCE)
@@ -92,7 +92,7 @@ deny: ## Check the dependencies: advisories, licences, banned crates, sources (d
 	cargo deny --locked check
 
 .PHONY: proto-baseline
-proto-baseline: ## Hold future protos to the present ones: with each release, or when a break is meant
+proto-baseline: ## Accept the present protos as the baseline of `buf breaking`: at a release, or for a deliberate break
 	@scripts/tools.sh buf
 	"$(TOOLS)/buf" build --exclude-source-info -o proto/baseline.binpb
 
@@ -101,15 +101,15 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: docs
-docs: ## Write what is generated from the code: docs/reference and helm/jumun/contexts.json
+docs: ## Write the documents that are generated from the code: docs/reference, helm/jumun/contexts.json
 	JUMUN_WRITE_REFERENCE=1 $(REFERENCE)
 
 .PHONY: istio
-istio: ## Write istio/*.yaml, what the chart holds of the mesh, for people without Helm
+istio: ## Write istio/*.yaml from the chart, for installations without Helm
 	@scripts/tools.sh helm
 	@scripts/istio.sh
 
-# What `image` makes, and where `canary`, `promote` and `rollback` find the release: see scripts/image.sh, scripts/release.sh.
+# The image that `image` builds; see scripts/image.sh. `canary`, `promote` and `rollback`: see scripts/release.sh.
 IMAGE ?= ghcr.io/jumun/jumun:dev
 
 .PHONY: image
@@ -118,7 +118,7 @@ image: ## Build the image IMAGE with docker, podman or buildah
 	@scripts/image.sh check "$(IMAGE)"
 
 .PHONY: image-from-binary
-image-from-binary: ## Build it out of this machine's own build, which pulls no base image
+image-from-binary: ## Build IMAGE from a program that is built on this machine, without pulling a base image
 	@scripts/image.sh from-binary "$(IMAGE)"
 	@scripts/image.sh check "$(IMAGE)"
 
@@ -132,7 +132,7 @@ package: ## Pack the chart into target/chart, as VERSION where it is set
 	"$(TOOLS)/helm" package helm/jumun --destination target/chart $(if $(VERSION),--version "$(VERSION)" --app-version "$(VERSION)")
 
 .PHONY: push-chart
-push-chart: ## Push the chart that `package` packed to the registry CHARTS, e.g. oci://ghcr.io/jumun/charts
+push-chart: ## Push the chart of `package` to the registry CHARTS, e.g. oci://ghcr.io/jumun/charts
 	@: "$${CHARTS:?which registry? e.g. CHARTS=oci://ghcr.io/jumun/charts}"
 	"$(TOOLS)/helm" push target/chart/jumun-*.tgz "$$CHARTS"
 
@@ -141,19 +141,19 @@ deploy: ## Install or upgrade the release, with HELM_FLAGS such as "--values my.
 	helm upgrade --install "$${RELEASE:-jumun}" helm/jumun --namespace "$${NAMESPACE:-jumun}" --create-namespace --wait $(HELM_FLAGS)
 
 .PHONY: canary
-canary: ## Run TAG beside what runs in the cluster, and give it WEIGHT percent of the calls
+canary: ## Run TAG beside the running version, with WEIGHT percent of the calls
 	@scripts/release.sh canary "$(WEIGHT)" $(TAG)
 
 .PHONY: check-canary
-check-canary: ## Watch the canary, and run `helm test`
+check-canary: ## Check that the canary is healthy, and run `helm test`
 	@scripts/release.sh check
 
 .PHONY: promote
-promote: ## Make the canary's version that of all
+promote: ## Make the canary's version the only one
 	@scripts/release.sh promote
 
 .PHONY: rollback
-rollback: ## End the canary or, where there is none, go back to the revision before
+rollback: ## Remove the canary; without a canary, go back to the previous revision
 	@scripts/release.sh rollback
 
 .PHONY: bench
@@ -164,22 +164,22 @@ bench: ## Measure CreateOrder against an empty method, on SQLite and on PostgreS
 	@scripts/servers.sh --only postgres scripts/bench.sh postgres
 
 .PHONY: drill-overload
-drill-overload: ## Ask payment for five times what it can do, with and without protection
+drill-overload: ## Send payment five times its capacity, with and without protection
 	$(DRILL)drills::overload::full
 
 .PHONY: drill-retry-storm
-drill-retry-storm: ## The same, by callers who try again whatever they are told
+drill-retry-storm: ## The same, with callers that repeat at once, whatever the answer says
 	$(DRILL)drills::retry_storm::full
 
 .PHONY: drill-breaker
-drill-breaker: ## Ask a slow payment for too much behind a mesh: with the mesh's breaker, with the application's, both, none
+drill-breaker: ## Overload a slow payment behind a mesh: with the mesh's breaker, the application's, both, none
 	@scripts/tools.sh postgres nats-server helm envoy mesh
 	scripts/servers.sh --only postgres,nats $(DRILL)drills::breaker::full
 
 .PHONY: drill-hygiene
-drill-hygiene: ## Attack the listener: resets, large bodies, gzip bombs, connections that never speak
+drill-hygiene: ## Attack the listener: resets, large bodies, gzip bombs, connections that never send anything
 	$(DRILL)drills::hygiene::full
 
 .PHONY: clean
-clean: ## Remove what was built (not ./data)
+clean: ## Remove the build output (not ./data)
 	cargo clean
