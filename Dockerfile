@@ -12,8 +12,8 @@ COPY . .
 ARG COMMIT=unknown
 RUN --mount=type=cache,id=cargo,target=/usr/local/cargo/registry \
     --mount=type=cache,id=target,target=/source/target \
-    JUMUN_COMMIT=$COMMIT cargo auditable build --release --locked -p jumun && \
-    scripts/rootfs.sh target/release/jumun /rootfs
+    JUMUN_COMMIT=$COMMIT cargo auditable build --profile dist --locked -p jumun && \
+    scripts/rootfs.sh target/dist/jumun /rootfs
 
 FROM scratch
 COPY --from=build /rootfs/ /

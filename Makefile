@@ -5,7 +5,11 @@ SHELL := /bin/bash
 
 # The binary; scripts/test-cluster.sh accepts another one.
 JUMUN ?= target/release/jumun
-DRILL := cargo test --release --locked -p jumun --test platform -- --ignored --nocapture --exact platform::
+# Tests are always built for the whole workspace: with `-p`, cargo would build the dependencies again with other features.
+TEST := cargo test --locked --workspace
+# Compares the generated files with the code, or writes them if JUMUN_WRITE_REFERENCE is set.
+REFERENCE := $(TEST) --quiet --bin jumun reference::
+DRILL := $(TEST) --profile dist --test platform -- --ignored --nocapture --exact platform::
 TOOLS := $${JUMUN_TOOLS_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/jumun-tools}/bin
 
 .PHONY: help
@@ -17,7 +21,7 @@ run: build ## Build and start all contexts in one process (data in ./data)
 	@$(JUMUN) up
 
 .PHONY: build
-build: ## Build the release binary
+build: ## Build the binary (profile release)
 	@command -v cargo >/dev/null || { echo "make: Rust is missing: install it with rustup (https://rustup.rs)" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "make: a C compiler is missing: apt-get install gcc" >&2; exit 1; }
 	cargo build --release --locked -p jumun
@@ -30,29 +34,35 @@ demo: ## Run all demos against the instance started by `make run`
 tools: ## Install the tools of the tests: PostgreSQL, NATS, Jaeger, grpcurl, buf, schemathesis
 	@scripts/tools.sh
 
+.PHONY: check
+check: ## Run before each commit: formatting, clippy, and all tests that start no server and no process
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(TEST) --tests -- --skip platform::
+
 .PHONY: test
 test: tools ## Run all tests: on SQLite and the embedded bus, on PostgreSQL and JetStream, and with real processes
-	cargo test --locked --workspace --no-fail-fast
+	$(TEST) --no-fail-fast
 	JUMUN=target/debug/jumun scripts/fuzz-http.sh 10 fuzzing
 	JUMUN_SERVERS_FSYNC=off scripts/servers.sh --only postgres,nats $(MAKE) --no-print-directory test-servers
-	JUMUN_SERVERS_FSYNC=off scripts/servers.sh cargo test --locked -p jumun --test platform processes:: -- --ignored --test-threads 2
+	JUMUN_SERVERS_FSYNC=off scripts/servers.sh $(TEST) --test platform processes:: -- --ignored --test-threads 2
 
 .PHONY: test-servers
 test-servers:
-	JUMUN_TEST_BACKEND=servers cargo test --locked -p admin --test mechanism
-	JUMUN_TEST_BACKEND=servers cargo test --locked -p jumun --test platform journeys::
+	JUMUN_TEST_BACKEND=servers $(TEST) --test mechanism --test protocol
+	JUMUN_TEST_BACKEND=servers $(TEST) --test platform journeys::
 
 .PHONY: test-chart
-test-chart: ## Check the chart against the protos and the context map, and with helm lint, kube-score and istioctl
+test-chart: ## Check the chart against the protos and the contexts, with helm lint, kube-score and istioctl
 	@scripts/tools.sh helm kube-score istioctl
 	@scripts/chart.sh
 	@scripts/istio.sh --check
-	JUMUN_TEST_TOOLS="$(TOOLS)" cargo test --locked -p jumun --test platform chart:: -- --include-ignored
+	JUMUN_TEST_TOOLS="$(TOOLS)" $(TEST) --test platform chart:: -- --include-ignored
 
 .PHONY: test-mesh
 test-mesh: test-chart ## Test the mesh: real Envoys configured by istiod from the chart, with real processes behind them
 	@scripts/tools.sh postgres nats-server envoy mesh
-	scripts/servers.sh --only postgres,nats cargo test --locked -p jumun --test platform mesh:: -- --ignored --nocapture --test-threads 1
+	scripts/servers.sh --only postgres,nats $(TEST) --test platform mesh:: -- --ignored --nocapture --test-threads 1
 
 .PHONY: test-cluster
 test-cluster: ## Test the chart with IMAGE on the cluster of KUBECONFIG, which needs Istio
@@ -60,7 +70,7 @@ test-cluster: ## Test the chart with IMAGE on the cluster of KUBECONFIG, which n
 
 .PHONY: fuzz
 fuzz: ## Fuzz requests, page tokens and filters, for JUMUN_FUZZ_SECONDS (60) each
-	JUMUN_FUZZ_SECONDS=$${JUMUN_FUZZ_SECONDS:-60} cargo test --locked -p jumun --test platform http::fuzz:: -- --nocapture --test-threads 1
+	JUMUN_FUZZ_SECONDS=$${JUMUN_FUZZ_SECONDS:-60} $(TEST) --test platform http::fuzz:: -- --nocapture --test-threads 1
 
 .PHONY: fuzz-http
 fuzz-http: build ## Test the HTTP API against /openapi.json with schemathesis: more than 2,000 cases
@@ -68,11 +78,18 @@ fuzz-http: build ## Test the HTTP API against /openapi.json with schemathesis: m
 	@JUMUN=$(JUMUN) scripts/fuzz-http.sh 100
 
 .PHONY: lint
-lint: ## Check formatting, lints and protos, and that the protos break no client
+lint: ## Check formatting, clippy, generated documents, dependencies and protos (also for breaking changes)
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(REFERENCE)
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; else echo "make: cargo-deny is missing: the dependencies were not checked (make deny says how)" >&2; fi
 	@scripts/tools.sh buf
 	@if [ -x "$(TOOLS)/buf" ]; then "$(TOOLS)/buf" lint && "$(TOOLS)/buf" breaking --against proto/baseline.binpb; else echo "make: buf is missing (it comes with npm): the protos were not checked" >&2; exit 1; fi
+
+.PHONY: deny
+deny: ## Check the dependencies against deny.toml: advisories, licences, bans, sources
+	@command -v cargo-deny >/dev/null || { echo "make: cargo-deny is missing, and takes minutes to build: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --locked check
 
 .PHONY: proto-baseline
 proto-baseline: ## Make the current protos the baseline of `buf breaking`: at a release, or for an intended break
@@ -84,11 +101,8 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: docs
-docs: ## Write docs/reference/errors.md and helm/jumun/contexts.json, which the code and the protos say
-	cargo run --quiet --locked -p jumun -- errors > docs/reference/errors.md.new
-	@mv docs/reference/errors.md.new docs/reference/errors.md
-	cargo run --quiet --locked -p jumun -- methods > contexts.json.new
-	@mv contexts.json.new helm/jumun/contexts.json
+docs: ## Generate docs/reference and helm/jumun/contexts.json from the code and the protos
+	JUMUN_WRITE_REFERENCE=1 $(REFERENCE)
 
 .PHONY: istio
 istio: ## Render the Istio objects of the chart to istio/*.yaml, for use without Helm
@@ -143,7 +157,8 @@ rollback: ## Remove the canary or, without one, roll back to the previous revisi
 	@scripts/release.sh rollback
 
 .PHONY: bench
-bench: build ## Measure CreateOrder compared with an empty method, on SQLite and on PostgreSQL
+bench: ## Measure CreateOrder compared with an empty method, on SQLite and on PostgreSQL
+	cargo build --profile dist --locked -p jumun
 	@scripts/tools.sh postgres
 	@scripts/bench.sh sqlite
 	@scripts/servers.sh --only postgres scripts/bench.sh postgres

@@ -7,13 +7,14 @@
 # Starts `jumun serve order payment` on a free port with a temporary data folder, and stops it.
 #
 # Environment:
+#   JUMUN                    the program (default target/dist/jumun)
 #   JUMUN_BENCH_SECONDS      duration of each measurement (default 10)
 #   JUMUN_TEST_POSTGRES_URL  set by scripts/servers.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 kind=${1:?usage: scripts/bench.sh sqlite|postgres}
-jumun=$PWD/target/release/jumun
+jumun=${JUMUN:-target/dist/jumun}
 work=$(mktemp -d)
 server=
 stop() {

@@ -2,7 +2,7 @@
 # Builds the image with docker, podman or buildah:
 #
 #   scripts/image.sh build           IMAGE
-#   scripts/image.sh from-binary     IMAGE    from a local release build, without pulling a base image
+#   scripts/image.sh from-binary     IMAGE    from a local build (profile dist), without pulling a base image
 #   scripts/image.sh check           IMAGE    fails if it is too large or reports another version
 #   scripts/image.sh push            IMAGE
 #
@@ -43,10 +43,10 @@ case $action in
     if cargo auditable --version >/dev/null 2>&1; then cargo=(cargo auditable build); else
       echo 'image.sh: building without a dependency list; to add one: cargo install cargo-auditable' >&2
     fi
-    JUMUN_COMMIT=$commit "${cargo[@]}" --release --locked -p jumun
+    JUMUN_COMMIT=$commit "${cargo[@]}" --profile dist --locked -p jumun
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
-    scripts/rootfs.sh "${CARGO_TARGET_DIR:-target}/release/jumun" "$folder/rootfs"
+    scripts/rootfs.sh "${CARGO_TARGET_DIR:-target}/dist/jumun" "$folder/rootfs"
     # The last stage of the Dockerfile, from that folder.
     sed -n '/^FROM scratch/,$p' Dockerfile | sed 's|^COPY --from=build /rootfs/ /|COPY rootfs/ /|' >"$folder/Dockerfile"
     run build "${arguments[@]}" -f "$folder/Dockerfile" "$folder"

@@ -16,6 +16,7 @@ mod filter;
 mod handle;
 mod job;
 mod list;
+pub mod metrics;
 pub mod outbox;
 mod owner;
 mod ownership;

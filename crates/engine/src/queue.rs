@@ -14,6 +14,7 @@ use jumun_core::{Clock, Error, Time, reasons, time::Instant};
 use crate::{
     Stored,
     job::Job,
+    metrics::BATCH_SIZE,
     storage::{Connection, StorageError},
 };
 
@@ -213,8 +214,9 @@ impl<A: Stored> Waiting<A> {
 
 /// Measures the transactions of one engine.
 fn batch_sizes(schema: &str) -> prometheus::Result<Histogram> {
-    let options = HistogramOpts::new("jumun_engine_batch_size", "Jobs that shared a transaction.")
-        .const_label("context", schema)
+    let labels = BATCH_SIZE.constant_labels.iter().zip([schema]);
+    let options = HistogramOpts::new(BATCH_SIZE.name, BATCH_SIZE.help)
+        .const_labels(labels.map(|(label, value)| ((*label).to_owned(), value.to_owned())).collect())
         .buckets(prometheus::exponential_buckets(1.0, 2.0, BATCH_BUCKETS)?);
     Histogram::with_opts(options)
 }

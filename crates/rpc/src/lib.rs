@@ -18,6 +18,7 @@ mod fault_injection;
 mod limiter;
 mod meters;
 mod method;
+pub mod metrics;
 mod overload;
 mod request_context;
 mod retry;

@@ -6,7 +6,10 @@ use jumun_core::{ServiceVersion, code};
 use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry};
 use tonic::Code;
 
-use crate::method::{Method, MethodTable};
+use crate::{
+    method::{Method, MethodTable},
+    metrics::CALL_DURATION,
+};
 
 /// gRPC has so many codes.
 const CODES: usize = code::NAMES.len();
@@ -23,12 +26,11 @@ pub struct Meters {
 impl Meters {
     /// Registers the metric; every series has the version of the process.
     pub fn new(registry: &Registry, methods: &MethodTable, version: &ServiceVersion) -> prometheus::Result<Self> {
-        let options =
-            HistogramOpts::new("rpc_server_call_duration_seconds", "Calls that came in, until the answer began.")
-                .const_label("rpc_system_name", "grpc")
-                .const_label("service_version", version.as_str())
-                .buckets(DURATION_BUCKETS.to_vec());
-        let durations = HistogramVec::new(options, &["rpc_method", "rpc_response_status_code"])?;
+        let labels = CALL_DURATION.constant_labels.iter().zip(["grpc", version.as_str()]);
+        let options = HistogramOpts::new(CALL_DURATION.name, CALL_DURATION.help)
+            .const_labels(labels.map(|(label, value)| ((*label).to_owned(), value.to_owned())).collect())
+            .buckets(DURATION_BUCKETS.to_vec());
+        let durations = HistogramVec::new(options, CALL_DURATION.labels)?;
         registry.register(Box::new(durations.clone()))?;
         let by_method = methods.iter().map(|_| Default::default()).collect();
         Ok(Self { durations, by_method })

@@ -9,6 +9,7 @@ mod context_setting;
 mod first_bytes;
 mod http_listener;
 pub mod listener;
+pub mod metrics;
 mod metrics_page;
 mod migrations;
 mod platform;

@@ -10,13 +10,15 @@ use eventing::{Bus, SubscriptionHandle};
 use futures::future::{join, join_all};
 use http::{HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use jumun_core::{
-    Clock, Error, ServiceVersion,
+    Clock, Error, Metric, ServiceVersion,
     time::{Instant, timeout},
 };
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder};
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder};
 use rpc::{Overload, State};
 use tokio::sync::Mutex;
 use tonic::body::Body;
+
+use crate::metrics;
 
 /// Where the page is.
 const PATH: &str = "/metrics";
@@ -66,7 +68,7 @@ struct Gauges {
     stalled: IntGaugeVec,
     dead_letters: IntGaugeVec,
     lag: IntGaugeVec,
-    connections: IntGauge,
+    connections: IntGaugeVec,
     connections_refused: IntCounterVec,
 }
 
@@ -143,7 +145,7 @@ impl MetricsPage {
             set(&gauges.bulkhead, &[bulkhead.name(), "waiting"], bulkhead.waiting());
             raise(&gauges.bulkhead_refused, &[bulkhead.name()], bulkhead.refused());
         }
-        gauges.connections.set(number(overload.connections.open.load(Relaxed)));
+        set(&gauges.connections, &[], overload.connections.open.load(Relaxed));
         raise(&gauges.connections_refused, &[], overload.connections.refused.load(Relaxed));
     }
 
@@ -166,40 +168,33 @@ impl MetricsPage {
 
 impl Gauges {
     fn new(registry: &Registry, version: &ServiceVersion, release: &str) -> prometheus::Result<Self> {
-        let gauge = |name: &str, help: &str, labels: &[&str]| {
-            let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        let gauge = |metric: &Metric| {
+            let gauge = IntGaugeVec::new(Opts::new(metric.name, metric.help), metric.labels)?;
             registry.register(Box::new(gauge.clone())).map(|()| gauge)
         };
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+        let counter = |metric: &Metric| {
+            let counter = IntCounterVec::new(Opts::new(metric.name, metric.help), metric.labels)?;
             registry.register(Box::new(counter.clone())).map(|()| counter)
         };
-        let connections = IntGauge::new("jumun_connections", "Connections that are open.")?;
-        registry.register(Box::new(connections.clone()))?;
-        let build = gauge("jumun_build_info", "Always 1.", &["version", "service_version"])?;
-        set(&build, &[release, version.as_str()], 1);
+        set(&gauge(&metrics::BUILD_INFO)?, &[release, version.as_str()], 1);
         Ok(Self {
-            limit: gauge("jumun_calls_limit", "Calls of a method that may be under way.", &["rpc_method"])?,
-            under_way: gauge("jumun_calls_under_way", "Calls of a method that are under way.", &["rpc_method"])?,
-            refused: counter("jumun_calls_refused_total", "Calls refused at the edge.", &["rpc_method"])?,
-            circuit: gauge("jumun_circuit_state", "1 for the state that a circuit is in.", &["circuit", "state"])?,
-            rejected: counter("jumun_circuit_withheld_total", "Calls that were not sent.", &["circuit"])?,
-            retries: counter("jumun_retries_total", "Calls that were sent again.", &["circuit"])?,
-            retries_left: gauge("jumun_retries_left", "Retries that the budget has left.", &["circuit"])?,
-            bulkhead: gauge("jumun_bulkhead_calls", "Calls to a provider.", &["bulkhead", "kind"])?,
-            bulkhead_refused: counter("jumun_bulkhead_refused_total", "Calls that were turned away.", &["bulkhead"])?,
-            queue: gauge("jumun_engine_queue_length", "Jobs that wait for a transaction.", &["context", "kind"])?,
-            unpublished: gauge("jumun_outbox_unpublished", "Events that wait for the bus.", &["context"])?,
-            oldest: gauge("jumun_outbox_oldest_age_seconds", "How long the oldest of them has waited.", &["context"])?,
-            stalled: gauge(
-                "jumun_relay_stalled_seconds",
-                "How long events have waited with none acknowledged; 0: the relay makes progress.",
-                &["context"],
-            )?,
-            dead_letters: gauge("jumun_dead_letters", "Events that could not be applied.", &["context"])?,
-            lag: gauge("jumun_consumer_lag", "Events that a consumer has not settled.", &["consumer"])?,
-            connections,
-            connections_refused: counter("jumun_connections_refused_total", "Connections turned away.", &[])?,
+            limit: gauge(&metrics::CALLS_LIMIT)?,
+            under_way: gauge(&metrics::CALLS_UNDER_WAY)?,
+            refused: counter(&metrics::CALLS_REFUSED)?,
+            circuit: gauge(&metrics::CIRCUIT_STATE)?,
+            rejected: counter(&metrics::CIRCUIT_WITHHELD)?,
+            retries: counter(&metrics::RETRIES)?,
+            retries_left: gauge(&metrics::RETRIES_LEFT)?,
+            bulkhead: gauge(&metrics::BULKHEAD_CALLS)?,
+            bulkhead_refused: counter(&metrics::BULKHEAD_REFUSED)?,
+            queue: gauge(&metrics::ENGINE_QUEUE_LENGTH)?,
+            unpublished: gauge(&metrics::OUTBOX_UNPUBLISHED)?,
+            oldest: gauge(&metrics::OUTBOX_OLDEST_AGE_SECONDS)?,
+            stalled: gauge(&metrics::RELAY_STALLED_SECONDS)?,
+            dead_letters: gauge(&metrics::DEAD_LETTERS)?,
+            lag: gauge(&metrics::CONSUMER_LAG)?,
+            connections: gauge(&metrics::CONNECTIONS)?,
+            connections_refused: counter(&metrics::CONNECTIONS_REFUSED)?,
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     config::{self, Credentials, ServeSettings, StorageSettings, TokenArgs},
     contexts, errors,
     health::{self, HealthArgs},
-    methods, serve,
+    serve,
 };
 
 /// Exit code for an invalid configuration (sysexits.h: EX_USAGE).
@@ -75,8 +75,6 @@ enum Action {
     },
     /// Print every reason that an error can have, and what to do about it (Markdown)
     Errors,
-    /// Print whom each context calls, and what the protos declare about its methods (JSON), which the chart routes by
-    Methods,
     /// Issue a development token, signed with a key in the data folder
     Token(TokenArgs),
     /// Print the public part of a signing key as a JSON Web Key Set
@@ -108,7 +106,8 @@ fn version() -> String {
     option_env!("JUMUN_COMMIT").map_or(version.to_owned(), |commit| format!("{version} ({commit})"))
 }
 
-fn command() -> clap::Command {
+/// The whole command line, with what each context adds.
+pub(crate) fn command() -> clap::Command {
     Cli::command()
         .mut_subcommand("up", |up| config::with_context_settings(config::with_context_args(up, true, false)))
         .mut_subcommand("serve", |serve| config::with_context_settings(config::with_context_args(serve, true, true)))
@@ -156,10 +155,6 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
         }
         Action::Errors => {
             std::io::stdout().write_all(errors::page().as_bytes())?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Action::Methods => {
-            std::io::stdout().write_all(methods::page()?.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Action::Token(args) => {

@@ -4,9 +4,13 @@
 #[cfg(test)]
 mod tests;
 
+use anyhow::Context as _;
+use contracts::POOL;
+use prost_reflect::ServiceDescriptor;
 use runtime::{Context, ContextSetting};
 
 /// Optional calls (`channel_if_known`), which are not listed in `calls` of the context.
+#[cfg(test)]
 pub(crate) const OPTIONAL_CALLS: [(&str, &str); 1] = [("order", "kitchen")];
 
 /// Every context, in the order of Cargo.toml.
@@ -37,4 +41,11 @@ pub(crate) fn databases() -> Vec<(&'static str, &'static str)> {
 /// The name of every context.
 pub(crate) fn names() -> Vec<&'static str> {
     all().iter().map(|context| context.name).collect()
+}
+
+/// The service of a context.
+pub(crate) fn service_of(context: &str) -> anyhow::Result<ServiceDescriptor> {
+    let package = format!("jumun.{context}.v1");
+    let service = POOL.services().find(|service| service.package_name() == package);
+    service.with_context(|| format!("no contract has a service of {context}"))
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use client::Connector;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use crate::methods;
+use crate::contexts;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let whole = args.contexts.is_empty().then(|| ("the process", String::new(), address));
     let contexts = args.contexts.iter().map(|context| {
-        let service = methods::service_of(context)?.full_name().to_owned();
+        let service = contexts::service_of(context)?.full_name().to_owned();
         Ok((context.as_str(), service, addresses.get(context).map_or(address, String::as_str)))
     });
     for target in whole.map(anyhow::Ok).into_iter().chain(contexts) {

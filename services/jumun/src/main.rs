@@ -5,7 +5,8 @@ mod config;
 mod contexts;
 mod errors;
 mod health;
-mod methods;
+#[cfg(test)]
+mod reference;
 mod serve;
 
 use std::process::ExitCode;

@@ -6,6 +6,7 @@
 mod platform {
     mod chart;
     mod contexts;
+    mod documents;
     mod drills;
     mod http;
     mod journeys;

@@ -38,7 +38,7 @@ const CONTEXT: [Step; 10] = [
     ("services/jumun/Cargo.toml", "NAME = { path = \"../NAME\" }"),
 ];
 
-/// What `make docs` generates: no step; the tests of `errors` and `methods` compare it.
+/// What `make docs` generates: no step; the test of `reference` compares it.
 const GENERATED: [Step; 2] =
     [("docs/reference/errors.md", "## NAME"), ("helm/jumun/contexts.json", "\"service\": \"jumun.NAME.v1.")];
 

@@ -22,6 +22,7 @@ mod coffee_kills;
 mod command_line;
 mod dead_collector;
 mod demos;
+mod documents;
 mod edges;
 mod grpcurl;
 mod late_contexts;

@@ -10,6 +10,7 @@ use contracts::{
     order::v1::order::State,
 };
 use futures::future::join_all;
+use jumun_core::Metric;
 use tonic::{Code, body::Body};
 use tonic_types::StatusExt;
 use tower::ServiceExt;
@@ -158,5 +159,10 @@ async fn the_metrics_show_calls_queues_batches_outboxes_and_limits_but_no_ids() 
         assert!(page.contains(line), "{line} is not in:\n{page}");
     }
     assert!(!page.contains(&order.uid), "{page}");
+    let declared = |metric: &Metric| format!("# TYPE {} {}", metric.name, format!("{:?}", metric.kind).to_lowercase());
+    let catalogue: Vec<_> = runtime::metrics::catalogue().map(declared).collect();
+    for line in page.lines().filter(|line| line.starts_with("# TYPE ")) {
+        assert!(catalogue.iter().any(|known| known == line), "{line} is not in the catalogue");
+    }
     food.close().await;
 }

@@ -42,7 +42,7 @@ impl ProcessCluster {
     /// still empty; returns its URL, too.
     pub(crate) async fn whole_on_servers() -> (Self, String) {
         let temp_env = TempEnv::new();
-        let url = new_databases(std::slice::from_ref(&temp_env.word)).await.remove(0);
+        let url = new_databases(std::slice::from_ref(&temp_env.unique_name)).await.remove(0);
         let storage = [("JUMUN_DATABASE_URL".to_owned(), url.clone())];
         let nats_url = given("JUMUN_TEST_NATS_URL");
         let mut cluster = Self { programs: Vec::new(), storage: storage.into(), nats_url, temp_env };
