@@ -35,7 +35,7 @@ fn circuit(circuit: &Circuit) -> CircuitStatus {
     CircuitStatus {
         circuit: circuit.name(),
         state: state.into(),
-        retry_delay: status.tried_in.and_then(|wait| wait.try_into().ok()),
+        retry_delay: status.retry_after.and_then(|wait| wait.try_into().ok()),
         call_count: count(status.counts.calls),
         failed_count: count(status.counts.failed),
         slow_count: count(status.counts.slow),
