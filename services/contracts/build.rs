@@ -1,4 +1,4 @@
-//! Generates Rust from every file below `proto/jumun`, with protox: no protoc is needed, and nothing generated is in git.
+//! Generates Rust from every file below `proto/jumun`, with protox instead of protoc. Nothing generated is in git.
 
 #[path = "build/checks.rs"]
 mod checks;

@@ -85,8 +85,9 @@ impl Admission {
         if self.method.is_stream && code == Code::Ok { self.bound(response) } else { response }
     }
 
-    /// What the call tells the limiter. A stream always counts as a success, because only its start is measured. Slowness
-    /// is relative to the method's own deadline, so that a caller with a short timeout cannot lower the limit for others.
+    /// What the call tells the limiter. A stream always counts as a success, because only its start is measured.
+    /// Slowness is relative to the method's own deadline, so that a caller with a short timeout cannot lower the limit
+    /// for others.
     fn sample(&self, code: Code, took: Duration) -> Sample {
         let is_overloaded = code == Code::ResourceExhausted || took > self.method.deadline * OVERLOADED_TENTHS / 10;
         if is_overloaded && !self.method.is_stream { Sample::Overload } else { Sample::Success }

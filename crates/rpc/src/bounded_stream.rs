@@ -1,5 +1,5 @@
-//! Bounds the duration of a stream: an expired stream ends with an error status, so that its reader can tell it from one
-//! that is complete.
+//! Bounds the duration of a stream: an expired stream ends with an error status, so that its reader can tell it from
+//! one that is complete.
 
 use std::{
     pin::Pin,

@@ -58,8 +58,11 @@ pub enum State {
 /// Counts of calls within the window.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
+    /// Calls with an outcome, [`Outcome::Ignored`] excepted.
     pub calls: u32,
+    /// Failed calls.
     pub failed: u32,
+    /// Slow calls.
     pub slow: u32,
 }
 

@@ -1,5 +1,5 @@
-//! A bulkhead limits the concurrent calls to an external provider: a few more wait briefly, and all others are rejected at
-//! once. So a slow provider cannot exhaust the process.
+//! A bulkhead limits the concurrent calls to an external provider: a few more wait briefly, and all others are rejected
+//! at once. So a slow provider cannot exhaust the process.
 
 use std::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -9,7 +9,7 @@ use std::{
 use jumun_core::{Error, reasons, request_context, time::timeout};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// One call may wait for each so many in flight. Longer queues only add latency.
+/// One call may wait for each two in flight. Longer queues only add latency.
 const IN_FLIGHT_PER_WAITING: usize = 2;
 /// How long a call waits for a permit at most.
 const MAX_WAIT: Duration = Duration::from_millis(500);
@@ -58,8 +58,9 @@ impl Bulkhead {
         Self { name, permits, limit, max_waiting, waiting: AtomicUsize::new(0), refused: AtomicU64::new(0) }
     }
 
-    /// Acquires a permit for one call, and waits for it up to 500 ms or the deadline of the request, if that is earlier.
-    /// Fails with PROVIDER_BUSY when too many calls wait already or the time is up: then the provider must not be called.
+    /// Acquires a permit for one call, and waits for it up to 500 ms or the deadline of the request, if that is
+    /// earlier. Fails with PROVIDER_BUSY when too many calls wait already or the time is up: then the provider must not
+    /// be called.
     pub async fn enter(&self) -> Result<Permit<'_>, Error> {
         if let Ok(permit) = self.permits.try_acquire() {
             return Ok(Permit(permit));
@@ -82,6 +83,7 @@ impl Bulkhead {
             .with("provider", self.name)
     }
 
+    /// The name of the provider.
     pub fn name(&self) -> &'static str {
         self.name
     }

@@ -38,8 +38,8 @@ impl Call {
     }
 }
 
-/// Reads `grpc-timeout`: up to eight digits and a unit, as the gRPC protocol over HTTP/2 defines it. None when it is absent
-/// or malformed.
+/// Reads `grpc-timeout`: up to eight digits and a unit, as the gRPC protocol over HTTP/2 defines it. None when it is
+/// absent or malformed.
 pub fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

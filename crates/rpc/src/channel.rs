@@ -1,4 +1,4 @@
-//! The client channel: calls another context, over the server stack of this process or over a connection to another one.
+//! The client channel: calls another context, over the server stack of this process or over a connection to another.
 //!
 //! On both transports a call carries the remaining deadline, the trace and the requested version, and ends with
 //! DEADLINE_EXCEEDED when the time is up (tonic's own timeout returns CANCELLED, which meshes retry).
@@ -48,8 +48,8 @@ impl Channel {
         Self::over(Transport::Local(stack, caller), circuit)
     }
 
-    /// A channel to a process at `http://host:port` or `https://host:port`. It connects when it is first used. Each call
-    /// carries `token`, if there is one. Fails when the address is not a valid URL.
+    /// A channel to a process at `http://host:port` or `https://host:port`. It connects when it is first used. Each
+    /// call carries `token`, if there is one. Fails when the address is not a valid URL.
     pub fn remote(
         address: &str,
         trust: &Trust,

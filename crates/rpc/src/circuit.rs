@@ -37,16 +37,22 @@ pub struct Circuit {
 
 /// The present state and counts of a circuit.
 pub struct CircuitStatus {
+    /// The state of the breaker.
     pub state: State,
+    /// The calls within the breaker's window.
     pub counts: Counts,
+    /// Retries left in the budget.
     pub retries_left: i64,
+    /// Calls that were not sent, since the start.
     pub rejected: u64,
+    /// Retries, since the start.
     pub retried: u64,
     /// How long until the next call is sent; None: calls are sent now.
     pub retry_after: Option<Duration>,
 }
 
 impl Circuit {
+    /// A closed circuit with a full retry budget.
     pub fn new(caller: &'static str, callee: &str, is_protected: bool) -> Self {
         Self {
             caller,
@@ -90,6 +96,7 @@ impl Circuit {
         may
     }
 
+    /// The present state and counts.
     pub fn status_now(&self) -> CircuitStatus {
         let now = self.start.elapsed();
         let breaker = self.breaker();
@@ -154,7 +161,8 @@ impl Drop for Call {
 }
 
 /// The outcome of a call for the breaker. A business error is an answer. RESOURCE_EXHAUSTED is ignored: counted as a
-/// failure it would stop a callee that works at its limit, and counted as an answer it would hide one that does nothing.
+/// failure it would stop a callee that works at its limit, and counted as an answer it would hide one that does
+/// nothing.
 fn outcome(code: Code, took: Duration, timeout: Duration) -> Outcome {
     match code {
         // The timeout was too short to say anything about the callee.
@@ -166,8 +174,8 @@ fn outcome(code: Code, took: Duration, timeout: Duration) -> Outcome {
     }
 }
 
-/// Whether another replica may answer: this one was unavailable, or did not answer in time. An error with a reason of its
-/// own, e.g. that an external provider does not answer, would be the same again.
+/// Whether another replica may answer: this one was unavailable, or did not answer in time. An error with a reason of
+/// its own, e.g. that an external provider does not answer, would be the same again.
 fn is_retryable(status: &Status) -> bool {
     match (status.code(), reason_of(status).as_str()) {
         (Code::Unavailable, reason) => reason != reasons::CIRCUIT_OPEN.name,

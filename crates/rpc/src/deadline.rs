@@ -1,7 +1,7 @@
 //! The deadline layer: ends a call with DEADLINE_EXCEEDED at the deadline of its caller or of its method.
 //!
-//! tonic's own timeout returns CANCELLED, which meshes retry. The deadline applies until the response begins; the duration
-//! of a stream has its own bound (see `bounded_stream`).
+//! tonic's own timeout returns CANCELLED, which meshes retry. The deadline applies until the response begins; the
+//! duration of a stream has its own bound (see `bounded_stream`).
 
 use std::{
     convert::Infallible,

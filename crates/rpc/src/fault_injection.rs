@@ -1,7 +1,7 @@
-//! Fault injection: faults that an operator sets for a drill make calls of this process fail or wait, deterministically.
+//! Fault injection: faults that an operator sets for a drill make calls fail or wait, always the same ones.
 //!
-//! A fault is injected in place of the handler: the call was admitted, is measured and has its deadline, so for clients the
-//! process itself fails. Essential methods (health, reflection, AdminService) are exempt.
+//! A fault is injected in place of the handler: the call was admitted, is measured and has its deadline, so for clients
+//! the process itself fails. Essential methods (health, reflection, AdminService) are exempt.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! gRPC between processes and within one: the server stack ([`GrpcStack`]) and the client channel ([`Channel`]). Each is
-//! one list of tower layers: deadlines, concurrency limits, circuit breakers, retries, fault injection.
+//! gRPC between processes and within one: the server stack ([`GrpcStack`]) and the client channel ([`Channel`]). Each
+//! is one list of tower layers: deadlines, concurrency limits, circuit breakers, retries, fault injection.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests may sleep and spawn as they like"))]
 

@@ -1,8 +1,8 @@
 //! The adaptive concurrency limit of one method: additive increase, multiplicative decrease (AIMD), as in TCP.
 //!
 //! The limit starts at its maximum. A call that a layer further in rejected for overload, or that took nearly its whole
-//! deadline, is a sign of overload: the limit falls to nine tenths of the calls in flight. While at least half of the limit
-//! is used, it grows by one for each round of successful calls.
+//! deadline, is a sign of overload: the limit falls to nine tenths of the calls in flight. While at least half of the
+//! limit is used, it grows by one for each round of successful calls.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -40,6 +40,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
+    /// A limiter at the maximum limit.
     pub fn new() -> Self {
         Self {
             in_flight: AtomicU32::new(0),

@@ -16,18 +16,19 @@ use crate::{
     channel_layers::{MAX_OUTGOING_CALL, RESERVE},
 };
 
-/// The pauses before the second and the third attempt. The first lets a broken connection be replaced. The mesh ejects a
-/// replica after as many failures as there are pauses (`outlier.gatewayErrors` of the chart), and Envoy's workers learn of
-/// it within a second (`update_merge_window`), so after the second pause the last attempt reaches another replica.
+/// The pauses before the second and the third attempt. The first lets a broken connection be replaced. The mesh ejects
+/// a replica after as many failures as there are pauses (`outlier.gatewayErrors` of the chart), and Envoy's workers
+/// learn of it within a second (`update_merge_window`), so after the second pause the last attempt reaches another
+/// replica.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(1100)];
-/// The hedging delay: how long the first attempt may take before a second one is sent. It is longer than a context waits
-/// for an external provider, and than the mesh needs to detect a replica that hangs (`keepAlive` of the chart).
+/// The hedging delay: how long the first attempt may take before a second one is sent. It is longer than a context
+/// waits for an external provider, and than the mesh needs to detect a replica that hangs (`keepAlive` of the chart).
 const MAX_HEDGE_DELAY: Duration = Duration::from_millis(1750);
 const _: () = assert!(MAX_HEDGE_DELAY.as_millis() < MAX_OUTGOING_CALL.as_millis());
 
 impl Channel {
-    /// Makes a call that must be idempotent, and retries it up to two times while the error is retryable, the retry budget
-    /// permits it and the deadline leaves time. Returns the result of the last attempt.
+    /// Makes a call that must be idempotent, and retries it up to two times while the error is retryable, the retry
+    /// budget permits it and the deadline leaves time. Returns the result of the last attempt.
     pub async fn call_idempotent<T, F: Future<Output = Result<T, Status>>>(
         &self,
         mut call: impl FnMut(Channel) -> F,
@@ -44,8 +45,8 @@ impl Channel {
         answer
     }
 
-    /// Makes a call. After the hedging delay it makes a second one in parallel (true), and returns the first success. The
-    /// first is not cancelled: it may only be slow, and the second may be rejected for overload.
+    /// Makes a call. After the hedging delay it makes a second one in parallel (true), and returns the first success.
+    /// The first is not cancelled: it may only be slow, and the second may be rejected for overload.
     async fn hedge<T, F: Future<Output = Result<T, Status>>>(
         &self,
         mut call: impl FnMut(Channel) -> F,
@@ -86,8 +87,8 @@ mod tests {
 
     type Script = Vec<(u64, Result<&'static str, Code>)>;
 
-    /// Makes a call whose attempts take so many milliseconds and end so. Returns the result, the time (ms), and the number
-    /// of attempts.
+    /// Makes a call whose attempts take so many milliseconds and end so. Returns the result, the time (ms), and the
+    /// number of attempts.
     async fn call(script: Script) -> (Result<&'static str, Code>, u128, usize) {
         let circuit = Arc::new(Circuit::new("order", "payment", true));
         let channel = Channel::local(LocalStack::default(), Caller::default(), circuit);

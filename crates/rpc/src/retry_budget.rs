@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 /// Tokens that each call earns, and that a retry costs: ten calls earn one retry.
 const EARNED: i64 = 1;
 const COST: i64 = 10;
-/// Retries that can be saved up, and the budget at the start: as many as calls are in flight to a replica when it crashes
-/// or hangs. All of them fail at once, and each must be retried so that clients see no error.
+/// Retries that can be saved up, and the budget at the start: as many as calls are in flight to a replica when it
+/// crashes or hangs. All of them fail at once, and each must be retried so that clients see no error.
 pub const MAX_SAVED: i64 = 128;
 
 /// A token bucket of retries. In any period they are at most a tenth of the calls, and what was saved before.

@@ -1,8 +1,9 @@
 //! The version headers: which services handled a call, and which version a request asks for.
 //!
-//! Every response names in [`SERVED_BY`] the services and versions that handled the call: first the one that was called,
-//! then those that it called in turn, e.g. `order/stable, payment/canary`. A request may name a version in
-//! [`REQUESTED_VERSION`]. It is passed on with each call that is made for the request, for a mesh that routes by version.
+//! Every response names in [`SERVED_BY`] the services and versions that handled the call: first the one that was
+//! called, then those that it called in turn, e.g. `order/stable, payment/canary`. A request may name a version in
+//! [`REQUESTED_VERSION`]. It is passed on with each call that is made for the request, for a mesh that routes by
+//! version.
 
 use std::{
     cell::RefCell,
@@ -148,7 +149,8 @@ fn with_called(own: HeaderValue, called: &str) -> HeaderValue {
     HeaderValue::try_from(format!("{name}, {called}")).unwrap_or(own)
 }
 
-/// Records the services that handled a call which was made for the current request. Outside of a request it does nothing.
+/// Records the services that handled a call which was made for the current request. Outside of a request it does
+/// nothing.
 pub(crate) fn record(headers: &HeaderMap) {
     let Some(served_by) = headers.get(SERVED_BY).and_then(|value| value.to_str().ok()) else { return };
     let _ = CALLED.try_with(|called| add(&mut called.borrow_mut(), served_by));

@@ -102,8 +102,8 @@ impl Service<Request<Body>> for GrpcStack {
     }
 }
 
-/// The connection of a context to the stack of its own process, which is built after the context. The reference is weak,
-/// because the stack owns the contexts: a cycle would keep a stopped process's resources open.
+/// The connection of a context to the stack of its own process, which is built after the context. The reference is
+/// weak, because the stack owns the contexts: a cycle would keep a stopped process's resources open.
 #[derive(Clone, Default)]
 pub struct LocalStack(Arc<OnceLock<Weak<Inner>>>);
 

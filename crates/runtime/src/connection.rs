@@ -26,8 +26,8 @@ use rpc::Overload;
 
 use crate::{first_bytes::FirstBytes, http_listener::HttpListener};
 
-/// A connection without new calls for this long is shut down gracefully: its streams go on, and a client that calls again
-/// opens a new connection.
+/// A connection without new calls for this long is shut down gracefully: its streams go on, and a client that calls
+/// again opens a new connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// Counts as an open connection of the process, until it is dropped.

@@ -1,5 +1,5 @@
-//! A timeout for the first bytes of a connection: ends connections of clients that send nothing, or too little to detect
-//! the protocol.
+//! A timeout for the first bytes of a connection: ends connections of clients that send nothing, or too little to
+//! detect the protocol.
 
 use std::{
     io,

@@ -41,7 +41,8 @@ const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// Bytes of a response that are buffered for a slow reader, in one call.
 const MAX_SEND_BUFFER_BYTES: usize = 256 * 1024;
-/// Streams on one connection that a client may reset before they are accepted, and that it may cause the server to reset.
+/// Streams on one connection that a client may reset before they are accepted, and that it may cause the server to
+/// reset.
 const MAX_PENDING_RESETS: usize = 20;
 const MAX_LOCAL_RESETS: usize = 1024;
 /// HTTP/2 keep-alive, which detects a dead client.
@@ -54,7 +55,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// The pause after a failed accept, e.g. for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` completes; then accepts no more connections, and waits up to 15 s for the calls in flight.
+/// Serves until `stop` completes; then accepts no more connections, and waits up to `DRAIN_TIMEOUT` for the calls in
+/// flight.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,

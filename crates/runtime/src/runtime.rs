@@ -177,8 +177,8 @@ impl Runtime {
         Ok(())
     }
 
-    /// Serves until `stop` completes. Then it reports NOT_SERVING, drains the listener and stops. Fails when TLS cannot be
-    /// set up.
+    /// Serves until `stop` completes. Then it reports NOT_SERVING, drains the listener and stops. Fails when TLS cannot
+    /// be set up.
     pub async fn serve(
         mut self,
         listener: TcpListener,

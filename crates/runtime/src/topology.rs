@@ -22,8 +22,8 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// One of a context's databases: a schema on PostgreSQL, a file in the same folder on SQLite. Fails if no database is
-    /// set for the context.
+    /// One of a context's databases: a schema on PostgreSQL, a file in the same folder on SQLite. Fails if no database
+    /// is set for the context.
     pub fn database(&self, context: &str, schema: &str) -> anyhow::Result<Database> {
         let url = self.databases.get(context).ok_or_else(|| anyhow::anyhow!("no database is set for {context}"))?;
         let url = match url {

@@ -3,12 +3,13 @@
 //! 1. **Record.** The aggregate is committed as unsettled, before the other context is called.
 //! 2. **Ask.** The other context is called. The call is idempotent, so it may be repeated.
 //! 3. **Apply.** A pure rule decides what the outcome means, and its decision is committed.
-//! 4. **Recover.** A worker finds unsettled aggregates (after a timeout, a broken connection, a crash) and resolves them.
+//! 4. **Recover.** A worker finds unsettled aggregates (after a timeout, a broken connection, a crash) and resolves
+//!    them.
 //!
-//! The outcome of a call can be unknown, and then it is never guessed: the aggregate stays unsettled, the caller gets an
-//! error that asks it to repeat the request, and the recovery asks the other context for a *final* outcome. The other
-//! context may make it final with a tombstone, which rejects a call that arrives later. So any of them may apply the
-//! outcome first: the task of the request, a repetition of the request, the recovery, or another replica.
+//! The outcome of a call can be unknown, and then it is never guessed: the aggregate stays unsettled, the caller gets
+//! an error that asks it to repeat the request, and the recovery asks the other context for a *final* outcome. The
+//! other context may make it final with a tombstone, which rejects a call that arrives later. So any of them may apply
+//! the outcome first: the task of the request, a repetition of the request, the recovery, or another replica.
 //!
 //! A saga may have several steps: an applied outcome may leave the aggregate waiting for another call. Each step is
 //! committed before the next call is made.
@@ -50,7 +51,8 @@ pub trait Saga: Clone + Send + Sync + 'static {
     /// The step that the aggregate waits for; None: it is settled.
     fn step(aggregate: &Self::Aggregate) -> Option<Self::Step>;
 
-    /// Makes the call, which must be idempotent. An error means that the outcome is unknown, and is returned to the caller.
+    /// Makes the call, which must be idempotent. An error means that the outcome is unknown, and is returned to the
+    /// caller.
     fn ask(&self, aggregate: &Self::Aggregate) -> impl Future<Output = Result<Self::Outcome, Error>> + Send;
 
     /// Makes the call of the recovery, when the outcome is unknown: the same call, or one that makes the outcome final.

@@ -6,8 +6,8 @@ use futures::{StreamExt, future::ready, stream};
 use jumun_core::Error;
 
 /// Resolves each of `unsettled`, `at_once` of them concurrently. The first failure ends the round, because the other
-/// context is unavailable, and is returned. Resolutions in flight are finished, because a half-open circuit waits for the
-/// outcomes of its probes.
+/// context is unavailable, and is returned. Resolutions in flight are finished, because a half-open circuit waits for
+/// the outcomes of its probes.
 pub async fn round<T, F: Future<Output = Result<(), Error>>>(
     unsettled: Vec<T>,
     at_once: usize,

@@ -25,8 +25,8 @@ pub struct SagaRunner<S: Saga> {
 }
 
 impl<S: RequestSaga> SagaRunner<S> {
-    /// Records the requested aggregate, asks, applies the outcome, and returns the resulting aggregate. A repetition of the
-    /// request continues where the first one stopped.
+    /// Records the requested aggregate, asks, applies the outcome, and returns the resulting aggregate. A repetition of
+    /// the request continues where the first one stopped.
     ///
     /// While the circuit is open, a new request is not recorded, so that there is nothing to recover, and fails with
     /// [`RequestSaga::not_asked`]. A request that is recorded already continues: a call for it may be in flight.
@@ -57,7 +57,8 @@ impl<S: Saga> SagaRunner<S> {
         &self.saga
     }
 
-    /// Commits the decision of a rule on the aggregate `id`, which may exist already, and returns the resulting aggregate.
+    /// Commits the decision of a rule on the aggregate `id`, which may exist already, and returns the resulting
+    /// aggregate.
     pub async fn record(
         &self,
         id: &str,

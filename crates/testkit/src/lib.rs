@@ -1,4 +1,4 @@
-//! The cluster that tests run in: contexts in one process, with their own databases and bus, and a clock that tests move.
+//! The cluster that tests run in: contexts in one process, with their own databases, bus and clock.
 
 #![allow(clippy::disallowed_methods, reason = "a test waits by the system clock")]
 

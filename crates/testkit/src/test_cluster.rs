@@ -1,8 +1,8 @@
-//! The cluster that tests run in: contexts in one process, with their own databases and bus, and a clock that tests move.
-//! Events are delivered by themselves; workers run only when a test advances the clock.
+//! The cluster that tests run in: contexts in one process, with their own databases and bus, and a clock that tests
+//! move. Events are delivered by themselves; workers run only when a test advances the clock.
 //!
-//! By default everything is embedded (SQLite, the local bus). With `JUMUN_TEST_BACKEND=servers` tests use the PostgreSQL
-//! server at `JUMUN_TEST_POSTGRES_URL` and the JetStream server at `JUMUN_TEST_NATS_URL`.
+//! By default everything is embedded (SQLite, the local bus). With `JUMUN_TEST_BACKEND=servers` tests use the
+//! PostgreSQL server at `JUMUN_TEST_POSTGRES_URL` and the JetStream server at `JUMUN_TEST_NATS_URL`.
 
 use std::{
     collections::BTreeMap,
@@ -77,7 +77,8 @@ impl TestCluster {
         self.runtime.listener()
     }
 
-    /// Serves on a free port of the loopback interface for as long as the test runs. Web pages of these origins may call.
+    /// Serves on a free port of the loopback interface for as long as the test runs. Web pages of these origins may
+    /// call.
     pub async fn listen(&self, origins: &Origins) -> SocketAddr {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = socket.local_addr().expect("an address");
@@ -110,7 +111,7 @@ impl TestCluster {
         self.settle().await;
     }
 
-    /// Waits until every event is published and applied; panics with what is left when that takes too long.
+    /// Waits until every event is published and applied; after 20 s it panics with the events that are left.
     pub async fn settle(&self) {
         let start = Instant::now();
         while !self.is_settled().await {
@@ -156,13 +157,15 @@ impl TestCluster {
         assert!(left.is_empty(), "the cluster is left with {left}");
     }
 
-    /// Consumers cause further events, so nothing may have been committed between checking the outboxes and the consumers.
+    /// Consumers cause further events, so nothing may have been committed between checking the outboxes and the
+    /// consumers.
     async fn is_settled(&self) -> bool {
         let before = self.committed_events().await;
         self.is_bus_known().await && self.runtime.is_settled().await && self.committed_events().await == before
     }
 
-    /// Whether the relays have recorded the identity of this bus. Before that, they may have to publish every event again.
+    /// Whether the relays have recorded the identity of this bus. Before that, they may have to publish every event
+    /// again.
     async fn is_bus_known(&self) -> bool {
         let is_known = async |database: &Database| {
             let Ok(identity) = self.bus.identity(database.schema()).await else { return false };

@@ -21,14 +21,14 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
 
 /// An error response.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ErrorResponse {
     /// The HTTP status, where it is more specific than that of the gRPC code.
     http: Option<StatusCode>,
     allow: Vec<Method>,
     status: Box<Status>,
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// An error that has an HTTP status of its own.
     pub(crate) fn new(http: StatusCode, error: Error) -> Self {
         Self { http: Some(http), allow: Vec::new(), status: Box::new(error.into()) }
@@ -64,13 +64,13 @@ impl Refusal {
     }
 }
 
-impl From<Status> for Refusal {
+impl From<Status> for ErrorResponse {
     fn from(status: Status) -> Self {
         Self { http: None, allow: Vec::new(), status: Box::new(status) }
     }
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for ErrorResponse {
     fn from(error: Error) -> Self {
         Status::from(error).into()
     }
@@ -115,7 +115,8 @@ pub(crate) fn http_status(code: Code) -> StatusCode {
     }
 }
 
-/// A status as JSON: `code` (the number), `status` (the name of the code), `message`, and `details`, each with its `@type`.
+/// A status as JSON: `code` (the number), `status` (the name of the code), `message`, and `details`, each with its
+/// `@type`.
 pub(crate) fn status_json(status: &Status) -> Json {
     let code = status.code() as i32;
     json!({"code": code, "message": status.message(), "status": code_name(code), "details": details(status)})
@@ -142,8 +143,8 @@ fn retry_after(status: &Status) -> Option<u64> {
     Some((delay.as_secs() + u64::from(delay.subsec_nanos() > 0)).max(1))
 }
 
-/// Copies the response metadata of a call, e.g. `idempotency-replayed`, to HTTP headers. Headers of gRPC and of the HTTP
-/// connection are left out.
+/// Copies the response metadata of a call, e.g. `idempotency-replayed`, to HTTP headers. Headers of gRPC and of the
+/// HTTP connection are left out.
 pub(crate) fn copy_metadata(metadata: &MetadataMap, headers: &mut HeaderMap) {
     const EXCLUDED: [HeaderName; 5] =
         [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::DATE];
@@ -193,7 +194,7 @@ mod tests {
         let error = Error::new(&reasons::STOPPING, "ask again")
             .retry_after(Duration::from_millis(1200))
             .with("order", "orders/a");
-        let response = Refusal::from(error.clone()).into_response();
+        let response = ErrorResponse::from(error.clone()).into_response();
         assert_eq!(
             (response.status().as_u16(), &response.headers()["retry-after"]),
             (503, &HeaderValue::from_static("2"))

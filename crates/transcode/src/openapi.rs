@@ -13,9 +13,10 @@ use crate::route::Routes;
 use operation::ERRORS;
 use schema::Schemas;
 
-const DESCRIPTION: &str = "Every method of the gRPC services, as google.api.http maps it. Field names may be written in \
-lowerCamelCase or as in the protos. `grpc-timeout` (e.g. `500m`, `2S`) sets how long the caller waits; `authorization`, \
-`traceparent` and `x-` headers are forwarded to the call. Responses omit fields that have their default value.";
+const DESCRIPTION: &str = "Every method of the gRPC services, as google.api.http maps it. Field names may be in \
+lowerCamelCase or as in the protos. `grpc-timeout` (e.g. `500m`, `2S`) sets how long the caller waits; \
+`authorization`, `traceparent` and `x-` headers are forwarded to the call. Responses omit fields that have their \
+default value.";
 
 /// The info section of the document.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +83,8 @@ fn with_status(mut schemas: Map<String, Json>) -> Map<String, Json> {
             "message": {"type": "string", "description": "A description of the error for developers."},
             "details": {
                 "type": "array",
-                "description": "google.rpc.ErrorInfo with the reason, which is stable and meant for programs; BadRequest with each wrong field; RetryInfo if the request may be retried.",
+                "description": "google.rpc.ErrorInfo with the reason, which is stable and meant for programs; \
+                    BadRequest with each wrong field; RetryInfo if the request may be retried.",
                 "items": {"type": "object", "required": ["@type"], "properties": {"@type": {"type": "string"}}},
             },
         },

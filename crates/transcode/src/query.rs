@@ -106,7 +106,8 @@ const WRITTEN_AS_TEXT: [&str; 12] = [
     "google.protobuf.UInt64Value",
 ];
 
-/// Text from a path or a query as JSON. Proto3 JSON accepts strings for most kinds; booleans and enum numbers are converted.
+/// Text from a path or a query as JSON. Proto3 JSON accepts strings for most kinds; booleans and enum numbers are
+/// converted.
 pub(crate) fn scalar(kind: &Kind, text: &str) -> Json {
     let is_bool = |kind: &Kind| match kind {
         Kind::Bool => true,

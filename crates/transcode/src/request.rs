@@ -11,7 +11,7 @@ use jumun_core::{Error, Violations, reasons, time::timeout};
 use rpc::MAX_REQUEST_BYTES;
 
 use crate::{
-    answer::Refusal,
+    answer::ErrorResponse,
     json,
     query::{self, scalar},
     route::{Body, Route},
@@ -23,22 +23,23 @@ const MAX_TARGET_BYTES: usize = 8 * 1024;
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Rejects a path and query that are too long, with 414.
-pub(crate) fn check_target(parts: &Parts) -> Result<(), Refusal> {
+pub(crate) fn check_target(parts: &Parts) -> Result<(), ErrorResponse> {
     let length = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
     if length <= MAX_TARGET_BYTES {
         return Ok(());
     }
     let message = format!("the path and the query are longer than {MAX_TARGET_BYTES} bytes");
-    Err(Refusal::new(http::StatusCode::URI_TOO_LONG, Error::new(&reasons::TARGET_TOO_LONG, message)))
+    Err(ErrorResponse::new(http::StatusCode::URI_TOO_LONG, Error::new(&reasons::TARGET_TOO_LONG, message)))
 }
 
-/// Reads a request into the message of its route. `captures` are the variables of the path. Fails with every wrong field.
+/// Reads a request into the message of its route. `captures` are the variables of the path. Fails with every wrong
+/// field.
 pub(crate) async fn read(
     route: &Route,
     captures: Result<Vec<(&str, String)>, &str>,
     parts: &Parts,
     body: tonic::body::Body,
-) -> Result<DynamicMessage, Refusal> {
+) -> Result<DynamicMessage, ErrorResponse> {
     check_cross_site(parts)?;
     let mut violations = Violations::default();
     let mut request = match &route.body {
@@ -63,9 +64,9 @@ pub(crate) async fn read(
     Ok(json::to_message(&route.method.input(), &Json::Object(request))?)
 }
 
-/// Prevents cross-site request forgery: browsers send a POST of any page without a CORS preflight unless its content type
-/// requires one, so a POST with an origin must have the content type JSON, even without a body.
-fn check_cross_site(parts: &Parts) -> Result<(), Refusal> {
+/// Prevents cross-site request forgery: browsers send a POST of any page without a CORS preflight unless its content
+/// type requires one, so a POST with an origin must have the content type JSON, even without a body.
+fn check_cross_site(parts: &Parts) -> Result<(), ErrorResponse> {
     let is_from_page = parts.method == Method::POST && parts.headers.contains_key(header::ORIGIN);
     if is_from_page && !is_json(&parts.headers) {
         return Err(unsupported("a request of a web page must have the content type application/json"));
@@ -106,7 +107,7 @@ fn set(object: &mut Map<String, Json>, field: &FieldDescriptor, text: &str) -> R
 }
 
 /// Reads the bytes of a JSON body, within limits of size and time.
-async fn collect(headers: &HeaderMap, body: tonic::body::Body) -> Result<hyper::body::Bytes, Refusal> {
+async fn collect(headers: &HeaderMap, body: tonic::body::Body) -> Result<hyper::body::Bytes, ErrorResponse> {
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(unsupported("a compressed body is not accepted"));
     }
@@ -116,14 +117,14 @@ async fn collect(headers: &HeaderMap, body: tonic::body::Body) -> Result<hyper::
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let message = format!("the body is longer than {MAX_REQUEST_BYTES} bytes");
             let error = Error::new(&reasons::BODY_TOO_LARGE, message);
-            return Err(Refusal::new(http::StatusCode::PAYLOAD_TOO_LARGE, error));
+            return Err(ErrorResponse::new(http::StatusCode::PAYLOAD_TOO_LARGE, error));
         }
         Ok(Err(error)) => {
             return Err(Error::new(&reasons::BODY_BROKEN, format!("the body cannot be read: {error}")).into());
         }
         Err(_) => {
             let error = Error::new(&reasons::BODY_TOO_SLOW, "the body did not arrive in time");
-            return Err(Refusal::new(http::StatusCode::REQUEST_TIMEOUT, error));
+            return Err(ErrorResponse::new(http::StatusCode::REQUEST_TIMEOUT, error));
         }
     };
     if !bytes.is_empty() && !is_json(headers) {
@@ -132,8 +133,8 @@ async fn collect(headers: &HeaderMap, body: tonic::body::Body) -> Result<hyper::
     Ok(bytes)
 }
 
-fn unsupported(message: &str) -> Refusal {
-    Refusal::new(http::StatusCode::UNSUPPORTED_MEDIA_TYPE, Error::new(&reasons::UNSUPPORTED_MEDIA_TYPE, message))
+fn unsupported(message: &str) -> ErrorResponse {
+    ErrorResponse::new(http::StatusCode::UNSUPPORTED_MEDIA_TYPE, Error::new(&reasons::UNSUPPORTED_MEDIA_TYPE, message))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

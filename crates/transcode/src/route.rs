@@ -44,7 +44,8 @@ pub(crate) enum Found<'a> {
 pub(crate) struct Routes(Vec<Route>);
 
 impl Routes {
-    /// The routes of these methods. Fails when an annotation cannot be served or two routes collide, with the method's name.
+    /// The routes of these methods. Fails when an annotation cannot be served or two routes collide, with the method's
+    /// name.
     pub(crate) fn new(methods: impl Iterator<Item = MethodDescriptor>) -> anyhow::Result<Self> {
         let mut routes = Vec::new();
         for method in methods {

@@ -87,7 +87,8 @@ struct Responses {
     is_ended: bool,
 }
 
-/// Responds with the messages of a stream; `only` is the field of each message that is written, None: the whole message.
+/// Responds with the messages of a stream; `only` is the field of each message that is written, None: the whole
+/// message.
 pub(crate) fn respond(
     answer: tonic::Response<Streaming<DynamicMessage>>,
     format: Format,
@@ -118,7 +119,7 @@ impl Responses {
         let next = tokio::select! {
             next = self.messages.message() => next,
             () = sleep(KEEP_ALIVE_INTERVAL) => return Some(self.format.keep_alive()),
-            () = until(self.deadline) => Err(Error::deadline_exceeded("the deadline of the stream passed; open it again").into()),
+            () = until(self.deadline) => Err(Error::deadline_exceeded("the deadline passed; open it again").into()),
         };
         let written = next.and_then(|message| match message {
             Some(message) => Ok(Some(json::of_message(&message, self.only.as_ref())?)),

@@ -70,7 +70,8 @@ impl Template {
         Ok(template)
     }
 
-    /// Parses segments, and returns the rest of the text after them. Variables are permitted only `outside` of a variable.
+    /// Parses segments, and returns the rest of the text after them. Variables are permitted only `outside` of a
+    /// variable.
     fn parse_segments<'a>(&mut self, mut text: &'a str, outside: bool) -> Result<&'a str, String> {
         loop {
             text = match text.strip_prefix('{') {
@@ -108,7 +109,8 @@ impl Template {
         Ok(rest)
     }
 
-    /// The value of each variable in a path, by field; None: the path does not match. Err: the field whose text is not UTF-8.
+    /// The value of each variable in a path, by field; None: the path does not match. Err: the field whose text is not
+    /// UTF-8.
     pub(crate) fn captures<'t>(&'t self, path: &Path<'_>) -> Option<Result<Vec<(&'t str, String)>, &'t str>> {
         let matches = self.verb.as_deref() == path.verb && self.matches(&path.segments);
         matches.then(|| self.variables.iter().map(|variable| self.capture(variable, &path.segments)).collect())

@@ -11,7 +11,7 @@ use jumun_core::{Contracts, Error, contracts::path};
 use rpc::{GrpcStack, grpc_timeout};
 
 use crate::{
-    answer::{JSON, Refusal, allow, copy_metadata, respond},
+    answer::{ErrorResponse, JSON, allow, copy_metadata, respond},
     codec::DynamicCodec,
     json,
     openapi::{self, About},
@@ -49,11 +49,11 @@ impl Transcoder {
     /// Responds to a request. Errors are responses, too.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let is_head = request.method() == Method::HEAD;
-        let response = self.transcode(request).await.unwrap_or_else(Refusal::into_response);
+        let response = self.transcode(request).await.unwrap_or_else(ErrorResponse::into_response);
         if is_head { response.map(|_| Body::empty()) } else { response }
     }
 
-    async fn transcode(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    async fn transcode(&self, request: Request<Body>) -> Result<Response<Body>, ErrorResponse> {
         let (parts, body) = request.into_parts();
         request::check_target(&parts)?;
         let (verb, path) = (&parts.method, parts.uri.path());
@@ -70,7 +70,7 @@ impl Transcoder {
         }
     }
 
-    fn describe(&self, verb: &Method) -> Result<Response<Body>, Refusal> {
+    fn describe(&self, verb: &Method) -> Result<Response<Body>, ErrorResponse> {
         match *verb {
             Method::GET | Method::HEAD => {
                 let document = self
@@ -83,7 +83,12 @@ impl Transcoder {
     }
 
     /// Calls the method of a route.
-    async fn call(&self, route: &Route, parts: Parts, message: DynamicMessage) -> Result<Response<Body>, Refusal> {
+    async fn call(
+        &self,
+        route: &Route,
+        parts: Parts,
+        message: DynamicMessage,
+    ) -> Result<Response<Body>, ErrorResponse> {
         let path = PathAndQuery::try_from(path(&route.method)).map_err(Error::internal)?;
         let codec = DynamicCodec { output: route.method.output() };
         let (timeout, format) = (grpc_timeout(&parts.headers), Format::accepted(&parts.headers));
@@ -102,9 +107,9 @@ impl Transcoder {
     }
 }
 
-fn other_verb(verb: &Method, verbs: Vec<Method>) -> Result<Response<Body>, Refusal> {
+fn other_verb(verb: &Method, verbs: Vec<Method>) -> Result<Response<Body>, ErrorResponse> {
     if verb != Method::OPTIONS {
-        return Err(Refusal::not_allowed(verbs));
+        return Err(ErrorResponse::not_allowed(verbs));
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

@@ -27,7 +27,8 @@ pub(crate) fn generate(pool: &DescriptorPool) -> Result<String, String> {
 
 fn write_kinds(event: &MessageDescriptor, out: &mut String) -> Result<(), String> {
     let name = event.full_name();
-    let oneof = event.oneofs().find(|oneof| oneof.name() == "kind").ok_or_else(|| format!("{name} has no oneof `kind`"))?;
+    let oneof =
+        event.oneofs().find(|oneof| oneof.name() == "kind").ok_or_else(|| format!("{name} has no oneof `kind`"))?;
     let mut cases = String::new();
     for field in oneof.fields() {
         let Kind::Message(message) = field.kind() else {

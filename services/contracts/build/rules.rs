@@ -1,5 +1,5 @@
-//! Reads the `buf.validate` rules of a field. Only the rules that the protos use are supported; any other fails the build,
-//! so that no rule is declared without being enforced.
+//! Reads the `buf.validate` rules of a field. Only the rules that the protos use are supported; any other fails the
+//! build, so that no rule is declared without being enforced.
 
 use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, Value};
 
@@ -187,8 +187,8 @@ fn read_list(message: &DynamicMessage) -> Result<List, String> {
     Ok(list)
 }
 
-/// The fields that are set, by name. Fails for extensions (predefined rules), and for fields that the vendored proto does
-/// not define.
+/// The fields that are set, by name. Fails for extensions (predefined rules), and for fields that the vendored proto
+/// does not define.
 fn set_fields(message: &DynamicMessage) -> Result<Vec<(String, Value)>, String> {
     if let Some((extension, _)) = message.extensions().next() {
         return Err(unknown(extension.full_name()));

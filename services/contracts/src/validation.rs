@@ -81,8 +81,8 @@ fn compiled(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the build validated the pattern")
 }
 
-/// Encodes and decodes like tonic's prost codec, and rejects invalid requests: with INVALID_ARGUMENT if they violate rules,
-/// with UNREADABLE_REQUEST if they cannot be decoded.
+/// Encodes and decodes like tonic's prost codec, and rejects invalid requests: with INVALID_ARGUMENT if they violate
+/// rules, with UNREADABLE_REQUEST if they cannot be decoded.
 pub struct CheckingCodec<T, U>(PhantomData<(T, U)>);
 
 impl<T, U> Default for CheckingCodec<T, U> {

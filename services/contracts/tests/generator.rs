@@ -72,11 +72,7 @@ fn a_rule_that_would_not_be_enforced_fails_the_build() {
             "whole message",
         ),
         ("string a = 1 [(buf.validate.field).string.pattern = \"(\"];", "", "has an invalid pattern"),
-        (
-            "",
-            "message Other { string a = 1 [(buf.validate.field).string.max_bytes = 1]; }",
-            "is not part of a request",
-        ),
+        ("", "message Other { string a = 1 [(buf.validate.field).string.max_bytes = 1]; }", "is not part of a request"),
         (
             "string a = 1 [(google.api.field_behavior) = OUTPUT_ONLY, (buf.validate.field).string.max_bytes = 1];",
             "",
@@ -126,7 +122,10 @@ fn fields_without_rules_cost_nothing() {
 fn an_event_without_kinds_fails_the_build() {
     for (message, why) in [
         ("message SampleEvent { string sample = 1; }", "jumun.sample.v1.SampleEvent has no oneof `kind`"),
-        ("message SampleEvent { oneof kind { string made = 1; } }", "jumun.sample.v1.SampleEvent.made is not a message"),
+        (
+            "message SampleEvent { oneof kind { string made = 1; } }",
+            "jumun.sample.v1.SampleEvent.made is not a message",
+        ),
         ("message Sample {}", "sample_event.proto declares no message named …Event"),
     ] {
         let folder = tempfile::tempdir().expect("a folder");

@@ -59,7 +59,7 @@ fn every_call_between_contexts_ends_before_its_callers_time_is_up() {
 }
 
 #[test]
-fn health_and_admin_service_are_essential_and_an_unknown_path_is_not() {
+fn health_reflection_and_admin_service_are_essential_and_an_unknown_path_is_not() {
     for path in ["/grpc.health.v1.Health/Check", "/jumun.admin.v1.AdminService/ListDeadLetters"] {
         assert!(methods().at(path).is_essential, "{path}");
     }
@@ -87,7 +87,7 @@ fn document() -> Json {
 
 #[test]
 fn a_document_describes_its_services_and_no_others() {
-    let document = written();
+    let document = document();
     let paths: Vec<_> = document["paths"].as_object().expect("paths").keys().map(String::as_str).collect();
     let expected = ["/v1/orders", "/v1/orders/{order}", "/v1/orders/{order}:cancel", "/v1/orders/{order}:watch"];
     assert_eq!(paths, expected);
@@ -95,7 +95,7 @@ fn a_document_describes_its_services_and_no_others() {
 
 #[test]
 fn comments_behaviors_and_kinds_are_in_the_schemas() {
-    let document = written();
+    let document = document();
     let schemas = &document["components"]["schemas"];
     let order = &schemas["jumun.order.v1.Order"];
     assert_eq!(order["properties"]["name"]["readOnly"], true);
@@ -111,7 +111,7 @@ fn comments_behaviors_and_kinds_are_in_the_schemas() {
 
 #[test]
 fn when_the_body_is_one_field_the_others_are_query_parameters() {
-    let create = &written()["paths"]["/v1/orders"]["post"];
+    let create = &document()["paths"]["/v1/orders"]["post"];
     assert_eq!(create["operationId"], "OrderService_CreateOrder");
     let parameters: Vec<_> =
         create["parameters"].as_array().expect("parameters").iter().map(|each| &each["name"]).collect();
@@ -122,14 +122,14 @@ fn when_the_body_is_one_field_the_others_are_query_parameters() {
 
 #[test]
 fn fields_of_the_path_are_not_in_the_body() {
-    let cancel = &written()["paths"]["/v1/orders/{order}:cancel"]["post"];
+    let cancel = &document()["paths"]["/v1/orders/{order}:cancel"]["post"];
     let body = &cancel["requestBody"]["content"]["application/json"]["schema"]["properties"];
     assert_eq!(body.as_object().expect("properties").keys().collect::<Vec<_>>(), ["requestId"]);
 }
 
 #[test]
 fn streams_are_server_sent_events_or_ndjson() {
-    let watch = &written()["paths"]["/v1/orders/{order}:watch"]["get"]["responses"]["200"]["content"];
+    let watch = &document()["paths"]["/v1/orders/{order}:watch"]["get"]["responses"]["200"]["content"];
     assert_eq!(
         watch.as_object().expect("contents").keys().collect::<Vec<_>>(),
         ["application/x-ndjson", "text/event-stream"]

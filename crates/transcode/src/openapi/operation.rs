@@ -43,7 +43,8 @@ const fn of_body(http: u16, meaning: &'static str) -> ErrorAnswer {
 pub(super) const ERRORS: &[ErrorAnswer] = &[
     error(
         400,
-        "The request is invalid (INVALID_ARGUMENT, with each wrong field), or the present state does not permit it (FAILED_PRECONDITION).",
+        "The request is invalid (INVALID_ARGUMENT, with each wrong field), or the present state does not permit it \
+         (FAILED_PRECONDITION).",
     ),
     ErrorAnswer {
         header: Some(("WWW-Authenticate", "The authentication scheme.")),
@@ -186,7 +187,8 @@ fn answer(route: &Route, schemas: &mut Schemas) -> Json {
     }
     let event = json!({
         "type": "object",
-        "description": "An event for each message; `event: error` with a google.rpc.Status if the stream fails; `event: end` after the last message.",
+        "description": "An event for each message; `event: error` with a google.rpc.Status if the stream fails; \
+            `event: end` after the last message.",
         "required": ["data"],
         "properties": {
             "event": {"type": "string", "enum": ["error", "end"]},
@@ -195,7 +197,8 @@ fn answer(route: &Route, schemas: &mut Schemas) -> Json {
     });
     let lines = json!({
         "type": "string",
-        "description": "If requested by the Accept header: a line for each message; `{\"error\": …}` with a google.rpc.Status if the stream fails.",
+        "description": "If requested by the Accept header: a line for each message; `{\"error\": …}` with a \
+            google.rpc.Status if the stream fails.",
     });
     json!({
         "text/event-stream": {"schema": event},

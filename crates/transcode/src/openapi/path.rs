@@ -33,7 +33,8 @@ pub(super) struct Parameter {
     pub(super) name: String,
     /// The request field that it belongs to.
     pub(super) field: Option<String>,
-    /// The literal part of the field before it, e.g. `orders/`; None: it is not the only variable part, or not the last.
+    /// The literal part of the field before it, e.g. `orders/`; None: it is not the only variable part, or not the
+    /// last.
     pub(super) prefix: Option<String>,
 }
 

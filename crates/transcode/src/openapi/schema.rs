@@ -10,8 +10,8 @@ use jumun_core::contracts::comment;
 use super::limits::limits;
 use crate::json::is_well_known;
 
-/// The direction of a message. Fields that a request must have may be absent in a response, because canonical JSON omits
-/// default values.
+/// The direction of a message. Fields that a request must have may be absent in a response, because canonical JSON
+/// omits default values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Direction {
     Request,

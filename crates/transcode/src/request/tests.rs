@@ -15,7 +15,7 @@ fn everything() -> Routes {
     Routes::new(methods()).expect("routes")
 }
 
-async fn send(verb: &str, target: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Json, Refusal> {
+async fn send(verb: &str, target: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Json, ErrorResponse> {
     let mut request = http::Request::builder().method(verb).uri(target);
     for (name, value) in headers {
         request = request.header(name.parse::<HeaderName>().expect("a name"), *value);
@@ -34,12 +34,12 @@ async fn send(verb: &str, target: &str, headers: &[(&str, &str)], body: Vec<u8>)
     Ok(serde_json::from_slice(&of_message(&message, only)?).expect("JSON"))
 }
 
-async fn send_json(verb: &str, target: &str, body: &str) -> Result<Json, Refusal> {
+async fn send_json(verb: &str, target: &str, body: &str) -> Result<Json, ErrorResponse> {
     send(verb, target, &[("content-type", "application/json")], body.as_bytes().to_vec()).await
 }
 
 /// The fields that a refusal names.
-fn wrong_fields(refusal: &Refusal) -> Vec<String> {
+fn wrong_fields(refusal: &ErrorResponse) -> Vec<String> {
     let json = refusal.to_json();
     let details = json["details"].as_array().expect("details").iter();
     let violations = details.filter_map(|detail| detail["fieldViolations"].as_array()).flatten();
