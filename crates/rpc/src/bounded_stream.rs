@@ -70,8 +70,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_expires_ends_with_a_status_that_says_to_open_it_again() {
-        let silent = Body::new(http_body_util::StreamBody::new(futures::stream::pending::<Result<Frame<_>, Status>>()));
-        let response = bound(Response::new(silent), Duration::from_millis(10), expired());
+        let endless =
+            Body::new(http_body_util::StreamBody::new(futures::stream::pending::<Result<Frame<_>, Status>>()));
+        let response = bound(Response::new(endless), Duration::from_millis(10), expired());
         let body = response.into_body().collect().await.expect("it ends");
         let status = Status::from_header_map(body.trailers().expect("trailers")).expect("a status");
         assert_eq!((status.code(), jumun_core::reason_of(&status).as_str()), (Code::Unavailable, "STREAM_EXPIRED"));

@@ -58,7 +58,7 @@ pub(crate) struct RuntimeParts {
 }
 
 impl ContextBuilder<'_> {
-    /// Starts the engine of the context's aggregate, and the relay that publishes its events.
+    /// Starts the engine of the context's aggregate, and adds the relay that publishes its events.
     pub fn engine<A: Stored>(&mut self) -> anyhow::Result<Engine<A>> {
         self.engine_in(self.name)
     }
