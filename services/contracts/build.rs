@@ -1,4 +1,4 @@
-//! Compiles every file below `proto/jumun` with protox: no protoc, nothing generated in git.
+//! Generates Rust from every file below `proto/jumun`, with protox instead of protoc. Nothing generated is in git.
 
 #[path = "build/checks.rs"]
 mod checks;
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut compiler = protox::Compiler::new([PROTO_DIR])?;
     compiler.include_imports(true).include_source_info(true).open_files(&files)?;
-    // These bytes keep the custom options (google.api.http, buf.validate); the typed set does not.
+    // The encoded set keeps custom options (google.api.http, buf.validate), which the typed one drops.
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out_dir.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     fs::write(out_dir.join("checks.rs"), checks::generate(&compiler.descriptor_pool())?)?;

@@ -1,5 +1,5 @@
-//! The admission layer: a call is refused at once when too many of its method are under way; every call is measured, and the
-//! stream that it may begin is bounded. It costs a few atomics.
+//! The admission layer: rejects calls of a method beyond its concurrency limit, measures every call, and bounds the
+//! duration of server streams. A call costs a few atomic operations.
 
 use std::{
     convert::Infallible,
@@ -18,17 +18,17 @@ use pin_project_lite::pin_project;
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
-use crate::{bounded_stream, call::Call, limiter::Sign, meters::Meters, method::Method, overload::Overload};
+use crate::{bounded_stream, call::Call, limiter::Sample, meters::Meters, method::Method, overload::Overload};
 
-/// When a refused caller may try again, at least; and by how much more callers are spread, or they would all come back
-/// at once.
+/// The shortest retry delay of a rejected call, and the range over which longer ones are spread, so that callers do not
+/// all retry at the same time.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
 const RETRY_SPREAD: Duration = Duration::from_millis(1000);
 pub(crate) const SPREAD_STEPS: u32 = 16;
-/// A call that took so much of the time it may take, in tenths, shows that there is too much at once.
-const TENTHS_LATE: u32 = 8;
+/// A call that took more than this share of its method's deadline (tenths) counts as a sign of overload.
+const OVERLOADED_TENTHS: u32 = 8;
 
-/// Lets calls in, or not.
+/// Admits calls within the limits of [`Overload`], and measures them with [`Meters`].
 pub struct AdmissionControl {
     overload: Arc<Overload>,
     meters: Meters,
@@ -36,14 +36,14 @@ pub struct AdmissionControl {
     spread: AtomicU32,
 }
 
-/// A call that was let in. Dropped without its end, its caller went away.
+/// An admitted call. Dropped before [`Admission::end`], it counts as cancelled by its caller.
 struct Admission {
     control: Arc<AdmissionControl>,
     method: Arc<Method>,
     began: Instant,
-    /// What its caller asked for.
+    /// The timeout of the caller.
     asked: Option<Duration>,
-    /// Whether a place under the limit is to be given back.
+    /// Whether the call occupies a slot of the limiter, which must be released.
     is_counted: bool,
     has_ended: bool,
 }
@@ -54,42 +54,43 @@ impl AdmissionControl {
         Arc::new(Self { overload, meters, start: Instant::now(), spread: AtomicU32::new(0) })
     }
 
-    /// Lets a call in whose caller waits for `asked`, or says why not.
+    /// Admits a call, or fails with OVERLOADED. `asked` is the caller's timeout.
     fn admit(self: &Arc<Self>, method: &Arc<Method>, asked: Option<Duration>) -> Result<Admission, Status> {
         let is_counted = self.overload.is_protected && !method.is_essential;
         let began = Instant::now();
         if is_counted && !self.overload.limiter(method).admit() {
             self.meters.observe(method, Code::ResourceExhausted, began.elapsed());
-            return Err(self.refusal(method).into());
+            return Err(self.overloaded(method).into());
         }
         Ok(Admission { control: self.clone(), method: method.clone(), began, asked, is_counted, has_ended: false })
     }
 
-    fn refusal(&self, method: &Method) -> Error {
+    fn overloaded(&self, method: &Method) -> Error {
         let step = self.spread.fetch_add(1, Relaxed) % SPREAD_STEPS;
         let retry_after = RETRY_AFTER + RETRY_SPREAD * step / SPREAD_STEPS;
-        Error::new(&reasons::OVERLOADED, "too many calls of this method are under way; nothing was done")
+        Error::new(&reasons::OVERLOADED, "too many calls of this method are in flight; nothing was done")
             .retry_after(retry_after)
             .with("method", method.name.as_str())
     }
 }
 
 impl Admission {
-    /// Notes how the call ended, and bounds the stream that it may have begun.
+    /// Records the outcome of the call, and bounds the stream that the response may carry.
     fn end(mut self, response: Response<Body>) -> Response<Body> {
         let code = code(response.headers());
         let took = self.began.elapsed();
         self.has_ended = true;
         self.control.meters.observe(&self.method, code, took);
-        self.release(self.sign(code, took));
+        self.release(self.sample(code, took));
         if self.method.is_stream && code == Code::Ok { self.bound(response) } else { response }
     }
 
-    /// A stream says nothing: what it begins goes on. Lateness is by the method's own deadline: a caller in a hurry must
-    /// not lower the limit for everybody.
-    fn sign(&self, code: Code, took: Duration) -> Sign {
-        let is_too_much = code == Code::ResourceExhausted || took > self.method.deadline * TENTHS_LATE / 10;
-        if is_too_much && !self.method.is_stream { Sign::TooMuch } else { Sign::Well }
+    /// What the call tells the limiter. A stream always counts as a success, because only its start is measured.
+    /// Slowness is relative to the method's own deadline, so that a caller with a short timeout cannot lower the limit
+    /// for others.
+    fn sample(&self, code: Code, took: Duration) -> Sample {
+        let is_overloaded = code == Code::ResourceExhausted || took > self.method.deadline * OVERLOADED_TENTHS / 10;
+        if is_overloaded && !self.method.is_stream { Sample::Overload } else { Sample::Success }
     }
 
     fn bound(&self, response: Response<Body>) -> Response<Body> {
@@ -101,11 +102,11 @@ impl Admission {
         }
     }
 
-    fn release(&mut self, sign: Sign) {
+    fn release(&mut self, sample: Sample) {
         if std::mem::take(&mut self.is_counted) {
             let start = self.control.start;
             self.control.overload.limiter(&self.method).release(
-                sign,
+                sample,
                 self.began.duration_since(start),
                 start.elapsed(),
             );
@@ -118,16 +119,16 @@ impl Drop for Admission {
         if !self.has_ended {
             self.control.meters.observe(&self.method, Code::Cancelled, self.began.elapsed());
         }
-        self.release(Sign::Nothing);
+        self.release(Sample::Ignored);
     }
 }
 
-/// The code that an answer begins with. An error that comes after the first message is not seen here.
+/// The gRPC code in the headers of a response. An error after the first message is in the trailers, and not seen here.
 pub(crate) fn code(headers: &HeaderMap) -> Code {
     headers.get(Status::GRPC_STATUS).map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
 }
 
-/// Admits each call, or refuses it.
+/// Admits or rejects each call.
 #[derive(Clone)]
 pub(crate) struct AdmissionLayer(pub(crate) Arc<AdmissionControl>);
 
@@ -157,7 +158,7 @@ impl<S: Service<Call, Response = Response<Body>, Error = Infallible>> Service<Ca
     fn call(&mut self, call: Call) -> Self::Future {
         match self.control.admit(&call.method, call.timeout) {
             Ok(admission) => AdmitFuture::Admitted { inner: self.inner.call(call), admission: Some(admission) },
-            Err(refusal) => AdmitFuture::Refused { refusal: Some(refusal) },
+            Err(status) => AdmitFuture::Rejected { status: Some(status) },
         }
     }
 }
@@ -170,8 +171,8 @@ pin_project! {
             inner: F,
             admission: Option<Admission>,
         },
-        Refused {
-            refusal: Option<Status>,
+        Rejected {
+            status: Option<Status>,
         },
     }
 }
@@ -187,8 +188,8 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for AdmitFut
                     None => response,
                 })
             }
-            AdmitProjection::Refused { refusal } => match refusal.take() {
-                Some(refusal) => Poll::Ready(Ok(refusal.into_http())),
+            AdmitProjection::Rejected { status } => match status.take() {
+                Some(status) => Poll::Ready(Ok(status.into_http())),
                 None => Poll::Pending,
             },
         }

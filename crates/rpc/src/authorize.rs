@@ -1,4 +1,4 @@
-//! The authorization layer: who is calling, and whether it may call this method.
+//! The authorization layer: authenticates the caller, and checks whether it may call the method.
 
 use std::{
     convert::Infallible,
@@ -13,7 +13,7 @@ use tower::{Layer, Service};
 
 use crate::call::Call;
 
-/// Lets a call through when its caller may make it.
+/// Passes on the calls that the authorizer permits, with their caller; rejects the others.
 #[derive(Clone)]
 pub(crate) struct AuthorizeLayer(pub(crate) Authorizer);
 
@@ -46,7 +46,7 @@ where
 
     fn call(&mut self, mut call: Call) -> Self::Future {
         let (path, headers) = (call.request.uri().path(), call.request.headers());
-        // A caller whose token was verified before waits for nothing.
+        // The fast path: the token was verified before.
         if let Some(caller) = self.authorizer.recognize(path, headers, call.caller.as_ref()) {
             call.caller = Some(caller);
             return Either::Left(self.inner.call(call));

@@ -1,4 +1,5 @@
-//! A stream that is bounded in time: it ends with a status, so that its reader knows that it is not the end.
+//! Bounds the duration of a stream: an expired stream ends with an error status, so that its reader can tell it from
+//! one that is complete.
 
 use std::{
     pin::Pin,
@@ -14,20 +15,20 @@ use jumun_core::{
 };
 use tonic::{Status, body::Body};
 
-/// Ends a stream's body after `time` with `error`, unless it ends before.
+/// Ends the body of a stream with `error` after `time`, unless it ended before.
 pub(crate) fn bound(response: Response<Body>, time: Duration, error: Error) -> Response<Body> {
     response.map(|body| Body::new(Bounded { body, end: Box::pin(sleep(time)), error: Some(error) }))
 }
 
-/// What a reader is told whose stream went on for as long as a stream may.
+/// The error of a stream that reached the longest duration that its method allows.
 pub(crate) fn expired() -> Error {
-    Error::new(&reasons::STREAM_EXPIRED, "the stream went on for as long as one may; open it again")
+    Error::new(&reasons::STREAM_EXPIRED, "the stream reached its longest duration; open it again")
 }
 
 struct Bounded {
     body: Body,
     end: Pin<Box<Sleep>>,
-    /// Taken when the stream ended.
+    /// None: the stream expired.
     error: Option<Error>,
 }
 
@@ -68,16 +69,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stream_that_goes_on_too_long_ends_with_a_status_that_says_to_open_it_again() {
-        let silent = Body::new(http_body_util::StreamBody::new(futures::stream::pending::<Result<Frame<_>, Status>>()));
-        let response = bound(Response::new(silent), Duration::from_millis(10), expired());
+    async fn a_stream_that_expires_ends_with_a_status_that_says_to_open_it_again() {
+        let endless =
+            Body::new(http_body_util::StreamBody::new(futures::stream::pending::<Result<Frame<_>, Status>>()));
+        let response = bound(Response::new(endless), Duration::from_millis(10), expired());
         let body = response.into_body().collect().await.expect("it ends");
         let status = Status::from_header_map(body.trailers().expect("trailers")).expect("a status");
         assert_eq!((status.code(), jumun_core::reason_of(&status).as_str()), (Code::Unavailable, "STREAM_EXPIRED"));
     }
 
     #[tokio::test]
-    async fn a_stream_that_ends_before_is_left_as_it_is() {
+    async fn a_stream_that_ends_before_it_expires_is_unchanged() {
         let mut own = HeaderMap::new();
         own.insert("grpc-status", http::HeaderValue::from_static("0"));
         let frames = futures::stream::iter([Ok::<_, Status>(Frame::trailers(own.clone()))]);

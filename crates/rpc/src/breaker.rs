@@ -1,87 +1,85 @@
-//! A circuit breaker: whoever does not answer is not asked again and again.
+//! A circuit breaker: stops calls to a callee while most of them fail or are slow.
 //!
 //! ```text
 //!             half of the calls failed, or most were slow
 //!  CLOSED ───────────────────────────────────────────────▶ OPEN ◀──┐
 //!    ▲                                                       │     │ a probe failed or was slow
-//!    │ every probe of a few went well                 a while later│
+//!    │ PROBES probes succeeded                      after OPEN_FOR │
 //!    └───────────────────────── HALF_OPEN ◀──────────────────┘     │
 //!                                   └──────────────────────────────┘
 //! ```
 //!
-//! Pure: the clock is given.
+//! Pure: callers pass the time, as the duration since a fixed start.
 
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-/// What is judged happened within this time, kept in so many parts.
+/// The sliding window of calls that are evaluated, and the number of parts it is kept in.
 const WINDOW: Duration = Duration::from_secs(10);
 const PARTS: usize = 10;
-/// Fewer calls than this say nothing.
+/// With fewer calls in the window the circuit stays closed.
 pub(crate) const MIN_CALLS: u32 = 20;
-/// It opens when so many in a hundred failed, or were slow.
+/// The circuit opens at this percentage of failed, or of slow, calls.
 const MAX_FAILED_PERCENT: u32 = 50;
 const MAX_SLOW_PERCENT: u32 = 80;
-/// A call is slow that takes longer.
+/// A call that takes longer is slow.
 pub(crate) const SLOW: Duration = Duration::from_secs(1);
-/// How long nothing is sent.
+/// How long an open circuit rejects every call.
 pub(crate) const OPEN_FOR: Duration = Duration::from_secs(2);
-/// Probes at once, and those that must go well in a row.
+/// Probes in flight at most while half open, and successful probes that close the circuit.
 pub(crate) const PROBES: u32 = 5;
 
-/// What a call came to.
+/// The outcome of a call, as the breaker counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It was answered, perhaps by a refusal.
+    /// The callee answered, successfully or with a business error.
     Answered,
-    /// It was answered late.
+    /// The callee answered after more than [`SLOW`].
     Slow,
-    /// It was not answered, or by a fault.
+    /// The callee did not answer, or failed with a fault.
     Failed,
-    /// Nothing was told of him: nobody waited for the answer, or there was too much at once.
+    /// The call says nothing about the callee: it was cancelled, or rejected for overload.
     Ignored,
 }
 
-/// Whether calls are sent.
+/// The state of a circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// They are.
+    /// Every call is sent.
     Closed,
-    /// They are not, until then.
+    /// No call is sent before this time.
     Open(Duration),
-    /// A few are, to see: so many are under way, and so many went well.
+    /// A few calls are sent as probes.
     HalfOpen {
-        /// Probes that are under way.
-        under_way: u32,
-        /// Probes that went well in a row.
-        went_well: u32,
+        /// in_flight: u32,
+        /// successes: u32,
     },
 }
 
-/// Calls of one part of the window.
+/// Counts of calls within the window.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    /// All of them.
+    /// Calls with an outcome, [`Outcome::Ignored`] excepted.
     pub calls: u32,
-    /// Those that failed.
+    /// Failed calls.
     pub failed: u32,
-    /// Those that took longer than a call should.
+    /// Slow calls.
     pub slow: u32,
 }
 
-/// A call that may be sent; what it comes to counts only while the state that let it go lasts.
+/// A call that was sent, by the breaker's generation: its outcome counts only if the state did not change meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sent(u64);
 
 #[derive(Debug)]
 pub(crate) struct Breaker {
     state: State,
-    /// Goes up with each change of the state.
+    /// Incremented with each change of the state.
     generation: u64,
     parts: [Counts; PARTS],
-    /// The part that is being counted in, since the start.
+    /// The number of the current part, since the start.
     part: u64,
 }
 
@@ -90,28 +88,28 @@ impl Breaker {
         Self { state: State::Closed, generation: 0, parts: [Counts::default(); PARTS], part: 0 }
     }
 
-    /// Whether a call would be sent now; else how long to wait.
+    /// Whether a call would be sent now. Err: how long to wait.
     pub(crate) fn check(&self, now: Duration) -> Result<(), Duration> {
         match self.state {
             State::Open(until) if now < until => Err(until - now),
-            State::HalfOpen { under_way, .. } if under_way >= PROBES => Err(OPEN_FOR),
+            State::HalfOpen { in_flight, .. } if in_flight >= PROBES => Err(OPEN_FOR),
             _ => Ok(()),
         }
     }
 
-    /// Lets a call go, to be recorded later; else how long to wait.
+    /// Permits a call, whose outcome must be recorded. Err: how long to wait.
     pub(crate) fn send(&mut self, now: Duration) -> Result<Sent, Duration> {
         self.check(now)?;
         if matches!(self.state, State::Open(_)) {
-            self.turn(State::HalfOpen { under_way: 0, went_well: 0 });
+            self.change(State::HalfOpen { in_flight: 0, successes: 0 });
         }
-        if let State::HalfOpen { under_way, .. } = &mut self.state {
-            *under_way += 1;
+        if let State::HalfOpen { in_flight, .. } = &mut self.state {
+            *in_flight += 1;
         }
         Ok(Sent(self.generation))
     }
 
-    /// Notes what a call came to; true when that opened the circuit.
+    /// Records the outcome of a call; true when it opened the circuit.
     pub(crate) fn record(&mut self, sent: Sent, outcome: Outcome, now: Duration) -> bool {
         if sent.0 != self.generation {
             return false;
@@ -123,19 +121,19 @@ impl Breaker {
                 calls >= MIN_CALLS
                     && (failed * 100 >= calls * MAX_FAILED_PERCENT || slow * 100 >= calls * MAX_SLOW_PERCENT)
             }
-            State::HalfOpen { under_way, went_well } => {
-                *under_way -= 1;
-                *went_well += u32::from(outcome == Outcome::Answered);
-                if *went_well >= PROBES {
+            State::HalfOpen { in_flight, successes } => {
+                *in_flight -= 1;
+                *successes += u32::from(outcome == Outcome::Answered);
+                if *successes >= PROBES {
                     self.parts = [Counts::default(); PARTS];
-                    self.turn(State::Closed);
+                    self.change(State::Closed);
                 }
                 matches!(outcome, Outcome::Failed | Outcome::Slow)
             }
             State::Open(_) => false,
         };
         if opens {
-            self.turn(State::Open(now + OPEN_FOR));
+            self.change(State::Open(now + OPEN_FOR));
         }
         opens
     }
@@ -144,10 +142,10 @@ impl Breaker {
         self.state
     }
 
-    /// What happened within the window.
+    /// The calls within the window.
     pub(crate) fn counts(&self, now: Duration) -> Counts {
         let oldest = part_at(now).saturating_sub(PARTS as u64 - 1);
-        let parts = (oldest..=self.part).map(|part| self.parts[place(part)]);
+        let parts = (oldest..=self.part).map(|part| self.parts[slot(part)]);
         parts.fold(Counts::default(), |sum, part| Counts {
             calls: sum.calls + part.calls,
             failed: sum.failed + part.failed,
@@ -157,18 +155,18 @@ impl Breaker {
 
     fn count(&mut self, outcome: Outcome, now: Duration) {
         let part = part_at(now).max(self.part);
-        // What is older than the window makes room.
-        for passed in (self.part + 1..=part).rev().take(PARTS) {
-            self.parts[place(passed)] = Counts::default();
+        // Clears the parts that left the window.
+        for expired in (self.part + 1..=part).rev().take(PARTS) {
+            self.parts[slot(expired)] = Counts::default();
         }
         self.part = part;
-        let counts = &mut self.parts[place(part)];
+        let counts = &mut self.parts[slot(part)];
         counts.calls += u32::from(outcome != Outcome::Ignored);
         counts.failed += u32::from(outcome == Outcome::Failed);
         counts.slow += u32::from(outcome == Outcome::Slow);
     }
 
-    fn turn(&mut self, state: State) {
+    fn change(&mut self, state: State) {
         self.state = state;
         self.generation += 1;
     }
@@ -178,6 +176,6 @@ fn part_at(now: Duration) -> u64 {
     u64::try_from(now.as_millis() / (WINDOW.as_millis() / PARTS as u128)).unwrap_or(u64::MAX)
 }
 
-fn place(part: u64) -> usize {
+fn slot(part: u64) -> usize {
     usize::try_from(part % PARTS as u64).unwrap_or_default()
 }

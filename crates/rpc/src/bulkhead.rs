@@ -1,5 +1,5 @@
-//! A bulkhead: only so many calls at once go to somebody outside, a few wait briefly, and the rest is turned away at
-//! once. So what he can do is known, and he can drown nobody else.
+//! A bulkhead limits the concurrent calls to an external provider: a few more wait briefly, and all others are rejected
+//! at once. So a slow provider cannot exhaust the process.
 
 use std::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -9,31 +9,31 @@ use std::{
 use jumun_core::{Error, reasons, request_context, time::timeout};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// One waits for each so many that are under way; more would wait longer than it helps.
-const UNDER_WAY_PER_WAITING: usize = 2;
-/// How long a call waits at most.
+/// One call may wait for each two in flight. Longer queues only add latency.
+const IN_FLIGHT_PER_WAITING: usize = 2;
+/// How long a call waits for a permit at most.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 
-/// The places of those who may call somebody outside at once.
+/// The permits for concurrent calls to one provider.
 #[derive(Debug)]
 pub struct Bulkhead {
     name: &'static str,
-    places: Semaphore,
+    permits: Semaphore,
     limit: usize,
-    /// None: everybody waits, for ever.
+    /// None: any number of calls wait, without a time limit.
     max_waiting: Option<usize>,
     waiting: AtomicUsize,
     refused: AtomicU64,
 }
 
-/// A place, until it is dropped.
+/// Permits one call, until it is dropped.
 #[derive(Debug)]
-pub struct Place<'a>(#[expect(dead_code, reason = "held, not read")] SemaphorePermit<'a>);
+pub struct Permit<'a>(#[expect(dead_code, reason = "held, not read")] SemaphorePermit<'a>);
 
 /// Counts a call as waiting, until it is dropped.
 struct Waiting<'a> {
     count: &'a AtomicUsize,
-    /// So many waited already.
+    /// How many calls were waiting before this one.
     before: usize,
 }
 
@@ -50,58 +50,60 @@ impl Drop for Waiting<'_> {
 }
 
 impl Bulkhead {
-    /// So many places; unprotected, everybody waits for one.
+    /// A bulkhead with `limit` permits, at least 1. Without protection every call waits until it gets one.
     pub fn new(name: &'static str, limit: usize, is_protected: bool) -> Self {
         let limit = limit.clamp(1, Semaphore::MAX_PERMITS);
-        let max_waiting = is_protected.then_some(limit.div_ceil(UNDER_WAY_PER_WAITING));
-        let places = Semaphore::new(limit);
-        Self { name, places, limit, max_waiting, waiting: AtomicUsize::new(0), refused: AtomicU64::new(0) }
+        let max_waiting = is_protected.then_some(limit.div_ceil(IN_FLIGHT_PER_WAITING));
+        let permits = Semaphore::new(limit);
+        Self { name, permits, limit, max_waiting, waiting: AtomicUsize::new(0), refused: AtomicU64::new(0) }
     }
 
-    /// Takes a place, or waits for one, or is turned away: then nothing was asked of anybody.
-    pub async fn enter(&self) -> Result<Place<'_>, Error> {
-        if let Ok(place) = self.places.try_acquire() {
-            return Ok(Place(place));
+    /// Acquires a permit for one call, and waits for it up to 500 ms or the deadline of the request, if that is
+    /// earlier. Fails with PROVIDER_BUSY when too many calls wait already or the time is up: then the provider must not
+    /// be called.
+    pub async fn enter(&self) -> Result<Permit<'_>, Error> {
+        if let Ok(permit) = self.permits.try_acquire() {
+            return Ok(Permit(permit));
         }
         let waiting = Waiting::join(&self.waiting);
-        let place = match self.max_waiting {
-            Some(most) if waiting.before >= most => return Err(self.refuse()),
+        let permit = match self.max_waiting {
+            Some(most) if waiting.before >= most => return Err(self.busy()),
             Some(_) => {
                 let wait = request_context::remaining().map_or(MAX_WAIT, |left| left.min(MAX_WAIT));
-                timeout(wait, self.places.acquire()).await.map_err(|_| self.refuse())?
+                timeout(wait, self.permits.acquire()).await.map_err(|_| self.busy())?
             }
-            None => self.places.acquire().await,
+            None => self.permits.acquire().await,
         };
-        place.map(Place).map_err(Error::internal)
+        permit.map(Permit).map_err(Error::internal)
     }
 
-    fn refuse(&self) -> Error {
+    fn busy(&self) -> Error {
         self.refused.fetch_add(1, Relaxed);
-        Error::new(&reasons::PROVIDER_BUSY, "too many calls to the provider are waiting; nothing was asked of it")
+        Error::new(&reasons::PROVIDER_BUSY, "too many calls to the provider are waiting; it was not called")
             .with("provider", self.name)
     }
 
-    /// The provider's name.
+    /// The name of the provider.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Calls at once.
+    /// Calls that may be in flight.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Calls that are under way.
+    /// Calls in flight.
     pub fn under_way(&self) -> usize {
-        self.limit.saturating_sub(self.places.available_permits())
+        self.limit.saturating_sub(self.permits.available_permits())
     }
 
-    /// Calls that wait for a place.
+    /// Calls that wait for a permit.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
     }
 
-    /// Calls that were turned away since the start.
+    /// Calls that were rejected since the start.
     pub fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
     }
@@ -115,9 +117,9 @@ mod tests {
     use jumun_core::{RequestContext, time::Instant};
 
     #[tokio::test]
-    async fn a_few_wait_and_the_rest_is_turned_away_at_once() {
+    async fn a_few_calls_wait_and_the_others_are_rejected_at_once() {
         let bulkhead = Bulkhead::new("provider", 2, true);
-        let (one, _other) = (bulkhead.enter().await.expect("a place"), bulkhead.enter().await.expect("a place"));
+        let (one, _other) = (bulkhead.enter().await.expect("a permit"), bulkhead.enter().await.expect("a permit"));
         let mut waiting = std::pin::pin!(bulkhead.enter());
         assert!(futures::poll!(&mut waiting).is_pending());
         let error = bulkhead.enter().await.expect_err("one waits already");
@@ -132,20 +134,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_waits_longer_than_his_own_caller() {
+    async fn no_call_waits_longer_than_its_own_deadline() {
         let bulkhead = Bulkhead::new("provider", 1, true);
-        let _place = bulkhead.enter().await.expect("a place");
+        let _permit = bulkhead.enter().await.expect("a permit");
         let deadline = Instant::now() + Duration::from_millis(20);
         let refused =
             RequestContext { deadline: Some(deadline), ..RequestContext::default() }.scope(bulkhead.enter()).await;
-        assert_eq!(refused.expect_err("his time is up").reason, "PROVIDER_BUSY");
+        assert_eq!(refused.expect_err("the time is up").reason, "PROVIDER_BUSY");
         assert!(Instant::now() < deadline + MAX_WAIT / 2);
     }
 
     #[tokio::test]
-    async fn unprotected_everybody_waits() {
+    async fn without_protection_every_call_waits() {
         let bulkhead = Arc::new(Bulkhead::new("provider", 1, false));
-        let place = bulkhead.enter().await.expect("a place");
+        let permit = bulkhead.enter().await.expect("a permit");
         let many: Vec<_> = (0..100)
             .map(|_| {
                 tokio::spawn({
@@ -154,7 +156,7 @@ mod tests {
                 })
             })
             .collect();
-        drop(place);
+        drop(permit);
         for each in many {
             assert!(each.await.expect("it runs"));
         }

@@ -1,4 +1,4 @@
-//! One call on its way through the server stack.
+//! A call within the server stack.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,15 +8,15 @@ use tonic::body::Body;
 
 use crate::method::Method;
 
-/// A request, the method that it calls, and what the stack learns about it from layer to layer.
+/// A request, the method that it calls, and what the layers learn about it.
 pub(crate) struct Call {
     pub(crate) method: Arc<Method>,
     pub(crate) request: Request<Body>,
-    /// The caller, once it is known. A call from within the process brings it along.
+    /// The caller. A call from the network has none before the authorization layer.
     pub(crate) caller: Option<Caller>,
-    /// How long the caller waits; None: it does not say.
+    /// The timeout that the caller set.
     pub(crate) timeout: Option<Duration>,
-    /// A caller within the process ends its call itself when the time is up.
+    /// Whether the caller is in this process: then the client channel enforces the deadline.
     pub(crate) is_local: bool,
 }
 
@@ -27,18 +27,19 @@ impl Call {
         Self { method, request, caller: None, timeout, is_local: false }
     }
 
-    /// A call of one context to another of the same process, which waits no longer than this.
+    /// A call between two contexts of this process. `timeout` is how long the caller waits.
     pub(crate) fn from_within(method: Arc<Method>, request: Request<Body>, caller: Caller, timeout: Duration) -> Self {
         Self { method, request, caller: Some(caller), timeout: Some(timeout), is_local: true }
     }
 
-    /// How long the call may take until its answer begins.
+    /// How long the call may take until its response begins.
     pub(crate) fn time_limit(&self) -> Duration {
         self.method.timeout(self.timeout)
     }
 }
 
-/// Reads `grpc-timeout`: up to eight digits and a unit.
+/// Reads `grpc-timeout`: up to eight digits and a unit, as the gRPC protocol over HTTP/2 defines it. None when it is
+/// absent or malformed.
 pub fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -1,7 +1,7 @@
-//! The client channel: one tonic client, two transports: the stack of this process, or a connection to another.
+//! The client channel: calls another context, over the server stack of this process or over a connection to another.
 //!
-//! Either way a call carries the deadline that is left, the trace and the version that is wanted, and ends with
-//! DEADLINE_EXCEEDED when time is up (tonic's own bound would answer CANCELLED, which meshes retry).
+//! On both transports a call carries the remaining deadline, the trace and the requested version, and ends with
+//! DEADLINE_EXCEEDED when the time is up (tonic's own timeout returns CANCELLED, which meshes retry).
 
 use std::{
     sync::Arc,
@@ -27,10 +27,10 @@ use crate::{
 
 /// How long a connection attempt may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// How a dead peer is noticed.
+/// HTTP/2 keep-alive, which detects a dead peer.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How a proxy on the way says that it sent nothing, because too much is under way already (Envoy).
+/// The header by which Envoy says that it did not forward the request, because its limits are reached.
 const OVERFLOW: &str = "x-envoy-overloaded";
 
 /// Calls another context, in this process or in another one.
@@ -43,12 +43,13 @@ pub struct Channel {
 type Outcome = BoxFuture<'static, Result<Response<Body>, Status>>;
 
 impl Channel {
-    /// A channel to the contexts of this process, for one of them.
+    /// A channel to a context of this process. `caller` is the principal of the calling context.
     pub fn local(stack: LocalStack, caller: Caller, circuit: Arc<Circuit>) -> Self {
         Self::over(Transport::Local(stack, caller), circuit)
     }
 
-    /// A channel to a process at `http://host:port` or `https://host:port`. It connects when it is first used.
+    /// A channel to a process at `http://host:port` or `https://host:port`. It connects when it is first used. Each
+    /// call carries `token`, if there is one. Fails when the address is not a valid URL.
     pub fn remote(
         address: &str,
         trust: &Trust,
@@ -65,7 +66,7 @@ impl Channel {
         Ok(Self::over(Transport::Remote(endpoint.connect_lazy(), token.map(Arc::new)), circuit))
     }
 
-    /// Puts a transport behind the layers. The first layer meets a call first and its answer last.
+    /// Puts a transport behind the layers. The first layer is the outermost.
     fn over(transport: Transport, circuit: Arc<Circuit>) -> Self {
         let client = ServiceBuilder::new()
             .layer(TraceCallLayer)
@@ -79,7 +80,7 @@ impl Channel {
         Self { layered, circuit }
     }
 
-    /// Fails with CIRCUIT_OPEN while a call would not be sent, because too many before it were not answered.
+    /// Fails with CIRCUIT_OPEN while the circuit breaker would not send a call.
     pub fn check(&self) -> Result<(), Error> {
         self.circuit.check()
     }
@@ -99,12 +100,12 @@ impl Service<Request<Body>> for Channel {
     }
 }
 
-/// Where a context is: in this process, or elsewhere.
+/// How a context is reached.
 #[derive(Clone)]
 enum Transport {
-    /// With the principal that the calling context is.
+    /// In this process, with the principal of the calling context.
     Local(LocalStack, Caller),
-    /// With what is shown there, where tokens are asked for.
+    /// In another process, with the token of the calling context where tokens are required.
     Remote(tonic::transport::Channel, Option<Arc<ServiceToken>>),
 }
 
@@ -140,27 +141,27 @@ impl Service<OutgoingCall> for Transport {
     }
 }
 
-/// A proxy that sent nothing says UNAVAILABLE, as if the outcome were unknown. It is overload, like the callee's own word.
+/// Replaces a proxy's UNAVAILABLE by OVERLOADED when the proxy did not forward the request: the outcome is known.
 fn sent(response: Response<Body>) -> Result<Response<Body>, Status> {
     if response.headers().contains_key(OVERFLOW) {
-        let message = "too many calls to another context are under way; nothing was sent";
+        let message = "too many calls to another context are in flight; nothing was sent";
         return Err(Error::new(&reasons::OVERLOADED, message).into());
     }
     Ok(response)
 }
 
-/// A mistake in the settings, which would otherwise look like a callee that is away.
+/// Logs a mistake in the settings, which clients would see as an unavailable context.
 fn warn_when_unauthorized(response: &Response<Body>) {
     let code = response.headers().get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
     if matches!(code, Code::Unauthenticated | Code::PermissionDenied) {
         tracing::warn!(
             ?code,
-            "another process refuses this one: check that JUMUN_SERVICE_KEY_FILE is the same in both"
+            "another process rejects the token of this one: check that JUMUN_SERVICE_KEY_FILE is the same in both"
         );
     }
 }
 
-/// What a failed transport means. tonic reads the deadline that is announced, too, and may notice its end before us.
+/// The status of a failed transport. tonic enforces `grpc-timeout` as well, and may be first.
 fn failed(error: tonic::transport::Error) -> Status {
     let mut causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
     if causes.any(<dyn std::error::Error>::is::<tonic::TimeoutExpired>) {
@@ -168,7 +169,7 @@ fn failed(error: tonic::transport::Error) -> Status {
     }
     let status = Status::from_error(Box::new(error));
     match status.code() {
-        // The connection broke or closed in the middle of a call: the callee was there, and may be again at once.
+        // The connection broke in the middle of a call: a retry may succeed at once.
         Code::Unknown | Code::Cancelled => Status::unavailable(status.message()),
         _ => status,
     }

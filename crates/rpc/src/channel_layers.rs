@@ -1,4 +1,4 @@
-//! The layers of the client channel, outermost first: trace, bound, circuit breaker, timeout, context.
+//! The layers of the client channel, outermost first: trace, deadline, circuit breaker, timeout, context propagation.
 
 use std::{
     sync::Arc,
@@ -15,20 +15,20 @@ use tracing::{Instrument, instrument::Instrumented};
 
 use crate::{circuit::Circuit, served_by};
 
-/// What a call leaves of its caller's time, to answer in.
+/// The part of the caller's remaining time that a call must leave, for sending the response.
 pub(crate) const RESERVE: Duration = Duration::from_millis(50);
-/// How long a call to another context may take at most.
+/// The longest timeout of a call to another context.
 pub const MAX_OUTGOING_CALL: Duration = Duration::from_secs(2);
 
 type Outcome = BoxFuture<'static, Result<Response<Body>, Status>>;
 
-/// A request, and how long its answer is waited for.
+/// A request with its timeout.
 pub(crate) struct OutgoingCall {
     pub(crate) request: Request<Body>,
     pub(crate) timeout: Duration,
 }
 
-/// Declares a layer without state, and the service that it makes.
+/// Declares a stateless layer and its service.
 macro_rules! layer {
     ($(#[$doc:meta])* $layer:ident => $service:ident) => {
         $(#[$doc])*
@@ -51,7 +51,7 @@ macro_rules! layer {
 }
 
 layer! {
-    /// Records each call as a span of its caller's trace.
+    /// Records each call as a client span.
     TraceCallLayer => TraceCall
 }
 
@@ -74,14 +74,14 @@ impl<S: Service<Request<Body>, Response = Response<Body>, Error = Status>> Servi
             rpc.system.name = "grpc",
             rpc.method = method,
         );
-        // What the layers below read of the present span is this one.
+        // The layers below read the current span.
         let call = span.in_scope(|| self.inner.call(request));
         call.instrument(span)
     }
 }
 
 layer! {
-    /// Bounds each call by its caller's deadline, less a reserve to answer in.
+    /// Sets the timeout of each call: the caller's remaining time less [`RESERVE`], and at most [`MAX_OUTGOING_CALL`].
     BoundCallLayer => BoundCall
 }
 
@@ -101,14 +101,14 @@ where
         let left = request_context::remaining().map(|left| left.saturating_sub(RESERVE));
         let timeout = left.unwrap_or(MAX_OUTGOING_CALL).min(MAX_OUTGOING_CALL);
         if timeout.is_zero() {
-            let error = Error::deadline_exceeded("no time is left to ask another context");
+            let error = Error::deadline_exceeded("no time is left to call another context");
             return Box::pin(async { Err(error.into()) });
         }
         self.inner.call(OutgoingCall { request, timeout })
     }
 }
 
-/// Sends nothing while the circuit is open, and notes how each call ended.
+/// Rejects calls while the circuit is open, and records the outcome of each call.
 #[derive(Clone)]
 pub(crate) struct BreakCircuitLayer(pub(crate) Arc<Circuit>);
 
@@ -151,7 +151,7 @@ where
 }
 
 layer! {
-    /// Ends each call with DEADLINE_EXCEEDED when its time is up.
+    /// Ends each call with DEADLINE_EXCEEDED at its timeout.
     TimeoutLayer => Timeout
 }
 
@@ -171,10 +171,10 @@ where
     fn call(&mut self, call: OutgoingCall) -> Outcome {
         let answer = timeout(call.timeout, self.inner.call(call));
         Box::pin(async move {
-            let late = || Error::deadline_exceeded("another context did not answer in time").into();
-            let result = answer.await.unwrap_or_else(|_| Err(late()));
+            let timed_out = || Error::deadline_exceeded("another context did not answer in time").into();
+            let result = answer.await.unwrap_or_else(|_| Err(timed_out()));
             if let Ok(response) = &result {
-                served_by::note(response.headers());
+                served_by::record(response.headers());
             }
             result
         })
@@ -182,7 +182,7 @@ where
 }
 
 layer! {
-    /// Tells the callee which trace a call belongs to, and which version is wanted.
+    /// Sends the trace context and the requested version of the current request.
     PropagateContextLayer => PropagateContext
 }
 
@@ -201,13 +201,13 @@ impl<S: Service<OutgoingCall>> Service<OutgoingCall> for PropagateContext<S> {
             headers.insert("traceparent", value);
         }
         if let Some(value) = request_context::version() {
-            headers.insert(served_by::WANTED, value);
+            headers.insert(served_by::REQUESTED_VERSION, value);
         }
         self.inner.call(call)
     }
 }
 
-/// The code of an answer.
+/// The gRPC code of a result.
 fn code(result: &Result<Response<Body>, Status>) -> Code {
     match result {
         Ok(response) => {

@@ -1,4 +1,4 @@
-//! What stands before each context that is called: a circuit breaker and a budget of retries.
+//! The circuit to another context: a circuit breaker and a retry budget for all calls from one context to another.
 
 use std::{
     sync::{
@@ -17,42 +17,42 @@ use crate::{
     retry_budget::RetryBudget,
 };
 
-/// Nobody is asked to come again sooner: an open circuit's last microseconds are no hint.
+/// The shortest retry delay of CIRCUIT_OPEN: the last microseconds of an open circuit are not a useful hint.
 const MIN_RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// The circuit of all calls from one context to another.
+/// The circuit of all calls from `caller` to `callee`.
 #[derive(Debug)]
 pub struct Circuit {
     caller: &'static str,
     callee: String,
-    /// Unprotected, everything is sent.
+    /// Without protection every call is sent, and every retry is permitted.
     is_protected: bool,
     start: Instant,
     breaker: Mutex<Breaker>,
     budget: RetryBudget,
-    /// Calls that were not sent, and those that were sent again.
+    /// Calls that were not sent, and retries, since the start.
     rejected: AtomicU64,
     retried: AtomicU64,
 }
 
-/// A circuit as it is now.
+/// The present state and counts of a circuit.
 pub struct CircuitStatus {
-    /// Whether calls are sent.
+    /// The state of the breaker.
     pub state: State,
-    /// The calls of the window.
+    /// The calls within the breaker's window.
     pub counts: Counts,
-    /// Retries that the budget allows.
+    /// Retries left in the budget.
     pub retries_left: i64,
     /// Calls that were not sent, since the start.
     pub rejected: u64,
-    /// Calls that were sent again, since the start.
+    /// Retries, since the start.
     pub retried: u64,
-    /// When the circuit is tried again, from now.
-    pub tried_in: Option<Duration>,
+    /// How long until the next call is sent; None: calls are sent now.
+    pub retry_after: Option<Duration>,
 }
 
 impl Circuit {
-    /// A closed circuit between two contexts.
+    /// A closed circuit with a full retry budget.
     pub fn new(caller: &'static str, callee: &str, is_protected: bool) -> Self {
         Self {
             caller,
@@ -71,7 +71,7 @@ impl Circuit {
         format!("{}-to-{}", self.caller, self.callee)
     }
 
-    /// Fails while a call would not be sent.
+    /// Fails with CIRCUIT_OPEN while a call would not be sent.
     pub fn check(&self) -> Result<(), Error> {
         if !self.is_protected {
             return Ok(());
@@ -80,7 +80,7 @@ impl Circuit {
         checked.map_err(|wait| self.reject(wait))
     }
 
-    /// Lets a call of at most `timeout` go.
+    /// Permits a call with this timeout, or fails with CIRCUIT_OPEN.
     pub fn send(self: &Arc<Self>, timeout: Duration) -> Result<Call, Error> {
         let now = self.start.elapsed();
         let sent = if self.is_protected { Some(self.breaker().send(now)) } else { None };
@@ -89,14 +89,14 @@ impl Circuit {
         Ok(Call { circuit: self.clone(), sent, began: now, timeout })
     }
 
-    /// Takes a retry out of the budget for a call that ended so, when one may help.
+    /// Whether a call that ended with this status may be retried. A permitted retry is taken from the budget.
     pub fn may_retry(&self, status: &Status) -> bool {
-        let may = helps(status) && (!self.is_protected || self.budget.spend());
+        let may = is_retryable(status) && (!self.is_protected || self.budget.spend());
         self.retried.fetch_add(u64::from(may), Relaxed);
         may
     }
 
-    /// How it is now.
+    /// The present state and counts.
     pub fn status_now(&self) -> CircuitStatus {
         let now = self.start.elapsed();
         let breaker = self.breaker();
@@ -106,13 +106,13 @@ impl Circuit {
             retries_left: self.budget.left(),
             rejected: self.rejected.load(Relaxed),
             retried: self.retried.load(Relaxed),
-            tried_in: breaker.check(now).err(),
+            retry_after: breaker.check(now).err(),
         }
     }
 
     fn reject(&self, wait: Duration) -> Error {
         self.rejected.fetch_add(1, Relaxed);
-        let message = format!("{} does not answer at present, so it was not asked", self.callee);
+        let message = format!("{} does not answer at present, so it was not called", self.callee);
         Error::new(&reasons::CIRCUIT_OPEN, message)
             .retry_after(wait.max(MIN_RETRY_AFTER))
             .with("callee", self.callee.as_str())
@@ -123,7 +123,7 @@ impl Circuit {
             tracing::warn!(
                 caller = self.caller,
                 callee = self.callee,
-                "the circuit is open: nothing is sent for a while"
+                "the circuit opened: calls are rejected for a while"
             );
         }
     }
@@ -133,7 +133,7 @@ impl Circuit {
     }
 }
 
-/// A call under way. Dropped without its end, its caller went away.
+/// A call in flight. Dropped before [`Call::end`], it counts as cancelled by its caller.
 #[derive(Debug)]
 pub struct Call {
     circuit: Arc<Circuit>,
@@ -143,7 +143,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// Notes how it ended.
+    /// Records the code that the call ended with.
     pub fn end(mut self, code: Code) {
         if let Some(sent) = self.sent.take() {
             let now = self.circuit.start.elapsed();
@@ -160,11 +160,12 @@ impl Drop for Call {
     }
 }
 
-/// What the end of a call says about whoever was called. A refusal shows that he is there. "Too much at once" says
-/// nothing: counted as a fault it would stop what he can do, and counted as an answer it would hide that he does nothing.
+/// The outcome of a call for the breaker. A business error is an answer. RESOURCE_EXHAUSTED is ignored: counted as a
+/// failure it would stop a callee that works at its limit, and counted as an answer it would hide one that does
+/// nothing.
 fn outcome(code: Code, took: Duration, timeout: Duration) -> Outcome {
     match code {
-        // A caller in too great a hurry says nothing about him.
+        // The timeout was too short to say anything about the callee.
         Code::DeadlineExceeded if timeout < SLOW => Outcome::Ignored,
         Code::Unavailable | Code::DeadlineExceeded | Code::Internal | Code::Unknown => Outcome::Failed,
         Code::Cancelled | Code::ResourceExhausted => Outcome::Ignored,
@@ -173,9 +174,9 @@ fn outcome(code: Code, took: Duration, timeout: Duration) -> Outcome {
     }
 }
 
-/// Whether another replica may do better: this one was away, or gave no answer in time. What somebody gave an answer to
-/// that says why, e.g. that a provider outside does not answer, would end the same way again.
-fn helps(status: &Status) -> bool {
+/// Whether another replica may answer: this one was unavailable, or did not answer in time. An error with a reason of
+/// its own, e.g. that an external provider does not answer, would be the same again.
+fn is_retryable(status: &Status) -> bool {
     match (status.code(), reason_of(status).as_str()) {
         (Code::Unavailable, reason) => reason != reasons::CIRCUIT_OPEN.name,
         (Code::DeadlineExceeded, reason) => reason.is_empty() || reason == reasons::DEADLINE_EXCEEDED.name,
@@ -211,11 +212,11 @@ mod tests {
         }
         assert_eq!(outcome(Code::Ok, SLOW * 2, LONG), Outcome::Slow);
         assert_eq!(outcome(Code::ResourceExhausted, Duration::ZERO, LONG), Outcome::Ignored);
-        assert_eq!(outcome(Code::DeadlineExceeded, SLOW / 2, SLOW / 2), Outcome::Ignored, "its caller was in a hurry");
+        assert_eq!(outcome(Code::DeadlineExceeded, SLOW / 2, SLOW / 2), Outcome::Ignored, "the timeout was short");
     }
 
     #[test]
-    fn an_open_circuit_says_so_and_when_to_come_again() {
+    fn an_open_circuit_says_so_and_when_to_retry() {
         let circuit = circuit(true);
         (0..MIN_CALLS).for_each(|_| fail(&circuit, Code::Unavailable));
         let error = circuit.check().expect_err("it is open");
@@ -223,18 +224,18 @@ mod tests {
         assert!(error.retry_after.is_some_and(|wait| !wait.is_zero()));
         assert!(circuit.send(LONG).is_err());
         assert_eq!(circuit.status_now().rejected, 2);
-        assert!(!circuit.may_retry(&error.into()), "what was not sent is not sent again");
+        assert!(!circuit.may_retry(&error.into()), "a rejected call is not retried");
     }
 
     #[test]
-    fn nobody_is_asked_to_come_again_at_once() {
+    fn no_retry_delay_is_too_short_to_be_a_hint() {
         let hints =
             [Duration::from_nanos(1), Duration::from_secs(2)].map(|wait| circuit(true).reject(wait).retry_after);
         assert_eq!(hints, [Some(MIN_RETRY_AFTER), Some(Duration::from_secs(2))]);
     }
 
     #[test]
-    fn without_protection_everything_is_sent_and_may_be_sent_again() {
+    fn without_protection_every_call_is_sent_and_may_be_retried() {
         let circuit = circuit(false);
         for _ in 0..1000 {
             fail(&circuit, Code::Unavailable);
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_is_for_what_is_away_and_within_the_budget() {
+    fn a_retry_is_for_an_unavailable_callee_and_within_the_budget() {
         let circuit = circuit(true);
         assert!(!circuit.may_retry(&Status::failed_precondition("no")));
         assert!(!circuit.may_retry(&Status::resource_exhausted("busy")));
@@ -251,6 +252,6 @@ mod tests {
         assert!(circuit.may_retry(&Status::deadline_exceeded("no answer")));
         assert!(circuit.may_retry(&Error::deadline_exceeded("no answer").into()));
         let again = (0..1000).filter(|_| circuit.may_retry(&Status::unavailable("away")));
-        assert_eq!(again.count() + 2, MAX_SAVED as usize, "what was saved, but for the two above");
+        assert_eq!(again.count() + 2, MAX_SAVED as usize, "what was saved, less the two above");
     }
 }

@@ -1,7 +1,7 @@
-//! The deadline layer: a call that takes longer than its caller or its method allows ends with DEADLINE_EXCEEDED.
+//! The deadline layer: ends a call with DEADLINE_EXCEEDED at the deadline of its caller or of its method.
 //!
-//! tonic's own bound would answer CANCELLED, which meshes retry. The bound holds until the answer begins: a stream goes on
-//! after it, within a bound of its own.
+//! tonic's own timeout returns CANCELLED, which meshes retry. The deadline applies until the response begins; the
+//! duration of a stream has its own bound (see `bounded_stream`).
 
 use std::{
     convert::Infallible,
@@ -56,7 +56,7 @@ pin_project! {
     pub(crate) struct DeadlineFuture<F> {
         #[pin]
         inner: F,
-        // None: the caller, in this process, ends the call itself.
+        // None: the call is local, and the client channel enforces the deadline.
         #[pin]
         end: Option<Sleep>,
     }
@@ -72,8 +72,8 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for Deadline
         }
         match this.end.as_pin_mut().map(|end| end.poll(context)) {
             Some(Poll::Ready(())) => {
-                let late = Error::deadline_exceeded("the deadline passed before the answer");
-                Poll::Ready(Ok(Status::from(late).into_http()))
+                let error = Error::deadline_exceeded("the deadline passed before the response");
+                Poll::Ready(Ok(Status::from(error).into_http()))
             }
             _ => Poll::Pending,
         }

@@ -1,4 +1,4 @@
-//! The layer that explains errors: what the gRPC library answers by itself gets a reason like every other error.
+//! The layer that adds reasons to the errors of the gRPC library, so that every error has an ErrorInfo.
 
 use std::{
     convert::Infallible,
@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 
 use crate::call::Call;
 
-/// Gives a reason to errors that have none.
+/// Adds a reason to errors that have none.
 #[derive(Clone, Copy)]
 pub(crate) struct ExplainErrorsLayer;
 
@@ -56,14 +56,14 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for ExplainE
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().inner.poll(context).map_ok(explained)
+        self.project().inner.poll(context).map_ok(with_reason)
     }
 }
 
-/// The response, or, where it is an error without a reason, the same error with one.
-fn explained(response: Response<Body>) -> Response<Body> {
+/// The response; if it is an error without details, the same error with a reason.
+fn with_reason(response: Response<Body>) -> Response<Body> {
     let headers = response.headers();
-    // An answer tells its status in the trailers, and an error of ours has details.
+    // A response with messages has its status in the trailers, and the platform's own errors have details.
     if !headers.contains_key(Status::GRPC_STATUS) || headers.contains_key(Status::GRPC_STATUS_DETAILS) {
         return response;
     }
@@ -76,13 +76,13 @@ fn explained(response: Response<Body>) -> Response<Body> {
     }
 }
 
-/// What the library means by its codes.
+/// The reason for each code that tonic returns by itself.
 fn reason(status: &Status) -> &'static Reason {
     match status.code() {
         Code::Unimplemented => &reasons::METHOD_UNKNOWN,
-        // RESOURCE_EXHAUSTED is what it says of a message that is too large when it is unpacked.
+        // tonic returns RESOURCE_EXHAUSTED for a message that is too large after decompression.
         Code::OutOfRange | Code::ResourceExhausted => &reasons::MESSAGE_TOO_LARGE,
-        // The library blames itself for bytes that break the protocol; the caller sent them.
+        // tonic returns INTERNAL for bytes of the caller that violate the protocol.
         Code::Internal => &reasons::UNREADABLE_REQUEST,
         Code::InvalidArgument => &reasons::INVALID_ARGUMENT,
         Code::NotFound => &reasons::NOT_FOUND,

@@ -1,7 +1,7 @@
-//! Faults that an operator sets for a drill: which calls of this process fail or wait, the same ones each time.
+//! Fault injection: faults that an operator sets for a drill make calls fail or wait, always the same ones.
 //!
-//! A fault strikes where a handler would begin: the call was let in, is measured and has its deadline, so from outside
-//! it is this process that fails. What the operator needs (health, reflection, the operator's door) is never struck.
+//! A fault is injected in place of the handler: the call was admitted, is measured and has its deadline, so for clients
+//! the process itself fails. Essential methods (health, reflection, AdminService) are exempt.
 
 use std::{
     collections::BTreeMap,
@@ -25,50 +25,50 @@ use crate::{
     method::{MAX_CALL, Method, MethodTable},
 };
 
-/// Faults of one process.
+/// The number of faults that one process may have.
 pub(crate) const MAX_FAULTS: usize = 32;
-/// A longer delay would outlast every call.
+/// The longest delay: a call cannot take longer.
 pub const MAX_DELAY: Duration = MAX_CALL;
-/// Stands for every method.
+/// The target that matches every method.
 const ALL: &str = "*";
 
-/// What injects calls.
+/// A fault: which calls fail or wait, and how.
 #[derive(Debug)]
 pub struct Fault {
     /// A method (`package.Service/Method`), a service (`package.Service`), or `*`.
     pub target: String,
-    /// What they fail with; OK: they do not.
+    /// The code that calls fail with; OK: they do not fail.
     pub code: Code,
-    /// How long they wait first.
+    /// How long calls wait before they fail or proceed.
     pub delay: Duration,
-    /// Every so many calls; 1: each of them.
+    /// The fault is injected into every n-th call; 1: into each.
     pub every: u64,
-    /// How many at most; 0: any number.
+    /// The number of calls that it is injected into at most; 0: unlimited.
     pub max_count: u64,
-    /// Calls that it looked at.
+    /// Calls of the target since the fault was set.
     calls: AtomicU64,
 }
 
 impl Fault {
-    /// A fault of the calls of `target` that looked at no call yet.
+    /// A fault that has matched no call yet. An `every` of 0 counts as 1.
     pub fn new(target: String, code: Code, delay: Duration, every: u64, max_count: u64) -> Self {
         Self { target, code, delay, every: every.max(1), max_count, calls: AtomicU64::new(0) }
     }
 
-    /// Calls that it looked at, and those that it struck.
+    /// Calls of the target since the fault was set, and those that it was injected into.
     pub fn counts(&self) -> (u64, u64) {
         let calls = self.calls.load(Relaxed);
         let due = calls / self.every;
         (calls, if self.max_count == 0 { due } else { due.min(self.max_count) })
     }
 
-    /// Counts a call, and says whether it is struck.
+    /// Counts a call; true when the fault is to be injected into it.
     fn matches(&self) -> bool {
         let number = self.calls.fetch_add(1, Relaxed) + 1;
         number.is_multiple_of(self.every) && (self.max_count == 0 || number / self.every <= self.max_count)
     }
 
-    /// Answers a struck call.
+    /// Delays a call, and then fails it or lets it proceed.
     async fn inject(
         self: Arc<Self>,
         answer: impl Future<Output = Result<Response<Body>, Infallible>>,
@@ -83,21 +83,21 @@ impl Fault {
     }
 }
 
-/// The faults of a process that was started for drills.
+/// The faults of a process in which drills are enabled.
 pub struct Faults {
-    /// The gRPC services that can have them.
+    /// The gRPC services that can have faults.
     services: Vec<&'static str>,
     methods: Arc<MethodTable>,
     set: RwLock<BTreeMap<String, Arc<Fault>>>,
 }
 
 impl Faults {
-    /// None are set; calls of these services can have them.
+    /// An empty set of faults for a process that serves these gRPC services.
     pub fn of(services: &[&'static str], methods: Arc<MethodTable>) -> Self {
         Self { services: services.to_vec(), methods, set: RwLock::default() }
     }
 
-    /// The fault that strikes this call of a method. The most exact target decides.
+    /// The fault to inject into this call of a method. The most specific target takes precedence.
     fn matching(&self, method: &Method) -> Option<Arc<Fault>> {
         let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
         if set.is_empty() || method.is_essential {
@@ -108,18 +108,18 @@ impl Faults {
         fault.matches().then(|| fault.clone())
     }
 
-    /// Whether this process can have a fault there.
+    /// Whether a fault of this process may have this target.
     pub fn knows(&self, target: &str) -> bool {
         let is_method = || self.methods.iter().any(|method| !method.is_essential && method.name == target);
         let service = target.split('/').next().unwrap_or_default();
         target == ALL || self.services.contains(&service) && (service == target || is_method())
     }
 
-    /// Sets a fault, instead of another with the same target.
+    /// Sets a fault, which replaces another with the same target. Fails with TOO_MANY_FAULTS beyond [`MAX_FAULTS`].
     pub fn set(&self, fault: Fault) -> Result<Arc<Fault>, Error> {
         let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
         if set.len() >= MAX_FAULTS && !set.contains_key(&fault.target) {
-            let message = format!("there are {MAX_FAULTS} faults, and more there may not be");
+            let message = format!("{MAX_FAULTS} faults are set, which is the limit");
             return Err(Error::new(&reasons::TOO_MANY_FAULTS, message));
         }
         let fault = Arc::new(fault);
@@ -127,19 +127,19 @@ impl Faults {
         Ok(fault)
     }
 
-    /// Takes away the fault with this target, or all of them where it is empty; returns how many those were.
+    /// Removes the fault with this target, or all faults if it is empty; returns how many were removed.
     pub fn clear(&self, target: &str) -> usize {
         let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
         if target.is_empty() { std::mem::take(&mut *set).len() } else { usize::from(set.remove(target).is_some()) }
     }
 
-    /// Every fault, by its target.
+    /// Every fault, sorted by target.
     pub fn list(&self) -> Vec<Arc<Fault>> {
         self.set.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 
-/// Makes the calls fail or wait that a fault matches; without faults, every call goes on.
+/// Injects the faults that match. None: drills are off, and every call proceeds.
 #[derive(Clone)]
 pub(crate) struct FaultInjectionLayer(pub(crate) Option<Arc<Faults>>);
 
@@ -192,26 +192,26 @@ mod tests {
         (Faults::of(&["test.Things"], methods.clone()), methods)
     }
 
-    /// The calls among the first twelve that a fault strikes.
-    fn struck(every: u64, max_count: u64) -> Vec<u64> {
+    /// The calls among the first twelve that a fault is injected into.
+    fn injected(every: u64, max_count: u64) -> Vec<u64> {
         let fault = Fault::new(ECHO.to_owned(), Code::Unavailable, Duration::ZERO, every, max_count);
-        let struck: Vec<_> = (1..=12).filter(|_| fault.matches()).collect();
-        let count = u64::try_from(struck.len()).expect("few");
+        let injected: Vec<_> = (1..=12).filter(|_| fault.matches()).collect();
+        let count = u64::try_from(injected.len()).expect("few");
         assert_eq!(fault.counts(), (12, count));
-        struck
+        injected
     }
 
     #[test]
-    fn the_calls_that_are_struck_are_the_same_each_time() {
-        assert_eq!(struck(1, 0), (1..=12).collect::<Vec<_>>());
-        assert_eq!(struck(0, 3), [1, 2, 3]);
-        assert_eq!(struck(4, 0), [4, 8, 12]);
-        assert_eq!(struck(5, 1), [5]);
-        assert!(struck(13, 0).is_empty());
+    fn a_fault_is_injected_into_the_same_calls_each_time() {
+        assert_eq!(injected(1, 0), (1..=12).collect::<Vec<_>>());
+        assert_eq!(injected(0, 3), [1, 2, 3]);
+        assert_eq!(injected(4, 0), [4, 8, 12]);
+        assert_eq!(injected(5, 1), [5]);
+        assert!(injected(13, 0).is_empty());
     }
 
     #[test]
-    fn the_most_exact_target_decides_and_the_operators_door_is_never_struck() {
+    fn the_most_specific_target_takes_precedence_and_essential_methods_are_exempt() {
         let (faults, methods) = faults();
         let set = |target: &str, code| {
             faults.set(Fault::new(target.to_owned(), code, Duration::ZERO, 1, 0)).expect("room");
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_this_process_serves_is_known() {
+    fn only_what_this_process_serves_can_be_a_target() {
         let (faults, _) = faults();
         for known in [ALL, ECHO, "test.Things"] {
             assert!(faults.knows(known), "{known}");

@@ -1,5 +1,5 @@
-//! gRPC between processes and within one: the server stack ([`GrpcStack`]) and the client channel ([`Channel`]), each one
-//! list of tower layers, and what they are made of: deadlines, limits, circuit breakers, retries, fault injection.
+//! gRPC between processes and within one: the server stack ([`GrpcStack`]) and the client channel ([`Channel`]). Each
+//! is one list of tower layers: deadlines, concurrency limits, circuit breakers, retries, fault injection.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests may sleep and spawn as they like"))]
 
@@ -30,7 +30,7 @@ mod trace;
 
 pub use admission::AdmissionControl;
 pub use breaker::{Counts, State};
-pub use bulkhead::{Bulkhead, Place};
+pub use bulkhead::{Bulkhead, Permit};
 pub use call::grpc_timeout;
 pub use channel::Channel;
 pub use channel_layers::MAX_OUTGOING_CALL;
@@ -41,7 +41,7 @@ pub use meters::Meters;
 pub use method::{MAX_CALL, MAX_STREAM, Method, MethodTable};
 pub use overload::{Connections, Overload};
 pub use routes::{Answer, Services};
-pub use served_by::Signatures;
+pub use served_by::ServedByHeaders;
 pub use stack::{GrpcStack, LocalStack, StackParts};
 
 /// The largest request message (bytes).

@@ -1,98 +1,99 @@
-//! How many calls of one method may be under way at once: as many as went well lately.
+//! The adaptive concurrency limit of one method: additive increase, multiplicative decrease (AIMD), as in TCP.
 //!
-//! It starts wide open. A call that was refused further in for overload, or that took nearly all the time it may take,
-//! shows that what was under way was too much: the limit falls to nine tenths of that. While the limit is used it grows
-//! by one each time as many calls as it allows went well (additive increase, multiplicative decrease, as TCP does).
+//! The limit starts at its maximum. A call that a layer further in rejected for overload, or that took nearly its whole
+//! deadline, is a sign of overload: the limit falls to nine tenths of the calls in flight. While at least half of the
+//! limit is used, it grows by one for each round of successful calls.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
-/// The limit at the start and at most: as many commands as an engine lets wait.
+/// The limit at the start and at most: the length of an engine's queue.
 pub(crate) const MAX_LIMIT: u32 = 4096;
-/// The limit at least: something must be tried to learn that it goes well again.
+/// The limit at least: some calls must be admitted to learn that the overload is over.
 pub(crate) const MIN_LIMIT: u32 = 4;
-/// The limit is kept in so many parts of a call.
+/// The limit is stored in thousandths of a call, so that it can grow by fractions.
 const PARTS: u64 = 1000;
-/// What is left of the calls under way when they were too many, in tenths.
-const TENTHS_LEFT: u64 = 9;
+/// The multiplicative decrease: the new limit, in tenths of the calls in flight at overload.
+const DECREASE_TENTHS: u64 = 9;
 
-/// What a call that ended shows.
+/// What the end of a call tells the limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sign {
-    /// It went as it should.
-    Well,
-    /// There was too much at once.
-    TooMuch,
-    /// Nothing, e.g. its caller went away.
-    Nothing,
+pub enum Sample {
+    /// The call succeeded in time.
+    Success,
+    /// The call was rejected for overload, or was too slow.
+    Overload,
+    /// The call says nothing, e.g. because its caller cancelled it.
+    Ignored,
 }
 
-/// A limit that follows what can be done.
+/// An adaptive concurrency limit.
 #[derive(Debug)]
 pub struct Limiter {
-    under_way: AtomicU32,
+    in_flight: AtomicU32,
     limit: AtomicU64,
-    /// When the limit fell last (µs): what began before that says nothing about the new limit.
+    /// When the limit fell last (µs): calls that began before say nothing about the new limit.
     fell: AtomicU64,
     refused: AtomicU64,
 }
 
 impl Limiter {
+    /// A limiter at the maximum limit.
     pub(crate) fn new() -> Self {
         Self {
-            under_way: AtomicU32::new(0),
+            in_flight: AtomicU32::new(0),
             limit: AtomicU64::new(u64::from(MAX_LIMIT) * PARTS),
             fell: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
     }
 
-    /// Lets a call in, or counts it as refused. One that was let in is to be released.
+    /// Admits a call within the limit (true), or counts it as refused. An admitted call must be released.
     pub fn admit(&self) -> bool {
-        let is_admitted = self.under_way.fetch_add(1, Relaxed) < self.limit();
+        let is_admitted = self.in_flight.fetch_add(1, Relaxed) < self.limit();
         if !is_admitted {
-            self.under_way.fetch_sub(1, Relaxed);
+            self.in_flight.fetch_sub(1, Relaxed);
             self.refused.fetch_add(1, Relaxed);
         }
         is_admitted
     }
 
-    /// A call that was let in ended. `began` and `now` are on one clock.
-    pub fn release(&self, sign: Sign, began: Duration, now: Duration) {
-        let under_way = self.under_way.fetch_sub(1, Relaxed);
-        match sign {
-            Sign::Well => self.grow(under_way),
-            Sign::TooMuch => self.fall(under_way, began, now),
-            Sign::Nothing => {}
+    /// Releases an admitted call that ended. `began` and `now` are durations since the same start.
+    pub fn release(&self, sample: Sample, began: Duration, now: Duration) {
+        let in_flight = self.in_flight.fetch_sub(1, Relaxed);
+        match sample {
+            Sample::Success => self.increase(in_flight),
+            Sample::Overload => self.decrease(in_flight, began, now),
+            Sample::Ignored => {}
         }
     }
 
-    fn grow(&self, under_way: u32) {
+    fn increase(&self, in_flight: u32) {
         let limit = self.limit.load(Relaxed);
-        if limit < u64::from(MAX_LIMIT) * PARTS && u64::from(under_way) * PARTS * 2 >= limit {
+        if limit < u64::from(MAX_LIMIT) * PARTS && u64::from(in_flight) * PARTS * 2 >= limit {
             self.limit.fetch_add(PARTS * PARTS / limit, Relaxed);
         }
     }
 
-    fn fall(&self, under_way: u32, began: Duration, now: Duration) {
+    fn decrease(&self, in_flight: u32, began: Duration, now: Duration) {
         let fell = self.fell.load(Relaxed);
-        let is_news = micros(began) >= fell;
-        if is_news && self.fell.compare_exchange(fell, micros(now).max(1), Relaxed, Relaxed).is_ok() {
-            let too_much = self.limit.load(Relaxed).min(u64::from(under_way) * PARTS);
-            self.limit.store((too_much * TENTHS_LEFT / 10).max(u64::from(MIN_LIMIT) * PARTS), Relaxed);
+        let began_after = micros(began) >= fell;
+        if began_after && self.fell.compare_exchange(fell, micros(now).max(1), Relaxed, Relaxed).is_ok() {
+            let overload = self.limit.load(Relaxed).min(u64::from(in_flight) * PARTS);
+            self.limit.store((overload * DECREASE_TENTHS / 10).max(u64::from(MIN_LIMIT) * PARTS), Relaxed);
         }
     }
 
-    /// Calls that may be under way.
+    /// Calls that may be in flight.
     pub fn limit(&self) -> u32 {
         u32::try_from(self.limit.load(Relaxed) / PARTS).unwrap_or(MAX_LIMIT)
     }
 
-    /// Calls that are under way.
+    /// Calls in flight.
     pub fn under_way(&self) -> u32 {
-        self.under_way.load(Relaxed)
+        self.in_flight.load(Relaxed)
     }
 
     /// Calls that were refused since the start.
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_wide_open_until_something_is_too_much() {
+    fn the_limit_is_at_its_maximum_until_there_is_overload() {
         let limiter = Limiter::new();
         admit(&limiter, MAX_LIMIT);
         assert!(!limiter.admit());
@@ -128,37 +129,37 @@ mod tests {
     }
 
     #[test]
-    fn it_falls_to_nine_tenths_of_what_was_too_much_once_for_everything_that_began_before() {
+    fn overload_lowers_it_to_nine_tenths_of_the_calls_in_flight_once_for_all_calls_that_began_before() {
         let limiter = Limiter::new();
         admit(&limiter, 50);
-        limiter.release(Sign::TooMuch, at(0), at(10));
+        limiter.release(Sample::Overload, at(0), at(10));
         assert_eq!(limiter.limit(), 45);
-        (0..9).for_each(|_| limiter.release(Sign::TooMuch, at(5), at(11)));
-        assert_eq!(limiter.limit(), 45, "they are of the same moment");
-        limiter.release(Sign::TooMuch, at(12), at(20));
-        assert_eq!(limiter.limit(), 36, "40 were under way, and they were still too much");
+        (0..9).for_each(|_| limiter.release(Sample::Overload, at(5), at(11)));
+        assert_eq!(limiter.limit(), 45, "they began before it fell");
+        limiter.release(Sample::Overload, at(12), at(20));
+        assert_eq!(limiter.limit(), 36, "40 were in flight, and they were still too many");
     }
 
     #[test]
-    fn it_grows_by_one_for_each_round_that_went_well_while_it_is_used() {
+    fn it_grows_by_one_for_each_successful_round_while_it_is_used() {
         let limiter = Limiter::new();
         admit(&limiter, 10);
-        limiter.release(Sign::TooMuch, at(0), at(1));
+        limiter.release(Sample::Overload, at(0), at(1));
         assert_eq!(limiter.limit(), 9);
         for _ in 0..10 {
             assert!(limiter.under_way() == 9 || limiter.admit());
-            limiter.release(Sign::Well, at(2), at(3));
+            limiter.release(Sample::Success, at(2), at(3));
         }
         assert_eq!(limiter.limit(), 10);
-        let quiet = Limiter::new();
-        admit(&quiet, 100);
-        quiet.release(Sign::TooMuch, at(0), at(1));
-        (0..98).for_each(|_| quiet.release(Sign::Nothing, at(0), at(1)));
+        let unused = Limiter::new();
+        admit(&unused, 100);
+        unused.release(Sample::Overload, at(0), at(1));
+        (0..98).for_each(|_| unused.release(Sample::Ignored, at(0), at(1)));
         (0..1000).for_each(|_| {
-            assert!(quiet.admit());
-            quiet.release(Sign::Well, at(2), at(3));
+            assert!(unused.admit());
+            unused.release(Sample::Success, at(2), at(3));
         });
-        assert_eq!(quiet.limit(), 90, "nobody tried how much it could be");
+        assert_eq!(unused.limit(), 90, "too few calls to test a higher limit");
     }
 
     proptest! {
@@ -176,8 +177,8 @@ mod tests {
                         if room { began.push(now); }
                     }
                     (step, Some(since)) => {
-                        let sign = [Sign::Well, Sign::TooMuch, Sign::Nothing][usize::from(step) - 1];
-                        limiter.release(sign, at(since), at(now));
+                        let sample = [Sample::Success, Sample::Overload, Sample::Ignored][usize::from(step) - 1];
+                        limiter.release(sample, at(since), at(now));
                     }
                     _ => {}
                 }
@@ -187,16 +188,16 @@ mod tests {
         }
 
         #[test]
-        fn it_finds_what_can_be_done_and_stays_near_it(capacity in 8..200u32) {
+        fn it_finds_the_capacity_and_stays_near_it(capacity in 8..200u32) {
             let limiter = Limiter::new();
             let (mut done, mut now) = (0, 0);
-            // Each round lasts as long as a call; more is asked for than can be done.
+            // Each round lasts as long as a call; the load exceeds the capacity.
             for round in 0..200u32 {
                 let mut admitted = 0;
                 while admitted < capacity * 5 && limiter.admit() { admitted += 1; }
                 let too_many = admitted.saturating_sub(capacity);
-                (0..too_many).for_each(|_| limiter.release(Sign::TooMuch, at(now), at(now + 1)));
-                (0..admitted - too_many).for_each(|_| limiter.release(Sign::Well, at(now), at(now + 500)));
+                (0..too_many).for_each(|_| limiter.release(Sample::Overload, at(now), at(now + 1)));
+                (0..admitted - too_many).for_each(|_| limiter.release(Sample::Success, at(now), at(now + 500)));
                 now += 500;
                 if round >= 100 { done += admitted - too_many; }
             }

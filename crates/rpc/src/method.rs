@@ -1,4 +1,4 @@
-//! What the contracts declare about each method, by the path that it is called at.
+//! The table of methods: deadline, streaming and essential methods, as the contracts declare them, by path.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -8,39 +8,39 @@ use jumun_core::{
 };
 use prost_reflect::{MethodDescriptor, Value};
 
-/// How long a call may take at most, where its method declares nothing and its caller sets no deadline.
+/// The deadline of a call whose method declares none and whose caller sets none.
 pub const MAX_CALL: Duration = Duration::from_secs(10);
 
-/// How long a stream may go on where its method declares nothing. Its reader opens it again, perhaps elsewhere.
+/// The longest duration of a stream whose method declares none. Its reader opens it again, perhaps at another replica.
 pub const MAX_STREAM: Duration = Duration::from_secs(15 * 60);
-/// What any path is called that is no method's: there are as many of those as somebody likes to try.
+/// The name of every path that is no method's, so that the number of metric series stays bounded.
 const OTHER: &str = "_OTHER";
-/// Methods that no contract of ours declares; true: it answers with a stream.
+/// Standard methods, which the platform's contracts do not declare; true: the response is a stream.
 const STANDARD: [(&str, bool); 4] = [
     ("grpc.health.v1.Health/Check", false),
     ("grpc.health.v1.Health/Watch", true),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", true),
     ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", true),
 ];
-/// Services of the protocol itself that are served even when everything else is refused.
+/// Prefixes of standard services that are exempt from limits and faults.
 const ESSENTIAL: [&str; 2] = ["grpc.health.", "grpc.reflection."];
 
 /// A method, as its contract declares it.
 #[derive(Debug)]
 pub struct Method {
-    /// Its place in the table.
+    /// Its index in the table.
     pub index: usize,
     /// `package.Service/Method`, or `_OTHER`.
     pub name: String,
-    /// How long a call may take; of a stream, how long it may go on.
+    /// The longest duration of a call, or of a stream.
     pub deadline: Duration,
     /// It answers with a stream.
     pub is_stream: bool,
-    /// It is answered however busy the process is.
+    /// Exempt from limits and faults.
     pub is_essential: bool,
 }
 
-/// Every method that a process may be asked for.
+/// Every method that can be called.
 #[derive(Debug)]
 pub struct MethodTable {
     methods: Vec<Arc<Method>>,
@@ -48,7 +48,7 @@ pub struct MethodTable {
 }
 
 impl MethodTable {
-    /// The methods of the protocol itself, and those that the contracts declare.
+    /// The standard methods, and those that the contracts declare.
     pub fn new(contracts: &Contracts) -> Self {
         let other = (OTHER.to_owned(), MAX_CALL, false);
         let standard = STANDARD.map(|(name, is_stream)| (name.to_owned(), bound(None, is_stream), is_stream));
@@ -67,19 +67,19 @@ impl MethodTable {
         Self { methods, by_path }
     }
 
-    /// The method that is called at a path.
+    /// The method at a path; `_OTHER` if there is none.
     pub fn at(&self, path: &str) -> &Arc<Method> {
         &self.methods[self.by_path.get(path).copied().unwrap_or_default()]
     }
 
-    /// Every method, in the order of their places.
+    /// Every method, in the order of their indexes.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Method>> {
         self.methods.iter()
     }
 }
 
 impl Method {
-    /// How long a call may take until its answer begins, where its caller asked for `asked`.
+    /// How long a call may take until its response begins. `asked` is the caller's timeout.
     pub fn timeout(&self, asked: Option<Duration>) -> Duration {
         let most = if self.is_stream { MAX_CALL } else { self.deadline };
         asked.map_or(most, |asked| asked.min(most))
@@ -90,7 +90,7 @@ fn bound(declared: Option<Duration>, is_stream: bool) -> Duration {
     declared.unwrap_or(if is_stream { MAX_STREAM } else { MAX_CALL })
 }
 
-/// The bound that a method declares.
+/// The deadline that a method declares, if it is positive.
 fn declared_deadline(method: &MethodDescriptor, option_name: &str) -> Option<Duration> {
     let option = option(method, option_name)?;
     let duration = option.as_message()?;

@@ -1,8 +1,8 @@
-//! What keeps a process from more than it can do, and from whoever does not answer it.
+//! Overload protection: limits for incoming calls, and circuits and bulkheads for outgoing ones.
 //!
-//! Coming in, every method has a limit of its own that follows what can be done; a call beyond it is refused before
-//! anything is done for it. Going out, every context that is called stands behind a circuit breaker and a budget of
-//! retries, and every provider behind a bulkhead. What is refused says when to come again.
+//! Incoming: every method has an adaptive concurrency limit; a call beyond it is rejected before any work is done.
+//! Outgoing: every context that is called has a circuit breaker and a retry budget, and every external provider has a
+//! bulkhead. Every rejection carries a retry delay.
 
 use std::sync::{
     Arc,
@@ -16,33 +16,33 @@ use crate::{
     method::{Method, MethodTable},
 };
 
-/// Everything of a process that limits.
+/// The limits, circuits and bulkheads of a process.
 #[derive(Debug)]
 pub struct Overload {
-    /// Whether too much at once is refused.
+    /// Whether calls beyond the limits are rejected.
     pub is_protected: bool,
     methods: Arc<MethodTable>,
     /// By the method's index.
     limiters: Vec<Limiter>,
     /// One for each context that is called.
     pub circuits: Vec<Arc<Circuit>>,
-    /// One for each provider outside.
+    /// One for each external provider.
     pub bulkheads: Vec<Arc<Bulkhead>>,
-    /// What the listener holds.
+    /// The connections of the listener.
     pub connections: Connections,
 }
 
-/// Connections that are open, and those that were turned away since the start.
+/// Counts of connections.
 #[derive(Debug, Default)]
 pub struct Connections {
     /// Open now.
     pub open: AtomicUsize,
-    /// Refused since the start.
+    /// Rejected since the start.
     pub refused: AtomicU64,
 }
 
 impl Overload {
-    /// Nothing is under way yet.
+    /// The protection of a process that serves these methods. Limits start at their maximum.
     pub fn new(
         is_protected: bool,
         methods: Arc<MethodTable>,
@@ -58,9 +58,10 @@ impl Overload {
         &self.limiters[method.index]
     }
 
-    /// The limits that have something to tell: they are used, or were lowered or reached.
+    /// The limits that are in use, or were lowered or reached, with their methods.
     pub fn limits(&self) -> impl Iterator<Item = (&Arc<Method>, &Limiter)> {
-        let tells = |limiter: &Limiter| limiter.under_way() > 0 || limiter.limit() < MAX_LIMIT || limiter.refused() > 0;
-        self.methods.iter().zip(&self.limiters).filter(move |(_, limiter)| tells(limiter))
+        let is_active =
+            |limiter: &Limiter| limiter.under_way() > 0 || limiter.limit() < MAX_LIMIT || limiter.refused() > 0;
+        self.methods.iter().zip(&self.limiters).filter(move |(_, limiter)| is_active(limiter))
     }
 }

@@ -1,4 +1,4 @@
-//! The request-context layer: deadline, trace, caller and wanted version of a call, for everything that is done for it.
+//! The request-context layer: keeps deadline, trace, caller and requested version of a call in a task-local context.
 
 use std::{
     convert::Infallible,
@@ -11,7 +11,7 @@ use tokio::task::futures::TaskLocalFuture;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::{call::Call, served_by::wanted, trace::traceparent};
+use crate::{call::Call, served_by::requested_version, trace::traceparent};
 
 /// Runs each call in a request context of its own.
 #[derive(Clone, Copy)]
@@ -44,7 +44,7 @@ impl<S: Service<Call, Response = Response<Body>, Error = Infallible>> Service<Ca
             deadline: Some(Instant::now() + call.time_limit()),
             traceparent: traceparent(&call.request).map(str::to_owned),
             caller: call.caller.clone().unwrap_or_default(),
-            version: wanted(call.request.headers()),
+            version: requested_version(call.request.headers()),
         };
         context.scope(self.inner.call(call))
     }

@@ -1,4 +1,5 @@
-//! The only retries that there are: by the caller, of a call that may be repeated, out of a budget, within its caller's time.
+//! Retries and hedging of idempotent calls, within the retry budget and the deadline of the request. Only the calling
+//! context retries; neither the channel nor the mesh does.
 
 use std::{future::Future, pin::pin, time::Duration};
 
@@ -15,19 +16,19 @@ use crate::{
     channel_layers::{MAX_OUTGOING_CALL, RESERVE},
 };
 
-/// The pauses before the second and the third call: a connection that just broke is still being replaced. A mesh leaves
-/// a replica alone that failed as often as there are pauses (`outlier.gatewayErrors` of the chart), so the last call meets
-/// another one, whatever the others met. Envoy tells its workers of that within a second (`update_merge_window`), which the
-/// longer pause outlasts.
+/// The pauses before the second and the third attempt. The first lets a broken connection be replaced. The mesh ejects
+/// a replica after as many failures as there are pauses (`outlier.gatewayErrors` of the chart), and Envoy's workers
+/// learn of it within a second (`update_merge_window`), so after the second pause the last attempt reaches another
+/// replica.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(1100)];
-/// How long one is waited for before another replica is asked as well. It is longer than a context waits for its provider,
-/// and than a mesh takes to find out that a replica hangs (`keepAlive` of the chart), and it leaves as much time to the other.
-const MAX_LONE_CALL: Duration = Duration::from_millis(1750);
-const _: () = assert!(MAX_LONE_CALL.as_millis() < MAX_OUTGOING_CALL.as_millis());
+/// The hedging delay: how long the first attempt may take before a second one is sent. It is longer than a context
+/// waits for an external provider, and than the mesh needs to detect a replica that hangs (`keepAlive` of the chart).
+const MAX_HEDGE_DELAY: Duration = Duration::from_millis(1750);
+const _: () = assert!(MAX_HEDGE_DELAY.as_millis() < MAX_OUTGOING_CALL.as_millis());
 
 impl Channel {
-    /// Makes a call that may be repeated because it is idempotent, and repeats it a few times where that may help and there
-    /// are retries left. Nobody else repeats it: not this channel, and not a mesh.
+    /// Makes a call that must be idempotent, and retries it up to two times while the error is retryable, the retry
+    /// budget permits it and the deadline leaves time. Returns the result of the last attempt.
     pub async fn call_idempotent<T, F: Future<Output = Result<T, Status>>>(
         &self,
         mut call: impl FnMut(Channel) -> F,
@@ -38,20 +39,20 @@ impl Channel {
                 Err(status) if is_time_for(pause) && self.circuit.may_retry(status) => sleep(pause).await,
                 _ => break,
             }
-            // Rare and large, here and below: kept out of every call's way.
+            // Boxed, here and below: retries are rare, and would enlarge the future of every call.
             answer = Box::pin(call(self.clone())).await;
         }
         answer
     }
 
-    /// Makes a call; when there is no answer for long, a second one beside it (true), and takes the first that succeeds. The
-    /// first is not given up: it may only be slow, and the second be refused because of all that is.
+    /// Makes a call. After the hedging delay it makes a second one in parallel (true), and returns the first success.
+    /// The first is not cancelled: it may only be slow, and the second may be rejected for overload.
     async fn hedge<T, F: Future<Output = Result<T, Status>>>(
         &self,
         mut call: impl FnMut(Channel) -> F,
     ) -> (Result<T, Status>, bool) {
         let mut first = pin!(call(self.clone()));
-        if let Ok(answer) = timeout(lone_call(request_context::remaining()), &mut first).await {
+        if let Ok(answer) = timeout(hedge_delay(request_context::remaining()), &mut first).await {
             return (answer, false);
         }
         if !self.circuit.may_retry(&Status::deadline_exceeded("no answer yet")) {
@@ -62,14 +63,14 @@ impl Channel {
     }
 }
 
-/// Whether a call after this pause could still be answered, and its caller be told.
+/// Whether the remaining time suffices for this pause, another attempt and the response.
 fn is_time_for(pause: Duration) -> bool {
     request_context::remaining().is_none_or(|left| left > pause + RESERVE * 2)
 }
 
-/// How long a call is waited for alone, where so much time is left.
-fn lone_call(left: Option<Duration>) -> Duration {
-    left.map_or(MAX_LONE_CALL, |left| MAX_LONE_CALL.min(left.saturating_sub(RESERVE) / 2))
+/// The hedging delay with this remaining time: it leaves at least as much time to the second attempt.
+fn hedge_delay(left: Option<Duration>) -> Duration {
+    left.map_or(MAX_HEDGE_DELAY, |left| MAX_HEDGE_DELAY.min(left.saturating_sub(RESERVE) / 2))
 }
 
 #[cfg(test)]
@@ -86,8 +87,8 @@ mod tests {
 
     type Script = Vec<(u64, Result<&'static str, Code>)>;
 
-    /// Calls somebody who answers the first call after so many milliseconds, and so on; says what came of it, when, and
-    /// after how many calls.
+    /// Makes a call whose attempts take so many milliseconds and end so. Returns the result, the time (ms), and the
+    /// number of attempts.
     async fn call(script: Script) -> (Result<&'static str, Code>, u128, usize) {
         let circuit = Arc::new(Circuit::new("things", "shelves", true));
         let channel = Channel::local(LocalStack::default(), Caller::default(), circuit);
@@ -106,20 +107,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_answered_in_time_is_asked_once() {
+    async fn a_call_that_is_answered_in_time_is_made_once() {
         assert_eq!(call(vec![(1700, Ok("first"))]).await, (Ok("first"), 1700, 1));
         assert_eq!(call(vec![(1, Err(Code::ResourceExhausted))]).await, (Err(Code::ResourceExhausted), 1, 1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_away_is_asked_again() {
+    async fn an_unavailable_callee_is_called_again() {
         let away = (1, Err(Code::Unavailable));
         assert_eq!(call(vec![away, (1, Ok("second"))]).await, (Ok("second"), 52, 2));
         assert_eq!(call(vec![away, away, away]).await, (Err(Code::Unavailable), 1153, 3));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_does_not_answer_is_asked_again_and_may_still_answer() {
+    async fn a_slow_call_is_hedged_and_may_still_be_answered() {
         assert_eq!(call(vec![(9000, Ok("first")), (10, Ok("second"))]).await, (Ok("second"), 1760, 2));
         let refused = (10, Err(Code::ResourceExhausted));
         assert_eq!(call(vec![(1900, Ok("first")), refused]).await, (Ok("first"), 1900, 2));
@@ -128,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_first_call_leaves_as_much_time_to_the_second() {
-        let millis = |left: Option<u64>| lone_call(left.map(Duration::from_millis)).as_millis();
+        let millis = |left: Option<u64>| hedge_delay(left.map(Duration::from_millis)).as_millis();
         assert_eq!([None, Some(4000), Some(1050), Some(20)].map(millis), [1750, 1750, 500, 0]);
     }
 }

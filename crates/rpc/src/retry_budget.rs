@@ -1,15 +1,15 @@
-//! How many calls may be made a second time: a storm of them would bring down what is only limping.
+//! The retry budget: limits retries to a tenth of the calls, because a retry storm would bring down a slow callee.
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
-/// Parts of a retry that each call earns: ten calls earn one retry.
+/// Tokens that each call earns, and that a retry costs: ten calls earn one retry.
 const EARNED: i64 = 1;
 const COST: i64 = 10;
-/// Retries that can be saved up, and those there are at the start: as many as the calls that are under way to a replica
-/// when it is killed or hangs. All of them fail at once, and nobody is to notice.
+/// Retries that can be saved up, and the budget at the start: as many as calls are in flight to a replica when it
+/// crashes or hangs. All of them fail at once, and each must be retried so that clients see no error.
 pub(crate) const MAX_SAVED: i64 = 128;
 
-/// Retries that may still be made. Over any time they are at most a tenth of the calls, and what was saved before.
+/// A token bucket of retries. In any period they are at most a tenth of the calls, and what was saved before.
 #[derive(Debug)]
 pub(crate) struct RetryBudget(AtomicI64);
 
@@ -18,19 +18,19 @@ impl RetryBudget {
         Self(AtomicI64::new(MAX_SAVED * COST))
     }
 
-    /// A call is made for the first time.
+    /// Counts a first attempt.
     pub(crate) fn earn(&self) {
         if self.0.load(Relaxed) < MAX_SAVED * COST {
             self.0.fetch_add(EARNED, Relaxed);
         }
     }
 
-    /// Takes a retry, if there is one.
+    /// Takes a retry; false if there is none.
     pub(crate) fn spend(&self) -> bool {
         self.0.fetch_update(Relaxed, Relaxed, |parts| (parts >= COST).then(|| parts - COST)).is_ok()
     }
 
-    /// Whole retries that are left.
+    /// Whole retries left.
     pub(crate) fn left(&self) -> i64 {
         self.0.load(Relaxed) / COST
     }
@@ -43,13 +43,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn when_everything_fails_one_call_in_ten_is_made_again() {
+    fn when_every_call_fails_one_in_ten_is_retried() {
         let budget = RetryBudget::new();
         let again = (0..10_000).filter(|_| {
             budget.earn();
             budget.spend()
         });
-        assert_eq!(again.count() as i64, 1000 + MAX_SAVED - 1, "a tenth, and what was saved before");
+        assert_eq!(again.count() as i64, 1000 + MAX_SAVED - 1, "a tenth, and what was saved at the start");
     }
 
     proptest! {

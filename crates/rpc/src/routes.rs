@@ -1,4 +1,4 @@
-//! The gRPC services of a process, by name: the innermost service of the stack.
+//! Routes calls to the gRPC services of a process, by service name: the innermost service of the stack.
 
 use std::{
     collections::HashMap,
@@ -14,17 +14,17 @@ use tower::Service;
 
 use crate::call::Call;
 
-/// An answer under way. A call always has one: errors are answers, too.
+/// The future of a response. It never fails: errors are responses with a gRPC status.
 pub type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
 type Handler = Box<dyn Fn(Request<Body>) -> Answer + Send + Sync>;
 
-/// The generated servers of a process.
+/// The generated servers of a process, by service name.
 #[derive(Default)]
 pub struct Services(HashMap<&'static str, Handler>);
 
 impl Services {
-    /// Adds a generated server. It is always ready, so nothing waits for that.
+    /// Adds a generated server. It must always be ready: `poll_ready` is not called.
     pub fn add<S>(&mut self, service: S)
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer>,
@@ -34,7 +34,7 @@ impl Services {
     }
 }
 
-/// Calls the service of `/package.Service/Method`.
+/// Calls the service of `/package.Service/Method`, or fails with UNIMPLEMENTED.
 #[derive(Clone)]
 pub(crate) struct Routes(Arc<Services>);
 

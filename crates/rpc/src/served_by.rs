@@ -1,8 +1,9 @@
-//! Which version of a service answers, and which one a request asks for.
+//! The version headers: which services handled a call, and which version a request asks for.
 //!
-//! Every answer says in [`SERVED_BY`] who served it: first whom the caller asked, then whom that one asked in turn,
-//! e.g. `things/stable, shelves/canary`. A request may say in [`WANTED`] which version it wants to be served by;
-//! whoever decides where calls go (a mesh) finds it on each call that is made for the request.
+//! Every response names in [`SERVED_BY`] the services and versions that handled the call: first the one that was
+//! called, then those that it called in turn, e.g. `things/stable, shelves/canary`. A request may name a version in
+//! [`REQUESTED_VERSION`]. It is passed on with each call that is made for the request, for a mesh that routes by
+//! version.
 
 use std::{
     cell::RefCell,
@@ -24,78 +25,78 @@ use crate::{
     method::{Method, MethodTable},
 };
 
-/// Where a request says which version it wants to be served by.
-pub(crate) const WANTED: HeaderName = HeaderName::from_static("x-jumun-version");
-/// Where an answer says who served it.
+/// The request header that names the requested version.
+pub(crate) const REQUESTED_VERSION: HeaderName = HeaderName::from_static("x-jumun-version");
+/// The response header that names the services and versions that handled the call.
 const SERVED_BY: HeaderName = HeaderName::from_static("x-jumun-served-by");
 
-/// How long the list of those may be who were asked for one answer (bytes); whoever comes later is left out.
+/// The longest list of called services in one response (bytes); more are left out.
 const MAX_CALLED_BYTES: usize = 512;
-/// Who answers where no context does: an unknown path, the page of metrics.
+/// The name for responses that no context gives: unknown paths, the metrics page.
 const PROCESS: &str = "jumun";
 
 tokio::task_local! {
-    /// Who was called for the present request. It allocates nothing until somebody is.
+    /// The services that were called for the current request. It allocates nothing before the first call.
     static CALLED: RefCell<String>;
 }
 
-/// The version that a request wants to be served by; what is no version is ignored.
-pub(crate) fn wanted(headers: &HeaderMap) -> Option<HeaderValue> {
-    headers.get(WANTED).filter(|value| ServiceVersion::is_valid(value.as_bytes())).cloned()
+/// The version that a request asks for; None when the header is absent or not a version.
+pub(crate) fn requested_version(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers.get(REQUESTED_VERSION).filter(|value| ServiceVersion::is_valid(value.as_bytes())).cloned()
 }
 
-/// What a process writes below its answers, made once.
-pub struct Signatures {
+/// The values of the served-by header, for each method of a process, made once.
+pub struct ServedByHeaders {
     process: HeaderValue,
-    /// In the order of the table of methods.
+    /// In the order of the method table.
     by_method: Vec<HeaderValue>,
 }
 
-impl Signatures {
-    /// Those of a process of this version that serves these gRPC services.
+impl ServedByHeaders {
+    /// The values for a process of this version that serves these gRPC services.
     pub fn new(version: &ServiceVersion, methods: &MethodTable, services: &[&str]) -> Self {
-        let process = signature(PROCESS, version);
+        let process = header(PROCESS, version);
         let of = |method: &Method| {
             let (service, _) = method.name.split_once('/')?;
-            // The last part of the package before its version.
+            // The context's name: the last part of the package before its version.
             let context = service.rsplit('.').nth(2)?;
-            services.contains(&service).then(|| signature(context, version))
+            services.contains(&service).then(|| header(context, version))
         };
         let by_method = methods.iter().map(|method| of(method).unwrap_or_else(|| process.clone())).collect();
         Self { process, by_method }
     }
 
-    /// For answers of a method.
+    /// The value for responses of a method.
     fn of(&self, method: &Method) -> HeaderValue {
         self.by_method.get(method.index).unwrap_or(&self.process).clone()
     }
 
-    /// Signs, in the name of the process, an answer that nobody signed.
+    /// Adds the header to a response that has none, in the name of the process.
     pub fn ensure(&self, response: &mut Response<Body>) {
         response.headers_mut().entry(SERVED_BY).or_insert_with(|| self.process.clone());
     }
 }
 
-/// A context's name and a label have no character that a header may not have.
-fn signature(name: &str, version: &ServiceVersion) -> HeaderValue {
+/// `name/version`. Neither contains a character that a header must not have.
+fn header(name: &str, version: &ServiceVersion) -> HeaderValue {
     HeaderValue::try_from(format!("{name}/{version}")).unwrap_or(HeaderValue::from_static(PROCESS))
 }
 
-/// Says on each answer who served it, and who was called for it.
+/// Adds the served-by header to each response.
 #[derive(Clone)]
-pub(crate) struct ServedByLayer(pub(crate) Arc<Signatures>);
+pub(crate) struct ServedByLayer(pub(crate) Arc<ServedByHeaders>);
 
 impl<S> Layer<S> for ServedByLayer {
     type Service = ServedBy<S>;
 
     fn layer(&self, inner: S) -> ServedBy<S> {
-        ServedBy { signatures: self.0.clone(), inner }
+        ServedBy { headers: self.0.clone(), inner }
     }
 }
 
 #[derive(Clone)]
 pub(crate) struct ServedBy<S> {
-    signatures: Arc<Signatures>,
+    headers: Arc<ServedByHeaders>,
     inner: S,
 }
 
@@ -109,8 +110,8 @@ impl<S: Service<Call, Response = Response<Body>, Error = Infallible>> Service<Ca
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let signature = Some(self.signatures.of(&call.method));
-        ServedByFuture { inner: CALLED.scope(RefCell::default(), self.inner.call(call)), signature }
+        let header = Some(self.headers.of(&call.method));
+        ServedByFuture { inner: CALLED.scope(RefCell::default(), self.inner.call(call)), header }
     }
 }
 
@@ -118,8 +119,8 @@ pin_project! {
     pub(crate) struct ServedByFuture<F> {
         #[pin]
         inner: TaskLocalFuture<RefCell<String>, F>,
-        // Taken with the answer.
-        signature: Option<HeaderValue>,
+        // Taken with the response.
+        header: Option<HeaderValue>,
     }
 }
 
@@ -131,25 +132,26 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for ServedBy
         let polled = this.inner.as_mut().poll(context);
         polled.map_ok(|mut response| {
             let called = this.inner.take_value().map(RefCell::into_inner).unwrap_or_default();
-            if let Some(signature) = this.signature.take() {
-                // An error stays one block of headers: outlier detection sees no other.
-                response.headers_mut().insert(SERVED_BY, with(signature, &called));
+            if let Some(own) = this.header.take() {
+                // In the headers, not in trailers: outlier detection needs errors that are one block of headers.
+                response.headers_mut().insert(SERVED_BY, with_called(own, &called));
             }
             response
         })
     }
 }
 
-fn with(signature: HeaderValue, called: &str) -> HeaderValue {
+fn with_called(own: HeaderValue, called: &str) -> HeaderValue {
     if called.is_empty() {
-        return signature;
+        return own;
     }
-    let own = signature.to_str().unwrap_or_default();
-    HeaderValue::try_from(format!("{own}, {called}")).unwrap_or(signature)
+    let name = own.to_str().unwrap_or_default();
+    HeaderValue::try_from(format!("{name}, {called}")).unwrap_or(own)
 }
 
-/// Notes who served a call that the present request made. What no request asked for notes nothing.
-pub(crate) fn note(headers: &HeaderMap) {
+/// Records the services that handled a call which was made for the current request. Outside of a request it does
+/// nothing.
+pub(crate) fn record(headers: &HeaderMap) {
     let Some(served_by) = headers.get(SERVED_BY).and_then(|value| value.to_str().ok()) else { return };
     let _ = CALLED.try_with(|called| add(&mut called.borrow_mut(), served_by));
 }
@@ -170,32 +172,32 @@ mod tests {
     use crate::stack::tests::contracts;
 
     #[test]
-    fn what_is_no_version_is_not_wanted() {
-        let wanted = |text: &'static str| {
-            let headers = HeaderMap::from_iter([(WANTED, HeaderValue::from_static(text))]);
-            super::wanted(&headers).map(|value| value.to_str().expect("ASCII").to_owned())
+    fn a_header_that_is_no_version_is_ignored() {
+        let requested = |text: &'static str| {
+            let headers = HeaderMap::from_iter([(REQUESTED_VERSION, HeaderValue::from_static(text))]);
+            requested_version(&headers).map(|value| value.to_str().expect("ASCII").to_owned())
         };
-        assert_eq!(wanted("canary").as_deref(), Some("canary"));
-        assert_eq!((wanted("Canary"), wanted("a, b"), wanted("")), (None, None, None));
+        assert_eq!(requested("canary").as_deref(), Some("canary"));
+        assert_eq!((requested("Canary"), requested("a, b"), requested("")), (None, None, None));
     }
 
     #[test]
-    fn a_process_signs_for_a_context_only_what_it_serves() {
+    fn a_process_names_a_context_only_for_services_that_it_serves() {
         let canary = "canary".parse().expect("a version");
         let methods = MethodTable::new(&contracts());
-        let signatures = Signatures::new(&canary, &methods, &["library.things.v1.Things"]);
-        for (path, signature) in [
+        let headers = ServedByHeaders::new(&canary, &methods, &["library.things.v1.Things"]);
+        for (path, expected) in [
             ("/library.things.v1.Things/Get", "things/canary"),
             ("/test.Things/Get", "jumun/canary"),
             ("/grpc.health.v1.Health/Check", "jumun/canary"),
             ("/no.such.Service/Method", "jumun/canary"),
         ] {
-            assert_eq!(signatures.of(methods.at(path)), signature, "{path}");
+            assert_eq!(headers.of(methods.at(path)), expected, "{path}");
         }
     }
 
     #[test]
-    fn who_was_called_is_noted_once_and_within_a_bound() {
+    fn called_services_are_recorded_once_and_within_a_bound() {
         let mut called = String::new();
         for served_by in ["a/stable", "a/canary, b/stable", "a/stable"] {
             add(&mut called, served_by);

@@ -1,6 +1,6 @@
-//! The server stack: what every call meets, as one list of tower layers.
+//! The server stack: one list of tower layers in front of the gRPC services of a process.
 //!
-//! A call from the network, and one from another context of the same process, go through the same value.
+//! Calls from the network and calls from another context of the same process pass the same layers.
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -28,21 +28,21 @@ use crate::{
     method::MethodTable,
     request_context::RequestContextLayer,
     routes::{Answer, Routes, Services},
-    served_by::{ServedByLayer, Signatures},
+    served_by::{ServedByHeaders, ServedByLayer},
     trace::TraceLayer,
 };
 
-/// What the layers need.
+/// The parts that the layers use.
 pub struct StackParts {
     /// Every method that may be called.
     pub methods: Arc<MethodTable>,
-    /// What each answer says of who served it.
-    pub signatures: Arc<Signatures>,
+    /// The values of the served-by header.
+    pub served_by: Arc<ServedByHeaders>,
     /// Limits and measures calls.
     pub admission: Arc<AdmissionControl>,
-    /// Who may call what.
+    /// Authenticates callers, and decides which methods they may call.
     pub authorizer: Authorizer,
-    /// Faults that an operator sets; None: the process was not started for drills.
+    /// Faults that an operator sets; None: drills are off.
     pub faults: Option<Arc<Faults>>,
 }
 
@@ -52,16 +52,16 @@ pub struct GrpcStack(Arc<Inner>);
 
 struct Inner {
     methods: Arc<MethodTable>,
-    signatures: Arc<Signatures>,
+    served_by: Arc<ServedByHeaders>,
     layered: Box<dyn Fn(Call) -> Answer + Send + Sync>,
 }
 
 impl GrpcStack {
-    /// Puts services behind the layers. The first layer meets a call first and its answer last.
+    /// Puts services behind the layers. The first layer is the outermost.
     pub fn new(services: Services, parts: StackParts) -> Self {
-        let StackParts { methods, signatures, admission, authorizer, faults } = parts;
+        let StackParts { methods, served_by, admission, authorizer, faults } = parts;
         let stack = ServiceBuilder::new()
-            .layer(ServedByLayer(signatures.clone()))
+            .layer(ServedByLayer(served_by.clone()))
             .layer(AdmissionLayer(admission))
             .layer(DeadlineLayer)
             .layer(TraceLayer)
@@ -72,15 +72,15 @@ impl GrpcStack {
             .service(Routes::new(services));
         // Every layer is always ready.
         let layered = Box::new(move |call| -> Answer { Box::pin(stack.clone().call(call)) });
-        Self(Arc::new(Inner { methods, signatures, layered }))
+        Self(Arc::new(Inner { methods, served_by, layered }))
     }
 
-    /// Says who served it, where an answer comes from none of the services.
-    pub fn sign(&self, response: &mut Response<Body>) {
-        self.0.signatures.ensure(response);
+    /// Adds the served-by header to a response that comes from none of the services.
+    pub fn identify(&self, response: &mut Response<Body>) {
+        self.0.served_by.ensure(response);
     }
 
-    /// Serves a call of another context of this process, which waits no longer than this.
+    /// Serves a call of another context of this process. `timeout` is how long the caller waits.
     pub(crate) fn call_from_within(&self, request: Request<Body>, caller: Caller, timeout: Duration) -> Answer {
         let method = self.0.methods.at(request.uri().path()).clone();
         (self.0.layered)(Call::from_within(method, request, caller, timeout))
@@ -102,19 +102,19 @@ impl Service<Request<Body>> for GrpcStack {
     }
 }
 
-/// The way from a context to the stack of its own process, which is built after it. The stack holds the contexts, so they do
-/// not hold it: an ended process would keep everything that it has open.
+/// The connection of a context to the stack of its own process, which is built after the context. The reference is
+/// weak, because the stack owns the contexts: a cycle would keep a stopped process's resources open.
 #[derive(Clone, Default)]
 pub struct LocalStack(Arc<OnceLock<Weak<Inner>>>);
 
 impl LocalStack {
-    /// Called once, when every context of the process is built.
+    /// Connects to the stack. Called once, when every context of the process is built.
     pub fn connect(&self, stack: &GrpcStack) {
-        // It is connected once.
+        // A second call has no effect.
         let _ = self.0.set(Arc::downgrade(&stack.0));
     }
 
-    /// The stack, while there is one.
+    /// The stack; None before the process is built and after it stopped.
     pub(crate) fn get(&self) -> Option<GrpcStack> {
         self.0.get()?.upgrade().map(GrpcStack)
     }

@@ -1,4 +1,4 @@
-//! The trace layer: each call is a span, child of the caller's, and the span has the code of the answer.
+//! The trace layer: records each call as a server span, child of the caller's span, with the gRPC code of the response.
 
 use std::{
     convert::Infallible,
@@ -15,7 +15,7 @@ use tracing::{Instrument, Span, field, instrument::Instrumented};
 
 use crate::call::Call;
 
-/// Records each call as a span.
+/// Records each call as a server span.
 #[derive(Clone, Copy)]
 pub(crate) struct TraceLayer;
 
@@ -84,7 +84,7 @@ fn server_span(call: &Call) -> Span {
     )
 }
 
-/// The W3C trace context that a request came with.
+/// The W3C trace context of a request.
 pub(crate) fn traceparent(request: &Request<Body>) -> Option<&str> {
     request.headers().get("traceparent").and_then(|value| value.to_str().ok())
 }

@@ -1,4 +1,4 @@
-//! One connection: served until its client goes, has been quiet for long, or the process ends.
+//! Serves one connection until the client closes it, it is idle for too long, or the process shuts down.
 
 use std::{
     pin::pin,
@@ -26,20 +26,20 @@ use rpc::Overload;
 
 use crate::{first_bytes::FirstBytes, http_listener::HttpListener};
 
-/// A connection on which nothing was called for this long is let go; what streams on it goes on, and a client that
-/// calls again connects again.
+/// A connection without new calls for this long is shut down gracefully: its streams go on, and a client that calls
+/// again opens a new connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// A place among the connections of the process, until it is dropped.
+/// Counts as an open connection of the process, until it is dropped.
 pub(crate) struct Connection {
     overload: Arc<Overload>,
-    leaving: watch::Receiver<bool>,
+    draining: watch::Receiver<bool>,
 }
 
 impl Connection {
-    pub(crate) fn new(overload: Arc<Overload>, leaving: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(overload: Arc<Overload>, draining: watch::Receiver<bool>) -> Self {
         overload.connections.open.fetch_add(1, Relaxed);
-        Self { overload, leaving }
+        Self { overload, draining }
     }
 
     pub(crate) async fn serve(
@@ -59,7 +59,7 @@ impl Connection {
         let ended = tokio::select! {
             biased;
             ended = &mut serving => ended,
-            () = self.is_over(&is_used) => {
+            () = self.drained(&is_used) => {
                 serving.as_mut().graceful_shutdown();
                 serving.await
             }
@@ -69,9 +69,9 @@ impl Connection {
         }
     }
 
-    /// Done when the connection is not to take more calls.
-    async fn is_over(&mut self, is_used: &AtomicBool) {
-        let quiet = async {
+    /// Returns when the connection must not accept more calls.
+    async fn drained(&mut self, is_used: &AtomicBool) {
+        let idle = async {
             loop {
                 sleep(IDLE_TIMEOUT).await;
                 if !is_used.swap(false, Relaxed) {
@@ -80,8 +80,8 @@ impl Connection {
             }
         };
         tokio::select! {
-            _ = self.leaving.wait_for(|leaving| *leaving) => {}
-            () = quiet => {}
+            _ = self.draining.wait_for(|draining| *draining) => {}
+            () = idle => {}
         }
     }
 }

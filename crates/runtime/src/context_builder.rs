@@ -1,4 +1,4 @@
-//! The wiring of one context: its engines, its channels to other contexts, its services, subscriptions and workers.
+//! Builds one context within a process: its engines, channels to other contexts, services, subscriptions and workers.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -16,10 +16,10 @@ use crate::{
     context_setting::ContextSetting, service_registry::ServiceRegistry, settings::Settings, topology::Topology,
 };
 
-/// A subscription that is made first, and then runs for as long as the process.
+/// Subscribes first, and returns the future that applies events for as long as the process runs.
 pub(crate) type Subscribing = Box<dyn FnOnce() -> BoxFuture<'static, BoxFuture<'static, ()>> + Send>;
 
-/// What a worker does each time.
+/// One round of a worker.
 pub(crate) type Round = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
 
 pub(crate) struct Worker {
@@ -28,21 +28,23 @@ pub(crate) struct Worker {
     pub(crate) round: Round,
 }
 
-/// The wiring of one context within a process.
+/// Adds the parts of one context to a process.
 pub struct ContextBuilder<'a> {
     pub(crate) name: &'static str,
-    pub(crate) wiring: &'a mut Wiring,
+    pub(crate) parts: &'a mut RuntimeParts,
 }
 
-pub(crate) struct Wiring {
+/// The settings of a process, and the parts that its contexts have added.
+pub(crate) struct RuntimeParts {
     pub(crate) topology: Topology,
     pub(crate) settings: Settings,
     pub(crate) circuits: Vec<Arc<Circuit>>,
     pub(crate) bulkheads: Vec<Arc<Bulkhead>>,
     pub(crate) clock: Clock,
     pub(crate) bus: Bus,
-    pub(crate) here: Vec<&'static str>,
-    /// The way back into this process, which leads somewhere once everything is built.
+    /// The contexts that run in this process.
+    pub(crate) local_contexts: Vec<&'static str>,
+    /// The connection to the stack of this process, which exists once every context is built.
     pub(crate) local: LocalStack,
     pub(crate) roles: RoleTable,
     pub(crate) registry: ServiceRegistry,
@@ -50,73 +52,73 @@ pub(crate) struct Wiring {
     pub(crate) subscribing: Vec<Subscribing>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) engines: Vec<Arc<dyn EngineHandle>>,
-    pub(crate) silent: Vec<Arc<dyn EngineHandle>>,
+    pub(crate) engines_without_events: Vec<Arc<dyn EngineHandle>>,
     pub(crate) subscriptions: Vec<Arc<dyn SubscriptionHandle>>,
     pub(crate) stopping: watch::Sender<bool>,
 }
 
 impl ContextBuilder<'_> {
-    /// The engine of the context's aggregate; what it announces goes to the bus.
+    /// Starts the engine of the context's aggregate, and adds the relay that publishes its events.
     pub fn engine<A: Stored>(&mut self) -> anyhow::Result<Engine<A>> {
         self.engine_in(self.name)
     }
 
-    /// The engine of another aggregate of the context, in a database of its own beside the context's.
+    /// The same for another aggregate of the context, in a database of its own.
     pub fn engine_in<A: Stored>(&mut self, schema: &str) -> anyhow::Result<Engine<A>> {
-        let database = self.wiring.topology.database(self.name, schema)?;
+        let database = self.parts.topology.database(self.name, schema)?;
         let (outgoing, fresh) = outbox::channel();
-        let engine = Engine::start(database, self.wiring.clock.clone(), outgoing)?;
-        self.wiring.relays.push(Box::pin(Relay::new(engine.clone(), &self.wiring.bus).run(fresh)));
-        self.wiring.engines.push(Arc::new(engine.clone()));
+        let engine = Engine::start(database, self.parts.clock.clone(), outgoing)?;
+        self.parts.relays.push(Box::pin(Relay::new(engine.clone(), &self.parts.bus).run(fresh)));
+        self.parts.engines.push(Arc::new(engine.clone()));
         Ok(engine)
     }
 
-    /// An engine that announces nothing, in a database of its own beside the context's.
-    pub fn silent_engine<A: Stored>(&mut self, schema: &str) -> anyhow::Result<Engine<A>> {
-        let database = self.wiring.topology.database(self.name, schema)?;
-        let engine = Engine::start(database, self.wiring.clock.clone(), outbox::channel().0)?;
-        self.wiring.silent.push(Arc::new(engine.clone()));
+    /// Starts an engine whose aggregate has no events, in a database of its own.
+    pub fn engine_without_events<A: Stored>(&mut self, schema: &str) -> anyhow::Result<Engine<A>> {
+        let database = self.parts.topology.database(self.name, schema)?;
+        let engine = Engine::start(database, self.parts.clock.clone(), outbox::channel().0)?;
+        self.parts.engines_without_events.push(Arc::new(engine.clone()));
         Ok(engine)
     }
 
-    /// The way to another context: within this process, when it runs here.
+    /// The channel to another context: local if it runs in this process, else to its address. Fails if it has none.
     pub fn channel(&mut self, context: &str) -> anyhow::Result<Channel> {
-        let circuit = Arc::new(Circuit::new(self.name, context, self.wiring.settings.overload_protection));
-        self.wiring.circuits.push(circuit.clone());
-        if self.wiring.here.contains(&context) {
-            return Ok(Channel::local(self.wiring.local.clone(), self.caller(), circuit));
+        let circuit = Arc::new(Circuit::new(self.name, context, self.parts.settings.overload_protection));
+        self.parts.circuits.push(circuit.clone());
+        if self.parts.local_contexts.contains(&context) {
+            return Ok(Channel::local(self.parts.local.clone(), self.caller(), circuit));
         }
-        let address = self.wiring.topology.addresses.get(context).ok_or_else(|| {
+        let address = self.parts.topology.addresses.get(context).ok_or_else(|| {
             anyhow::anyhow!(
-                "{} calls {context}, which does not run here: set JUMUN_{}_ADDR to its http://host:port",
+                "{} calls {context}, which does not run in this process: set JUMUN_{}_ADDR to its http://host:port",
                 self.name,
                 context.to_uppercase()
             )
         })?;
-        let token = self.wiring.topology.authentication.service_token(self.name);
-        Channel::remote(address, &self.wiring.topology.trust, token, circuit)
+        let token = self.parts.topology.authentication.service_token(self.name);
+        Channel::remote(address, &self.parts.topology.trust, token, circuit)
     }
 
-    /// The principal of this context, for contexts of the same process.
+    /// The principal of this context, for calls within the process.
     fn caller(&self) -> Caller {
-        Caller::new(Arc::new(self.wiring.roles.service_principal(self.name)))
+        Caller::new(Arc::new(self.parts.roles.service_principal(self.name)))
     }
 
-    /// Limits the calls to a provider outside that are under way at once.
+    /// A bulkhead that limits the concurrent calls to an external provider, by [`Settings::provider_calls`].
     pub fn bulkhead(&mut self, name: &'static str) -> Arc<Bulkhead> {
-        let settings = &self.wiring.settings;
+        let settings = &self.parts.settings;
         let bulkhead = Arc::new(Bulkhead::new(name, settings.provider_calls, settings.overload_protection));
-        self.wiring.bulkheads.push(bulkhead.clone());
+        self.parts.bulkheads.push(bulkhead.clone());
         bulkhead
     }
 
-    /// The way to a context that this one can do without; None: it does not run here, and nobody said where it does.
+    /// The channel to an optional context; None: it does not run in this process, and has no address.
     pub fn channel_if_known(&mut self, context: &str) -> anyhow::Result<Option<Channel>> {
-        let known = self.wiring.here.contains(&context) || self.wiring.topology.addresses.contains_key(context);
+        let known = self.parts.local_contexts.contains(&context) || self.parts.topology.addresses.contains_key(context);
         if known { self.channel(context).map(Some) } else { Ok(None) }
     }
 
-    /// Serves a gRPC service.
+    /// Adds a gRPC service.
     pub fn serve<S>(&mut self, service: S)
     where
         S: Service<
@@ -127,23 +129,24 @@ impl ContextBuilder<'_> {
             >,
         S: NamedService + Clone + Send + Sync + 'static,
     {
-        self.wiring.registry.serve(service);
+        self.parts.registry.serve(service);
     }
 
-    /// Hears what another context announces.
+    /// Subscribes to the events of another context, and applies them to `engine` by `policy`. The consumer is named
+    /// `{schema}-on-{source}`.
     #[expect(clippy::async_yields_async, reason = "a consumer subscribes first, and runs later")]
     pub fn subscribe<A: Stored>(&mut self, source: &'static str, engine: &Engine<A>, policy: &Policy<A>) {
         let subscription = || Subscription {
-            bus: self.wiring.bus.clone(),
+            bus: self.parts.bus.clone(),
             engine: engine.clone(),
             source,
             name: format!("{}-on-{source}", engine.database().schema()),
             policy: policy.clone(),
-            stopping: self.wiring.stopping.subscribe(),
+            stopping: self.parts.stopping.subscribe(),
         };
-        self.wiring.subscriptions.push(Arc::new(subscription()));
+        self.parts.subscriptions.push(Arc::new(subscription()));
         let subscription = subscription();
-        self.wiring.subscribing.push(Box::new(move || {
+        self.parts.subscribing.push(Box::new(move || {
             Box::pin(async move {
                 let incoming = subscription.subscribe().await;
                 let running: BoxFuture<'static, ()> = Box::pin(subscription.run(incoming));
@@ -152,34 +155,34 @@ impl ContextBuilder<'_> {
         }));
     }
 
-    /// Does something at the start and every so often: what a crash interrupted is found by its state, and finished.
+    /// Adds a worker that runs at the start and then periodically, e.g. to finish what a crash interrupted.
     pub fn every<F>(&mut self, every: Duration, name: &'static str, round: impl Fn() -> F + Send + Sync + 'static)
     where
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
-        self.wiring.workers.push(Worker { name, every, round: Arc::new(move || Box::pin(round())) });
+        self.parts.workers.push(Worker { name, every, round: Arc::new(move || Box::pin(round())) });
     }
 
-    /// What a setting of this context says.
+    /// The value of a setting of this context, or its default.
     pub fn setting(&self, setting: &'static ContextSetting) -> &str {
-        self.wiring.topology.settings.get(&setting.flag()).map_or(setting.default, String::as_str)
+        self.parts.topology.settings.get(&setting.flag()).map_or(setting.default, String::as_str)
     }
 
-    /// The certificates that are trusted when an outside party is called over TLS.
+    /// The certificates that are trusted for TLS connections to external services.
     pub fn trust(&self) -> &Trust {
-        &self.wiring.topology.trust
+        &self.parts.topology.trust
     }
 
     /// The platform's clock.
     pub fn clock(&self) -> &Clock {
-        &self.wiring.clock
+        &self.parts.clock
     }
 }
 
-impl Wiring {
-    /// Nothing is wired yet.
+impl RuntimeParts {
+    /// The settings of a process to which no context was added.
     pub(crate) fn new(
-        here: Vec<&'static str>,
+        local_contexts: Vec<&'static str>,
         roles: RoleTable,
         topology: Topology,
         settings: Settings,
@@ -193,7 +196,7 @@ impl Wiring {
             bulkheads: Vec::new(),
             clock,
             bus,
-            here,
+            local_contexts,
             local: LocalStack::default(),
             roles,
             registry: ServiceRegistry::default(),
@@ -201,7 +204,7 @@ impl Wiring {
             subscribing: Vec::new(),
             workers: Vec::new(),
             engines: Vec::new(),
-            silent: Vec::new(),
+            engines_without_events: Vec::new(),
             subscriptions: Vec::new(),
             stopping: watch::Sender::new(false),
         }

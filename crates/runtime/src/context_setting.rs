@@ -1,19 +1,19 @@
-//! What a context can be told when its process starts.
+//! The declaration of a setting of a context.
 
-/// A setting of one context: `JUMUN_{CONTEXT}_{NAME}`, with a flag.
+/// A setting of one context: an environment variable `JUMUN_{CONTEXT}_{NAME}` and a flag `--{context}-{name}`.
 #[derive(Debug)]
 pub struct ContextSetting {
-    /// Whose it is.
+    /// The context that it belongs to.
     pub context: &'static str,
-    /// In small letters and hyphens, e.g. "webhook-url".
+    /// Its name in kebab case, e.g. "webhook-url".
     pub name: &'static str,
-    /// What it is for.
+    /// The help text of the flag.
     pub help: &'static str,
-    /// What it is where nothing is said.
+    /// The value when it is not set.
     pub default: &'static str,
-    /// Whether it is never shown.
+    /// Whether its value is never printed.
     pub is_secret: bool,
-    /// What is wrong with a value, if anything is.
+    /// Validates a value. Err: what is wrong with it.
     pub check: fn(&str) -> Result<(), String>,
 }
 

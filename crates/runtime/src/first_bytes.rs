@@ -1,4 +1,5 @@
-//! Ends connections of clients that connect and send nothing, or too little to tell which protocol they speak.
+//! A timeout for the first bytes of a connection: ends connections of clients that send nothing, or too little to
+//! detect the protocol.
 
 use std::{
     io,
@@ -10,22 +11,22 @@ use std::{
 use jumun_core::time::{Sleep, sleep};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How long a client may take over its first bytes.
+/// How long a client may take to send its first bytes.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(5);
-/// Those first bytes: the preface of HTTP/2. After them each protocol has limits of its own.
+/// The number of first bytes: the length of the HTTP/2 preface. After them each protocol has its own limits.
 const FIRST_BYTES: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 
-/// A connection that must begin to speak in time.
+/// A stream that fails with `TimedOut` unless its first bytes arrive in time.
 pub(crate) struct FirstBytes<S> {
     stream: S,
-    /// None once the first bytes are there.
+    /// None once the first bytes have arrived.
     end: Option<Pin<Box<Sleep>>>,
-    heard: usize,
+    received: usize,
 }
 
 impl<S> FirstBytes<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, end: Some(Box::pin(sleep(FIRST_BYTES_TIMEOUT))), heard: 0 }
+        Self { stream, end: Some(Box::pin(sleep(FIRST_BYTES_TIMEOUT))), received: 0 }
     }
 }
 
@@ -35,8 +36,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         let this = &mut *self;
         let Some(end) = &mut this.end else { return read };
-        this.heard += buffer.filled().len() - before;
-        if this.heard >= FIRST_BYTES {
+        this.received += buffer.filled().len() - before;
+        if this.received >= FIRST_BYTES {
             this.end = None;
         } else if end.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -78,19 +79,19 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_speak_or_speaks_too_slowly_is_let_go() {
-        for said in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n"] {
+    async fn a_client_that_sends_nothing_or_sends_too_slowly_is_disconnected() {
+        for sent in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n"] {
             let (mut client, server) = tokio::io::duplex(64);
-            client.write_all(said).await.expect("room");
+            client.write_all(sent).await.expect("room");
             let mut stream = FirstBytes::new(server);
-            let mut heard = Vec::new();
-            let error = stream.read_to_end(&mut heard).await.expect_err("the time is up");
-            assert_eq!((error.kind(), heard.as_slice()), (io::ErrorKind::TimedOut, said));
+            let mut received = Vec::new();
+            let error = stream.read_to_end(&mut received).await.expect_err("the time is up");
+            assert_eq!((error.kind(), received.as_slice()), (io::ErrorKind::TimedOut, sent));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_spoke_may_be_quiet() {
+    async fn a_client_that_sent_its_first_bytes_may_be_idle() {
         let (mut client, server) = tokio::io::duplex(64);
         client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("room");
         let mut stream = FirstBytes::new(server);

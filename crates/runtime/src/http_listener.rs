@@ -1,4 +1,4 @@
-//! Everything that a process serves on its one port: gRPC, gRPC-web, HTTP/JSON and the page of metrics.
+//! Dispatches the requests on the one port of a process: gRPC, gRPC-web, HTTP/JSON and the metrics page.
 
 use std::{
     convert::Infallible,
@@ -14,7 +14,8 @@ use transcode::{ContentType, HttpApi, Origins, content_type};
 
 use crate::metrics_page::{self, MetricsPage};
 
-/// Answers requests by their content type: gRPC goes to the stack as it is, everything else is made to be gRPC.
+/// Dispatches requests by path and content type: gRPC goes to the stack unchanged, `/metrics` to the metrics page, and
+/// everything else to the HTTP API.
 #[derive(Clone)]
 pub struct HttpListener {
     stack: GrpcStack,
@@ -27,7 +28,7 @@ impl HttpListener {
         Self { stack, api, page: Arc::new(page) }
     }
 
-    /// Lets web pages of these origins call.
+    /// Permits web pages of these origins to call (CORS).
     #[must_use]
     pub fn shared_with(self, origins: &Origins) -> Self {
         Self { api: self.api.shared_with(origins), ..self }
@@ -48,14 +49,14 @@ impl Service<Request<Body>> for HttpListener {
             return self.stack.call(request);
         }
         let (stack, page) = (self.stack.clone(), self.page.clone());
-        let asks_for_page = metrics_page::is_asked_for(&request);
-        let answer = (!asks_for_page).then(|| self.api.call(request));
+        let is_for_page = metrics_page::is_asked_for(&request);
+        let answer = (!is_for_page).then(|| self.api.call(request));
         Box::pin(async move {
             let mut response = match answer {
                 Some(answer) => answer.await?,
                 None => page.response().await,
             };
-            stack.sign(&mut response);
+            stack.identify(&mut response);
             Ok(response)
         })
     }

@@ -1,4 +1,4 @@
-//! The runtime: wires contexts into a process and serves it. [`Runtime::build`] reads top to bottom.
+//! The runtime: builds a process out of contexts, and serves it. Start to read at [`Runtime::build`].
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests may sleep and spawn as they like"))]
 

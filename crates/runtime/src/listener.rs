@@ -1,4 +1,4 @@
-//! The listener: HTTP/1 and HTTP/2 on one port, with limits, and an end that never hangs.
+//! The listener: serves HTTP/1 and HTTP/2 on one port, within limits, and shuts down in bounded time.
 
 use std::{
     future::poll_fn,
@@ -25,36 +25,38 @@ use tokio::{
 
 use crate::{connection::Connection, http_listener::HttpListener};
 
-/// Connections at once. One more is closed at once: waiting, it would take a place in the kernel instead.
+/// Open connections. One more is closed at once, instead of waiting in the backlog of the kernel.
 const MAX_CONNECTIONS: usize = 4096;
-/// Calls at once on one connection.
+/// Concurrent calls on one connection.
 const MAX_CONCURRENT_STREAMS: u32 = 1024;
-/// Bytes of headers in one request; of an HTTP/1 request, with its line; and lines of them.
+/// The headers of one request: bytes in HTTP/2; bytes with the request line in HTTP/1; lines in HTTP/1.
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
 const MAX_HTTP1_HEAD_BYTES: usize = 32 * 1024;
 const MAX_HTTP1_HEADERS: usize = 100;
 /// Bytes of one HTTP/2 frame.
 const MAX_FRAME_BYTES: u32 = 16 * 1024;
-/// Bytes that a client may send before somebody reads them, in one call and on one connection. A large request needs
-/// no more: it is read as it comes.
+/// Flow-control windows: bytes that a client may send before they are read, in one call and on one connection. A large
+/// request needs no more, because it is read as it arrives.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// Bytes of answers that wait for a slow reader, in one call.
+/// Bytes of a response that are buffered for a slow reader, in one call.
 const MAX_SEND_BUFFER_BYTES: usize = 256 * 1024;
-/// Streams that a client may reset before they were taken up, and those it may make us reset, on one connection.
+/// Streams on one connection that a client may reset before they are accepted, and that it may cause the server to
+/// reset.
 const MAX_PENDING_RESETS: usize = 20;
 const MAX_LOCAL_RESETS: usize = 1024;
-/// How a client that is gone is noticed.
+/// HTTP/2 keep-alive, which detects a dead client.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a client may take over the headers of an HTTP/1 request.
+/// How long a client may take to send the headers of an HTTP/1 request.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long calls may go on after the end was asked for.
+/// How long calls may go on after shutdown began.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
-/// The pause after the system refused a connection, e.g. for want of file descriptors.
+/// The pause after a failed accept, e.g. for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` is done; then takes no more connections, and lets the calls under way finish within a bound.
+/// Serves until `stop` completes; then accepts no more connections, and waits up to `DRAIN_TIMEOUT` for the calls in
+/// flight.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
@@ -62,7 +64,7 @@ pub async fn serve(
     overload: Arc<Overload>,
     stop: impl Future<Output = ()>,
 ) {
-    let server = Server { builder: builder(), tls, http, overload, leaving: watch::Sender::new(false) };
+    let server = Server { builder: builder(), tls, http, overload, draining: watch::Sender::new(false) };
     tokio::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -70,7 +72,7 @@ pub async fn serve(
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, _)) => server.take(stream),
+            Ok((stream, _)) => server.spawn_connection(stream),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 sleep(ACCEPT_PAUSE).await;
@@ -78,10 +80,10 @@ pub async fn serve(
         }
     }
     drop(listener);
-    server.leaving.send_replace(true);
-    // A client that connected and never spoke would hold the end up for ever.
-    if timeout(DRAIN_TIMEOUT, server.leaving.closed()).await.is_err() {
-        tracing::warn!("calls were still under way when the drain time ended");
+    server.draining.send_replace(true);
+    // Bounded, because of connections that never end.
+    if timeout(DRAIN_TIMEOUT, server.draining.closed()).await.is_err() {
+        tracing::warn!("calls were still in flight at the drain timeout");
     }
 }
 
@@ -90,40 +92,40 @@ struct Server {
     tls: Option<Tls>,
     http: HttpListener,
     overload: Arc<Overload>,
-    /// Every connection hears it, until it is closed.
-    leaving: watch::Sender<bool>,
+    /// Tells every connection to drain. It is closed when the last connection is.
+    draining: watch::Sender<bool>,
 }
 
 impl Server {
-    fn take(&self, stream: TcpStream) {
+    fn spawn_connection(&self, stream: TcpStream) {
         if self.overload.connections.open.load(Relaxed) >= MAX_CONNECTIONS {
-            // Dropped, it is closed.
+            // Dropping the stream closes it.
             self.overload.connections.refused.fetch_add(1, Relaxed);
             return;
         }
-        // Small answers are not to wait for the next ones.
+        // Small responses must not wait for later ones.
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "no TCP_NODELAY");
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let connection = Connection::new(self.overload.clone(), self.leaving.subscribe());
+        let connection = Connection::new(self.overload.clone(), self.draining.subscribe());
         let (tls, builder, http) = (self.tls.clone(), self.builder.clone(), self.http.clone());
         task::spawn(async move {
-            let Some(tls) = tls else { return gathering(connection.serve(builder, stream, http)).await };
+            let Some(tls) = tls else { return batching(connection.serve(builder, stream, http)).await };
             match tls.accept(stream).await {
-                Ok(stream) => gathering(connection.serve(builder, stream, http)).await,
-                Err(error) => tracing::debug!(error, "no TLS with a client"),
+                Ok(stream) => batching(connection.serve(builder, stream, http)).await,
+                Err(error) => tracing::debug!(error, "the TLS handshake failed"),
             }
         });
     }
 }
 
-/// Answers that are ready together leave together: each wake-up first lets the tasks before it run.
-async fn gathering(serving: impl Future<Output = ()>) {
+/// Batches responses that become ready together into one write: each wake-up first lets the tasks before it run.
+async fn batching(serving: impl Future<Output = ()>) {
     let mut serving = pin!(serving);
-    let mut gathered = false;
+    let mut yielded = false;
     poll_fn(|context| {
-        gathered = !gathered;
-        if gathered {
+        yielded = !yielded;
+        if yielded {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }

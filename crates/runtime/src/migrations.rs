@@ -1,4 +1,4 @@
-//! Brings the databases of contexts up to date, or checks that somebody did.
+//! Migrates the databases of contexts, or checks that they are up to date.
 
 use diesel_migrations::EmbeddedMigrations;
 use engine::storage::Database;
@@ -6,7 +6,7 @@ use engine::storage::Database;
 use crate::{context::Context, topology::Topology};
 
 impl Topology {
-    /// Brings every database of these contexts up to date.
+    /// Migrates every database of these contexts to the newest schema.
     pub fn migrate(&self, contexts: &[Context]) -> anyhow::Result<()> {
         self.for_each_database(contexts, Database::migrate)
     }

@@ -1,4 +1,4 @@
-//! What the binary tells the runtime about itself: its contracts, and what every process serves beside its contexts.
+//! The platform: the contracts, and the services that every process serves beside those of its contexts.
 
 use std::sync::Arc;
 
@@ -13,26 +13,26 @@ use crate::service_registry::ServiceRegistry;
 /// The platform that contexts run on.
 #[derive(Clone)]
 pub struct Platform {
-    /// Its contracts.
+    /// The protobuf contracts.
     pub contracts: Contracts,
-    /// What the OpenAPI document says of it.
+    /// Title and version of the OpenAPI document.
     pub about: About,
-    /// The services that every process serves beside those of its contexts.
+    /// The names of the platform's own services that faults may target.
     pub services: &'static [&'static str],
-    /// Registers them.
+    /// Registers the platform's own services.
     pub serve: fn(&mut ServiceRegistry, Operations),
 }
 
-/// What an operator may look at, and change, in a running process.
+/// The parts of a running process that operators may inspect and change.
 #[derive(Clone)]
 pub struct Operations {
-    /// The engines that announce events.
+    /// The engines with events.
     pub engines: Vec<Arc<dyn EngineHandle>>,
     /// The subscriptions.
     pub subscriptions: Vec<Arc<dyn SubscriptionHandle>>,
     /// Limits, circuits and bulkheads.
     pub overload: Arc<Overload>,
-    /// Faults for drills; None: the process was not started for any.
+    /// Faults for drills; None: drills are off.
     pub faults: Option<Arc<Faults>>,
 }
 

@@ -1,4 +1,4 @@
-//! Puts contexts together into a process: wires them, starts them, serves them, and ends without losing anything.
+//! Builds a process out of contexts, starts it, serves it, and shuts it down without losing events or calls.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use jumun_core::{
 use net::tls::{Tls, TlsSettings};
 use prometheus::Registry;
 use rpc::{
-    AdmissionControl, Faults, GrpcStack, MAX_REQUEST_BYTES, Meters, MethodTable, Overload, Services, Signatures,
+    AdmissionControl, Faults, GrpcStack, MAX_REQUEST_BYTES, Meters, MethodTable, Overload, ServedByHeaders, Services,
     StackParts,
 };
 use tokio::{net::TcpListener, sync::watch};
@@ -22,7 +22,7 @@ use transcode::{HttpApi, Origins};
 
 use crate::{
     context::Context,
-    context_builder::{ContextBuilder, Subscribing, Wiring, Worker},
+    context_builder::{ContextBuilder, RuntimeParts, Subscribing, Worker},
     http_listener::HttpListener,
     listener,
     metrics_page::{MetricsPage, Sources},
@@ -32,15 +32,15 @@ use crate::{
     topology::Topology,
 };
 
-/// How long a process keeps serving after it said that it is going: time for load balancers to hear it.
+/// How long a process keeps serving after its health is NOT_SERVING: time for load balancers to notice.
 const LAME_DUCK: Duration = Duration::from_millis(500);
-/// How long the relays may take with the last events.
+/// How long shutdown waits for the relays to publish the last events.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 const FLUSH_POLL: Duration = Duration::from_millis(20);
-/// How long the consumers may take with what they have begun.
+/// How long shutdown waits for consumers to finish the events that they have begun to apply.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The contexts of one process, wired.
+/// A process: its contexts with their services, engines, relays, consumers and workers.
 pub struct Runtime {
     stack: GrpcStack,
     listener: HttpListener,
@@ -52,8 +52,7 @@ pub struct Runtime {
     subscribing: Vec<Subscribing>,
     workers: Vec<Worker>,
     engines: Vec<Arc<dyn EngineHandle>>,
-    /// Engines that announce nothing.
-    silent: Vec<Arc<dyn EngineHandle>>,
+    engines_without_events: Vec<Arc<dyn EngineHandle>>,
     subscriptions: Vec<Arc<dyn SubscriptionHandle>>,
     stopping: watch::Sender<bool>,
     consumers: JoinSet<()>,
@@ -61,7 +60,7 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Wires contexts. Nothing runs yet but the writers, who have nothing to do.
+    /// Builds the contexts. The engines run already; relays, consumers and workers do not.
     pub fn build(
         platform: &Platform,
         contexts: &[Context],
@@ -72,12 +71,13 @@ impl Runtime {
     ) -> anyhow::Result<Self> {
         let contracts = &platform.contracts;
         let methods = Arc::new(MethodTable::new(contracts));
-        let here = contexts.iter().map(|context| context.name).collect();
-        let mut wiring = Wiring::new(here, contracts.roles, topology, settings, clock.clone(), bus.clone());
+        let local_contexts = contexts.iter().map(|context| context.name).collect();
+        let mut parts =
+            RuntimeParts::new(local_contexts, contracts.roles, topology, settings, clock.clone(), bus.clone());
         for context in contexts {
-            (context.build)(&mut ContextBuilder { name: context.name, wiring: &mut wiring })?;
+            (context.build)(&mut ContextBuilder { name: context.name, parts: &mut parts })?;
         }
-        let Wiring { topology, settings, circuits, bulkheads, local, mut registry, engines, silent, .. } = wiring;
+        let RuntimeParts { topology, settings, circuits, bulkheads, local, mut registry, engines, .. } = parts;
         let version = &settings.service_version;
         let overload = Arc::new(Overload::new(settings.overload_protection, methods.clone(), circuits, bulkheads));
         let faults = settings.drills.then(|| {
@@ -86,7 +86,7 @@ impl Runtime {
         });
         let operations = Operations {
             engines: engines.clone(),
-            subscriptions: wiring.subscriptions.clone(),
+            subscriptions: parts.subscriptions.clone(),
             overload: overload.clone(),
             faults: faults.clone(),
         };
@@ -101,15 +101,15 @@ impl Runtime {
         let metrics = Registry::new();
         let admission = AdmissionControl::new(overload.clone(), Meters::new(&metrics, &methods, version)?);
         let authorizer = topology.authentication.authorizer(AccessTable::of_services(contracts, &names)?);
-        let signatures = Arc::new(Signatures::new(version, &methods, &names));
-        let stack = GrpcStack::new(services, StackParts { methods, signatures, admission, authorizer, faults });
+        let served_by = Arc::new(ServedByHeaders::new(version, &methods, &names));
+        let stack = GrpcStack::new(services, StackParts { methods, served_by, admission, authorizer, faults });
         local.connect(&stack);
         let api = HttpApi::new(stack.clone(), contracts, &names, platform.about)?;
         let sources = Sources {
             overload: overload.clone(),
             engines: engines.clone(),
-            silent: silent.clone(),
-            subscriptions: wiring.subscriptions.clone(),
+            silent: parts.engines_without_events.clone(),
+            subscriptions: parts.subscriptions.clone(),
             bus: bus.clone(),
             clock,
         };
@@ -121,24 +121,25 @@ impl Runtime {
             health,
             services: names,
             bus,
-            relays: wiring.relays,
-            subscribing: wiring.subscribing,
-            workers: wiring.workers,
+            relays: parts.relays,
+            subscribing: parts.subscribing,
+            workers: parts.workers,
             engines,
-            silent,
-            subscriptions: wiring.subscriptions,
-            stopping: wiring.stopping,
+            engines_without_events: parts.engines_without_events,
+            subscriptions: parts.subscriptions,
+            stopping: parts.stopping,
             consumers: JoinSet::new(),
             running: JoinSet::new(),
         })
     }
 
-    /// Lets web pages of these origins call.
+    /// Permits web pages of these origins to call (CORS).
     pub fn share_with(&mut self, origins: &Origins) {
         self.listener = self.listener.clone().shared_with(origins);
     }
 
-    /// Subscribes every consumer, then starts the relays: a local bus knows its consumers before it is fed.
+    /// Starts the process: subscribes every consumer, then starts the relays (the local bus delivers only to present
+    /// consumers), then reports every service as SERVING.
     pub async fn start(&mut self) {
         for subscribe in self.subscribing.drain(..) {
             let consumer = subscribe().await;
@@ -152,7 +153,7 @@ impl Runtime {
         }
     }
 
-    /// Runs the workers by the clock on the wall; a test runs them itself.
+    /// Runs the workers periodically. Tests use [`Runtime::run_workers_once`] instead.
     pub fn start_workers(&mut self) {
         for Worker { name, every, round } in self.workers.drain(..) {
             self.running.spawn(async move {
@@ -161,14 +162,14 @@ impl Runtime {
                 loop {
                     ticks.tick().await;
                     if let Err(error) = round().await {
-                        tracing::debug!(%error, worker = name, "tried again soon");
+                        tracing::debug!(%error, worker = name, "a worker failed; its next round tries again");
                     }
                 }
             });
         }
     }
 
-    /// Runs each worker once.
+    /// Runs each worker once, up to the first failure.
     pub async fn run_workers_once(&self) -> Result<(), Error> {
         for worker in &self.workers {
             (worker.round)().await?;
@@ -176,7 +177,8 @@ impl Runtime {
         Ok(())
     }
 
-    /// Serves until `stop` is done, and ends without losing anything under way.
+    /// Serves until `stop` completes. Then it reports NOT_SERVING, drains the listener and stops. Fails when TLS cannot
+    /// be set up.
     pub async fn serve(
         mut self,
         listener: TcpListener,
@@ -185,19 +187,19 @@ impl Runtime {
     ) -> anyhow::Result<()> {
         let tls = tls.map(Tls::open).transpose()?;
         let (health, services) = (self.health.clone(), self.services.clone());
-        let leave = async move {
+        let drain = async move {
             stop.await;
             for service in services.into_iter().chain([""]) {
                 health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
             }
             sleep(LAME_DUCK).await;
         };
-        listener::serve(listener, tls, self.listener.clone(), self.overload.clone(), leave).await;
+        listener::serve(listener, tls, self.listener.clone(), self.overload.clone(), drain).await;
         self.stop().await;
         Ok(())
     }
 
-    /// Gives the last events to the bus, within a bound, and ends what runs.
+    /// Stops the consumers, publishes the last events, and closes the engines; each within a time limit.
     pub async fn stop(&mut self) {
         let until = Instant::now() + FLUSH_TIMEOUT;
         self.flush(until).await;
@@ -206,11 +208,11 @@ impl Runtime {
         if timeout(FINISH_TIMEOUT, finish).await.is_err() {
             self.consumers.shutdown().await;
         }
-        // What the consumers did at last leads to events, too.
+        // The events that the consumers caused.
         self.flush(until).await;
         self.running.shutdown().await;
         self.bus.flush().await;
-        for engine in self.engines.iter().chain(&self.silent) {
+        for engine in self.engines.iter().chain(&self.engines_without_events) {
             engine.close();
         }
     }
@@ -231,7 +233,7 @@ impl Runtime {
         true
     }
 
-    /// Whether every event is published and applied by the consumers of this process.
+    /// Whether every event is published, and applied by the consumers of this process.
     pub async fn is_settled(&self) -> bool {
         if !self.is_flushed().await {
             return false;
@@ -243,22 +245,22 @@ impl Runtime {
         join_all(unsettled).await.into_iter().all(|unsettled| matches!(unsettled, Ok(0)))
     }
 
-    /// The databases of the contexts that announce.
+    /// The databases of the engines with events.
     pub fn databases(&self) -> impl Iterator<Item = &Database> {
         self.engines.iter().map(|engine| engine.database())
     }
 
-    /// What limits the process.
+    /// The limits, circuits and bulkheads of the process.
     pub fn overload(&self) -> Arc<Overload> {
         self.overload.clone()
     }
 
-    /// The gRPC services of the process, without a network.
+    /// The server stack of the process, to be called without a network.
     pub fn stack(&self) -> GrpcStack {
         self.stack.clone()
     }
 
-    /// Everything that the process serves over HTTP, without a network.
+    /// The HTTP service of the process, to be called without a network.
     pub fn listener(&self) -> HttpListener {
         self.listener.clone()
     }
@@ -269,7 +271,7 @@ fn add_reflection(services: &mut Services, contracts: &'static [u8], names: &[&'
         let mut builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(contracts)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            // What errors carry: callers that read by reflection would see bytes.
+            // The types of error details, so that clients with reflection can decode them.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("grpc.health.v1.Health");
         for name in names {
@@ -277,7 +279,7 @@ fn add_reflection(services: &mut Services, contracts: &'static [u8], names: &[&'
         }
         builder
     };
-    // Older clients speak v1alpha.
+    // v1alpha is for older clients.
     services.add(builder().build_v1()?.max_decoding_message_size(MAX_REQUEST_BYTES));
     services.add(builder().build_v1alpha()?.max_decoding_message_size(MAX_REQUEST_BYTES));
     Ok(())

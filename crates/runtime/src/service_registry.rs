@@ -1,4 +1,4 @@
-//! The gRPC services of a process, with their names.
+//! Collects the gRPC services of a process, with their names.
 
 use std::convert::Infallible;
 
@@ -7,7 +7,7 @@ use rpc::{Answer, Services};
 use tonic::{body::Body, server::NamedService};
 use tower::Service;
 
-/// Collects the services of a process.
+/// The gRPC services of a process.
 #[derive(Default)]
 pub struct ServiceRegistry {
     pub(crate) services: Services,
@@ -15,7 +15,7 @@ pub struct ServiceRegistry {
 }
 
 impl ServiceRegistry {
-    /// Serves a generated server.
+    /// Adds a generated server.
     pub fn serve<S>(&mut self, service: S)
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer>,

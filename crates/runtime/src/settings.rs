@@ -1,22 +1,22 @@
-//! How a process serves.
+//! The settings of a process that are the same for each of its contexts.
 
 use jumun_core::ServiceVersion;
 
-/// Calls to one provider at once, where nothing else is said.
+/// The default of [`Settings::provider_calls`].
 pub const DEFAULT_PROVIDER_CALLS: usize = 1024;
 
 /// The settings of a process.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Whether callers may ask what there is to call.
+    /// Whether gRPC server reflection is served.
     pub reflection: bool,
-    /// Whether too much at once is refused. Off, everybody waits: to see what that is like.
+    /// Whether calls beyond the limits are rejected. Off, for comparison: every call waits.
     pub overload_protection: bool,
-    /// Calls to each provider outside at once.
+    /// Concurrent calls to each external provider.
     pub provider_calls: usize,
-    /// What tells this process apart from others that serve the same.
+    /// The label that tells replicas of different versions apart, e.g. `canary`.
     pub service_version: ServiceVersion,
-    /// Whether an operator may make calls fail.
+    /// Whether operators may inject faults.
     pub drills: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Logs on standard error, and traces by OTLP.
+//! Telemetry: logs to standard error, and traces over OTLP.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -13,22 +13,22 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry, filter::FilterExt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-/// How long the last spans may take to leave when the process ends.
+/// How long shutdown waits for the export of the last spans.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
-/// How logs are written.
+/// The format of logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Pretty,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Starts logging, and tracing where OTEL_EXPORTER_OTLP_ENDPOINT names a collector. Call it once, within tokio.
-/// Traces say that they are of this version.
+/// Starts logging, and tracing if OTEL_EXPORTER_OTLP_ENDPOINT names a collector. Call it once, within a tokio runtime.
+/// `version` is the `service.version` of the traces. Fails when a subscriber is set already or the endpoint is invalid.
 pub fn start(format: LogFormat, version: &ServiceVersion) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn"));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
@@ -62,7 +62,7 @@ fn start_traces(version: &ServiceVersion) -> anyhow::Result<Option<opentelemetry
     if set("OTEL_SERVICE_NAME").is_none() {
         resource = resource.with_attribute(KeyValue::new("service.name", "jumun"));
     }
-    // The batch processor has a bounded queue and a thread of its own: a dead collector slows no request.
+    // The batch processor has a bounded queue and its own thread, so that an unavailable collector slows no request.
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build()).build();
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let tracer = provider.tracer("jumun");
@@ -71,11 +71,11 @@ fn start_traces(version: &ServiceVersion) -> anyhow::Result<Option<opentelemetry
     Ok(Some(tracer))
 }
 
-/// Sends the last spans, within a bound.
+/// Exports the last spans; waits 2 s at most.
 pub fn stop() {
     if let Some(provider) = PROVIDER.get()
         && let Err(error) = provider.shutdown_with_timeout(FLUSH_TIMEOUT)
     {
-        tracing::debug!(%error, "the last spans were not sent");
+        tracing::debug!(%error, "the last spans were not exported");
     }
 }

@@ -1,4 +1,4 @@
-//! Where the databases and the other contexts of a process are.
+//! The topology: where the databases of a process and the other contexts are.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,24 @@ use auth::Authentication;
 use engine::storage::{Database, DatabaseUrl};
 use net::tls::Trust;
 
-/// Where the databases and neighbours of a process are, by context.
+/// The databases and addresses of contexts, and how connections to them are secured.
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
-    /// The database of each context that runs here.
+    /// The database of each context that runs in this process, by context.
     pub databases: BTreeMap<String, DatabaseUrl>,
-    /// The address of each context that runs elsewhere.
+    /// The address of each context that runs in another process, by context.
     pub addresses: BTreeMap<String, String>,
-    /// How callers are authenticated. By default nobody is, and every call goes through.
+    /// How callers are authenticated. By default they are not, and every call is permitted.
     pub authentication: Authentication,
-    /// Whom to trust at addresses that are `https://`.
+    /// The certificates that are trusted at `https://` addresses.
     pub trust: Trust,
-    /// The settings of contexts, by the setting's flag.
+    /// The settings of contexts, by the flag of the setting.
     pub settings: BTreeMap<String, String>,
 }
 
 impl Topology {
-    /// One of a context's databases. On PostgreSQL it is a schema, in SQLite a file beside the context's.
+    /// One of a context's databases: a schema on PostgreSQL, a file in the same folder on SQLite. Fails if no database
+    /// is set for the context.
     pub fn database(&self, context: &str, schema: &str) -> anyhow::Result<Database> {
         let url = self.databases.get(context).ok_or_else(|| anyhow::anyhow!("no database is set for {context}"))?;
         let url = match url {

@@ -1,13 +1,13 @@
-//! One round of a recovery.
+//! One round of the recovery.
 
 use std::{future::Future, sync::OnceLock};
 
 use futures::{StreamExt, future::ready, stream};
 use jumun_core::Error;
 
-/// Resolves each of `unsettled`, `at_once` at the same time. The first failure ends the round: the other side is away,
-/// and asking on would only be a storm. What has begun is finished, because a circuit that lets a few calls through, to
-/// see, waits for their answers.
+/// Resolves each of `unsettled`, `at_once` of them concurrently. The first failure ends the round, because the other
+/// context is unavailable, and is returned. Resolutions in flight are finished, because a half-open circuit waits for
+/// the outcomes of its probes.
 pub async fn round<T, F: Future<Output = Result<(), Error>>>(
     unsettled: Vec<T>,
     at_once: usize,
@@ -18,7 +18,7 @@ pub async fn round<T, F: Future<Output = Result<(), Error>>>(
         .take_while(|_| ready(failure.get().is_none()))
         .for_each_concurrent(at_once, async |item| {
             if let Err(error) = resolve(item).await {
-                // Another came first, and says the same.
+                // Only the first failure is kept.
                 let _ = failure.set(error);
             }
         })
@@ -34,17 +34,18 @@ mod tests {
 
     use super::*;
 
-    /// Three at once, of which the second fails at its `turn`th; says which were begun and which were finished.
+    /// Resolves nine items, three at once; item 1 fails after `turn` polls, the others finish after five. Returns the
+    /// result, the begun items and the finished ones.
     async fn resolve(turn: usize) -> (Result<(), Error>, Vec<usize>, Vec<usize>) {
         let (begun, finished) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
-        let note = |notes: &Mutex<Vec<usize>>, item| notes.lock().expect("no panic").push(item);
+        let add = |items: &Mutex<Vec<usize>>, item| items.lock().expect("no panic").push(item);
         let result = round((0..9).collect(), 3, async |item| {
-            note(&begun, item);
+            add(&begun, item);
             let turns = if item == 1 { turn } else { 5 };
             for _ in 0..turns {
                 tokio::task::yield_now().await;
             }
-            note(&finished, item);
+            add(&finished, item);
             if item == 1 { Err(Error::new(&INTERNAL, "away")) } else { Ok(()) }
         });
         let result = result.await;

@@ -1,4 +1,4 @@
-//! Runs a saga: the order of commits and calls.
+//! Runs a saga: commits and calls in the order that the protocol prescribes.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use runtime::ContextBuilder;
 
 use crate::{RECOVERY_INTERVAL, RequestSaga, Saga, round};
 
-/// Which of a saga's two calls is made.
+/// The two calls of a saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// [`Saga::ask`].
@@ -25,12 +25,11 @@ pub struct SagaRunner<S: Saga> {
 }
 
 impl<S: RequestSaga> SagaRunner<S> {
-    /// Records what is requested, asks, applies the answer, and returns the aggregate as it is then. A repetition of
-    /// the request goes on where the first stopped.
+    /// Records the requested aggregate, asks, applies the outcome, and returns the resulting aggregate. A repetition of
+    /// the request continues where the first one stopped.
     ///
-    /// While the circuit is open nothing is recorded, so that there is nothing to recover. What is recorded already is
-    /// never given up for that reason: another call for the same request may be under way, and its end is the
-    /// recovery's.
+    /// While the circuit is open, a new request is not recorded, so that there is nothing to recover, and fails with
+    /// [`RequestSaga::not_asked`]. A request that is recorded already continues: a call for it may be in flight.
     pub async fn run(&self, request: RequestKey, requested: S::Aggregate) -> Result<Arc<S::Aggregate>, Error> {
         if let Err(circuit_open) = self.saga.channel().check()
             && !self.engine.remembers(&request).await?
@@ -58,7 +57,8 @@ impl<S: Saga> SagaRunner<S> {
         &self.saga
     }
 
-    /// Records what a rule decides under `id`, where something may be recorded already, and returns it as it is then.
+    /// Commits the decision of a rule on the aggregate `id`, which may exist already, and returns the resulting
+    /// aggregate.
     pub async fn record(
         &self,
         id: &str,
@@ -67,17 +67,17 @@ impl<S: Saga> SagaRunner<S> {
     ) -> Result<Arc<S::Aggregate>, Error> {
         match self.engine.execute(id, request, rule).await?.state {
             Some(recorded) => Ok(recorded),
-            // A repetition is not decided again.
+            // The request is a repetition.
             None => present(self.engine.get(id).await?.map(Arc::new)),
         }
     }
 
-    /// Makes the call and applies its outcome, for as long as that leads to another step.
+    /// Makes the call and applies its outcome, until the aggregate is settled or stays at the same step.
     pub async fn advance(&self, mut known: Arc<S::Aggregate>, call: Call) -> Result<Arc<S::Aggregate>, Error> {
         while let Some(step) = S::step(&known) {
             let outcome = match call {
                 Call::Ask => self.saga.ask(&known).await?,
-                // Rare and large: kept out of each request's future.
+                // Boxed: it is rare, and would enlarge the future of every request.
                 Call::Resolve => match Box::pin(self.saga.resolve(&known)).await? {
                     Some(outcome) => outcome,
                     None => return Ok(known),
@@ -91,7 +91,7 @@ impl<S: Saga> SagaRunner<S> {
         Ok(known)
     }
 
-    /// Commits what a rule decides upon an aggregate that is recorded, and returns it as it is then.
+    /// Commits the decision of a rule on an aggregate that exists, and returns the resulting aggregate.
     pub async fn decide(
         &self,
         aggregate: &S::Aggregate,
@@ -101,29 +101,29 @@ impl<S: Saga> SagaRunner<S> {
         present(self.engine.command(engine::Aggregate::id(aggregate), None, move |state| rule(state, now)).await?.state)
     }
 
-    /// The aggregates that are to be resolved now, as many as one round takes.
+    /// The aggregates to resolve now, at most [`Saga::MAX_RECOVERED`].
     pub async fn unsettled(&self) -> Result<Vec<S::Aggregate>, Error> {
         self.engine.find(S::unsettled(self.engine.now()), S::MAX_RECOVERED).await
     }
 
-    /// One round of the recovery: resolves what is unsettled.
+    /// Runs one round of the recovery: resolves the unsettled aggregates.
     pub async fn recover(&self) -> Result<(), Error> {
         let unsettled = self.unsettled().await?;
         if !unsettled.is_empty() {
             tracing::info!(
                 table = <S::Aggregate as engine::storage::Record>::TABLE.name,
                 count = unsettled.len(),
-                "resolving what is unsettled"
+                "resolving unsettled aggregates"
             );
         }
         let resolve = async |aggregate| self.advance(Arc::new(aggregate), Call::Resolve).await.map(drop);
         round(unsettled, S::RECOVERED_AT_ONCE, resolve).await
     }
 
-    /// Recovers at the start and every [`RECOVERY_INTERVAL`], by a worker of this name.
-    pub fn recover_regularly(&self, unit: &mut ContextBuilder<'_>, worker: &'static str) {
+    /// Adds a worker of this name, which runs the recovery at the start and every [`RECOVERY_INTERVAL`].
+    pub fn recover_regularly(&self, builder: &mut ContextBuilder<'_>, worker: &'static str) {
         let runner = self.clone();
-        unit.every(RECOVERY_INTERVAL, worker, move || {
+        builder.every(RECOVERY_INTERVAL, worker, move || {
             let runner = runner.clone();
             async move { runner.recover().await }
         });
@@ -131,5 +131,5 @@ impl<S: Saga> SagaRunner<S> {
 }
 
 fn present<A>(aggregate: Option<Arc<A>>) -> Result<Arc<A>, Error> {
-    aggregate.ok_or_else(|| Error::internal("what was recorded is not there"))
+    aggregate.ok_or_else(|| Error::internal("a recorded aggregate does not exist"))
 }

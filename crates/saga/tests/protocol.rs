@@ -1,5 +1,4 @@
-//! The protocol by itself: a small context whose tasks are done only when another context, whose answers are scripted,
-//! agrees.
+//! Tests of the saga protocol with a small context and another one, whose answers are scripted.
 
 mod protocol {
     mod errand;

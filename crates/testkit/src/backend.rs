@@ -1,4 +1,4 @@
-//! The databases and the bus of one test.
+//! The backend of a test: temporary databases and a bus, embedded or on servers.
 
 use std::{env, time::Duration};
 
@@ -7,18 +7,18 @@ use eventing::{Bus, JetStreamBus, JetStreamSettings, LocalBus};
 use jumun_core::name;
 use runtime::{Context, Topology};
 
-/// Where the databases and the bus of a test are.
+/// The resources of one test, which [`Backend::clear`] removes.
 pub(crate) enum Backend {
     Embedded { _directory: tempfile::TempDir },
     Servers { database: String, nats_url: String, prefix: String },
 }
 
-/// Databases and a bus for these contexts.
+/// Creates databases and a bus for these contexts.
 pub(crate) async fn prepare(contexts: &[Context]) -> (Backend, Topology, Bus) {
     if on_servers() { new_on_servers(contexts).await } else { embedded(contexts) }
 }
 
-/// Whether tests run on PostgreSQL and JetStream.
+/// Whether tests run on PostgreSQL and JetStream (`JUMUN_TEST_BACKEND=servers`) instead of SQLite and the local bus.
 pub fn on_servers() -> bool {
     match env::var("JUMUN_TEST_BACKEND").as_deref() {
         Ok("servers") => true,
@@ -65,7 +65,7 @@ fn server_url(variable: &str) -> String {
 }
 
 impl Backend {
-    /// Removes what was made on the servers.
+    /// Deletes the streams and the database on the servers.
     pub(crate) async fn clear(&self, contexts: &[Context]) {
         self.lose_streams(contexts).await;
         if let Self::Servers { database, .. } = self {
@@ -79,7 +79,7 @@ impl Backend {
         let client = async_nats::connect(nats_url).await.expect("the broker of JUMUN_TEST_NATS_URL");
         let streams = async_nats::jetstream::new(client);
         for (schema, _) in contexts.iter().flat_map(|context| &context.databases) {
-            // What never ran, or announces nothing, has none.
+            // A context that never ran, or has no events, has no stream.
             let _ = streams.delete_stream(format!("{prefix}-{schema}")).await;
         }
     }

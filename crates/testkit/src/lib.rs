@@ -1,6 +1,6 @@
-//! The cluster that tests run in: contexts in one process, on databases and a bus of their own, with a clock that tests move.
+//! The cluster that tests run in: contexts in one process, with their own databases, bus and clock.
 
-#![allow(clippy::disallowed_methods, reason = "a test waits by the machine's clock")]
+#![allow(clippy::disallowed_methods, reason = "a test waits by the system clock")]
 
 mod backend;
 mod test_cluster;

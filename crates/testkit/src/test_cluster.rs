@@ -1,8 +1,8 @@
-//! The cluster that tests run in: contexts in one process, on databases and a bus of their own, with a clock that tests
-//! move. Nothing happens by itself but the delivery of events.
+//! The cluster that tests run in: contexts in one process, with their own databases and bus, and a clock that tests
+//! move. Events are delivered by themselves; workers run only when a test advances the clock.
 //!
-//! By default everything is embedded (SQLite, the local bus). With `JUMUN_TEST_BACKEND=servers` it is PostgreSQL and
-//! JetStream, where `JUMUN_TEST_POSTGRES_URL` and `JUMUN_TEST_NATS_URL` say.
+//! By default everything is embedded (SQLite, the local bus). With `JUMUN_TEST_BACKEND=servers` tests use the
+//! PostgreSQL server at `JUMUN_TEST_POSTGRES_URL` and the JetStream server at `JUMUN_TEST_NATS_URL`.
 
 use std::{
     collections::BTreeMap,
@@ -22,13 +22,13 @@ use transcode::Origins;
 
 use crate::backend::{self, Backend};
 
-/// How long a cluster may take to settle, and how often it is looked at.
+/// How long a cluster may take to settle, and how often it is checked.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
 const SETTLE_POLL: Duration = Duration::from_millis(5);
-/// Where nobody listens: the address of a context that is left out.
+/// An address without a listener, for contexts that are down.
 const NOWHERE: &str = "http://127.0.0.1:1";
 
-/// Contexts at work. A test ends with [`TestCluster::finish`].
+/// Running contexts. A test must end with [`TestCluster::finish`]; a cluster that is dropped before panics.
 pub struct TestCluster {
     platform: Platform,
     contexts: Vec<Context>,
@@ -42,17 +42,17 @@ pub struct TestCluster {
 }
 
 impl TestCluster {
-    /// A new cluster in which these contexts run.
+    /// Starts a cluster with these contexts.
     pub async fn new(platform: Platform, contexts: Vec<Context>) -> Self {
         Self::with_settings(platform, contexts, BTreeMap::new()).await
     }
 
-    /// The same, where the contexts are told this, by the settings' flags.
+    /// The same, with settings of contexts, by the flag of the setting.
     pub async fn with_settings(platform: Platform, contexts: Vec<Context>, settings: BTreeMap<String, String>) -> Self {
         Self::with(platform, contexts, Settings::default(), settings).await
     }
 
-    /// The same, in a process that is told how it is to serve.
+    /// The same, with settings of the process.
     pub async fn with(
         platform: Platform,
         contexts: Vec<Context>,
@@ -67,17 +67,18 @@ impl TestCluster {
         Self { platform, contexts, settings, topology, clock, bus, runtime, backend, finished: false }
     }
 
-    /// The way in: a tonic client can be made of it.
+    /// The server stack, as the channel of a tonic client.
     pub fn channel(&self) -> GrpcStack {
         self.runtime.stack()
     }
 
-    /// What comes in over HTTP, without a network.
+    /// The HTTP service of the process, to be called without a network.
     pub fn listener(&self) -> HttpListener {
         self.runtime.listener()
     }
 
-    /// Serves every door on a port of loopback, for as long as the test runs; pages of these origins may call.
+    /// Serves on a free port of the loopback interface for as long as the test runs. Web pages of these origins may
+    /// call.
     pub async fn listen(&self, origins: &Origins) -> SocketAddr {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = socket.local_addr().expect("an address");
@@ -86,22 +87,22 @@ impl TestCluster {
         address
     }
 
-    /// The present instant.
+    /// The time of the cluster's clock.
     pub fn now(&self) -> Time {
         self.clock.now()
     }
 
-    /// The bus, to slip something in.
+    /// The bus, for tests that publish events of their own.
     pub fn bus(&self) -> &Bus {
         &self.bus
     }
 
-    /// One of a context's databases, to look into it.
+    /// One of a context's databases, for tests that read or change it.
     pub fn database(&self, context: &str, schema: &str) -> Database {
         self.topology.database(context, schema).expect("a context of this cluster")
     }
 
-    /// Moves the clock, lets every worker have its turn, and settles.
+    /// Moves the clock, runs every worker once, and waits until the cluster is settled.
     pub async fn advance(&self, by: Duration) {
         self.clock.advance(by);
         if let Err(error) = self.runtime.run_workers_once().await {
@@ -110,7 +111,7 @@ impl TestCluster {
         self.settle().await;
     }
 
-    /// Waits until every event is published and applied; panics with what is left when that takes too long.
+    /// Waits until every event is published and applied; after 20 s it panics with the events that are left.
     pub async fn settle(&self) {
         let start = Instant::now();
         while !self.is_settled().await {
@@ -119,33 +120,34 @@ impl TestCluster {
         }
     }
 
-    /// Ends the process and starts it again, with every context.
+    /// Restarts the process with every context.
     pub async fn restart(&mut self) {
         self.restart_without(&[]).await;
     }
 
-    /// Ends the process and starts it again without some of the contexts: they are down, and cannot be reached.
+    /// Restarts the process without some of the contexts, which then cannot be reached.
     pub async fn restart_without(&mut self, down: &[&str]) {
         self.runtime.stop().await;
         if matches!(self.bus, Bus::Local(_)) {
-            // It lives and dies with its process.
+            // The local bus is part of the process.
             self.bus = Bus::Local(LocalBus::default());
         }
         self.runtime =
             start(&self.platform, &self.contexts, down, &self.settings, &self.topology, &self.clock, &self.bus).await;
     }
 
-    /// Another process on the same databases, without some of the contexts; it hears and feeds `bus`.
+    /// Starts another process on the same databases, without some of the contexts. It publishes to, and consumes from,
+    /// `bus`.
     pub async fn replica_without(&self, down: &[&str], bus: &Bus) -> Runtime {
         start(&self.platform, &self.contexts, down, &self.settings, &self.topology, &self.clock, bus).await
     }
 
-    /// The broker loses every event; the embedded bus has none to lose.
+    /// Deletes every event from the broker. The embedded bus stores none.
     pub async fn lose_streams(&self) {
         self.backend.lose_streams(&self.contexts).await;
     }
 
-    /// Settles, and asserts that nothing is left behind: no event unpublished, none put aside.
+    /// Waits until the cluster is settled, stops it, and asserts that no event is unpublished and none a dead letter.
     pub async fn finish(mut self) {
         self.settle().await;
         let left = self.left().await;
@@ -155,19 +157,21 @@ impl TestCluster {
         assert!(left.is_empty(), "the cluster is left with {left}");
     }
 
-    /// Events beget events: nothing may have been committed between looking at the outboxes and at the consumers.
+    /// Consumers cause further events, so nothing may have been committed between checking the outboxes and the
+    /// consumers.
     async fn is_settled(&self) -> bool {
         let before = self.committed_events().await;
-        self.is_fed().await && self.runtime.is_settled().await && self.committed_events().await == before
+        self.is_bus_known().await && self.runtime.is_settled().await && self.committed_events().await == before
     }
 
-    /// Whether the relays know that this is their bus: before that, they may have to feed it again.
-    async fn is_fed(&self) -> bool {
-        let is_fed = async |database: &Database| {
+    /// Whether the relays have recorded the identity of this bus. Before that, they may have to publish every event
+    /// again.
+    async fn is_bus_known(&self) -> bool {
+        let is_known = async |database: &Database| {
             let Ok(identity) = self.bus.identity(database.schema()).await else { return false };
             count(database, "SELECT COUNT(*) FROM bus_identity WHERE identity = ?", &identity.0).await > 0
         };
-        join_all(self.runtime.databases().map(is_fed)).await.into_iter().all(|is_fed| is_fed)
+        join_all(self.runtime.databases().map(is_known)).await.into_iter().all(|is_known| is_known)
     }
 
     async fn committed_events(&self) -> i64 {
@@ -181,7 +185,7 @@ impl TestCluster {
         self.contexts.iter().flat_map(move |context| schemas(context).into_iter().map(|schema| (context.name, schema)))
     }
 
-    /// What waits or was put aside, in words; empty when there is nothing.
+    /// Describes unpublished and unsettled events and dead letters; empty when there are none.
     async fn left(&self) -> String {
         let mut left = Vec::new();
         for (context, schema) in self.schemas() {
@@ -193,7 +197,7 @@ impl TestCluster {
             for reason in dead_letters(&database).await {
                 left.push(format!("a dead letter of {schema}: {reason}"));
             }
-            // Most contexts do not hear most others.
+            // Most contexts have no subscription to most others.
             let unsettled = self.contexts.iter().map(async |source| {
                 let consumer = format!("{schema}-on-{}", source.name);
                 let unsettled = self.bus.unsettled(source.name, &consumer).await.ok().filter(|count| *count > 0)?;

@@ -1,4 +1,4 @@
-//! What is answered: canonical JSON, or `google.rpc.Status` as JSON with the HTTP status that belongs to its code.
+//! HTTP responses: canonical JSON, or a `google.rpc.Status` as JSON with the HTTP status of its code.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -12,35 +12,36 @@ use jumun_core::{Error, code::NAMES, reasons};
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The messages that errors carry.
+/// The message types of error details.
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     let mut pool = DescriptorPool::global();
     pool.decode_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET).expect("what the build encoded decodes");
     pool
 });
 
-/// Why a request was not answered as asked.
+/// An error response.
 #[derive(Debug)]
-pub(crate) struct Refusal {
-    /// What HTTP says, where it has a more exact word than the code of the status.
+pub(crate) struct ErrorResponse {
+    /// The HTTP status, where it is more specific than that of the gRPC code.
     http: Option<StatusCode>,
     allow: Vec<Method>,
     status: Box<Status>,
 }
 
-impl Refusal {
-    /// A refusal by HTTP itself.
+impl ErrorResponse {
+    /// An error that has an HTTP status of its own.
     pub(crate) fn new(http: StatusCode, error: Error) -> Self {
         Self { http: Some(http), allow: Vec::new(), status: Box::new(error.into()) }
     }
 
-    /// The path is for other verbs.
+    /// 405: the path exists for these verbs only.
     pub(crate) fn not_allowed(allow: Vec<Method>) -> Self {
-        let error = Error::new(&reasons::METHOD_NOT_ALLOWED, "this path is for other methods; see Allow");
+        let error =
+            Error::new(&reasons::METHOD_NOT_ALLOWED, "the path does not support this method; see the Allow header");
         Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, error) }
     }
 
-    /// The body of the answer.
+    /// The body of the response.
     pub(crate) fn to_json(&self) -> Json {
         status_json(&self.status)
     }
@@ -63,19 +64,19 @@ impl Refusal {
     }
 }
 
-impl From<Status> for Refusal {
+impl From<Status> for ErrorResponse {
     fn from(status: Status) -> Self {
         Self { http: None, allow: Vec::new(), status: Box::new(status) }
     }
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for ErrorResponse {
     fn from(error: Error) -> Self {
         Status::from(error).into()
     }
 }
 
-/// A response with a body.
+/// A response with this status, content type and body.
 pub(crate) fn respond(
     status: StatusCode,
     content_type: HeaderValue,
@@ -87,7 +88,7 @@ pub(crate) fn respond(
     response
 }
 
-/// The verbs of a path as a header: GET brings HEAD with it, and OPTIONS always works.
+/// The value of the Allow header for these verbs: GET implies HEAD, and OPTIONS is always allowed.
 pub(crate) fn allow(verbs: &[Method]) -> HeaderValue {
     let head = verbs.contains(&Method::GET).then_some(Method::HEAD);
     let verbs: Vec<_> =
@@ -95,11 +96,11 @@ pub(crate) fn allow(verbs: &[Method]) -> HeaderValue {
     HeaderValue::try_from(verbs.join(", ")).unwrap_or(HeaderValue::from_static("OPTIONS"))
 }
 
-/// The HTTP status of a code, as google.rpc.Code says.
+/// The HTTP status of a gRPC code, as the comments of google.rpc.Code define it.
 pub(crate) fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,
-        // "Client Closed Request", which the http crate has no name for.
+        // "Client Closed Request", for which the http crate has no name.
         Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
@@ -114,7 +115,8 @@ pub(crate) fn http_status(code: Code) -> StatusCode {
     }
 }
 
-/// A status as JSON: its code as a number and by name, its message, and its details, each with its `@type`.
+/// A status as JSON: `code` (the number), `status` (the name of the code), `message`, and `details`, each with its
+/// `@type`.
 pub(crate) fn status_json(status: &Status) -> Json {
     let code = status.code() as i32;
     json!({"code": code, "message": status.message(), "status": code_name(code), "details": details(status)})
@@ -129,25 +131,26 @@ fn details(status: &Status) -> Json {
     let read = || -> Option<Json> {
         let message = POOL.get_message_by_name("google.rpc.Status")?;
         let status = DynamicMessage::decode(message, status.details()).ok()?;
-        // Fails for a type that no contract of this process has.
+        // Fails for a type that is not in the pool.
         serde_json::to_value(&status).ok()?.get_mut("details").map(Json::take)
     };
     read().unwrap_or_else(|| json!([]))
 }
 
-/// Whole seconds, never too few.
+/// The retry delay in whole seconds, rounded up, at least 1.
 fn retry_after(status: &Status) -> Option<u64> {
     let delay: Duration = status.get_details_retry_info()?.retry_delay?;
     Some((delay.as_secs() + u64::from(delay.subsec_nanos() > 0)).max(1))
 }
 
-/// Copies what a call said beside its answer, e.g. `idempotency-replayed`, but for what belongs to gRPC and to HTTP.
+/// Copies the response metadata of a call, e.g. `idempotency-replayed`, to HTTP headers. Headers of gRPC and of the
+/// HTTP connection are left out.
 pub(crate) fn copy_metadata(metadata: &MetadataMap, headers: &mut HeaderMap) {
-    const OURS: [HeaderName; 5] =
+    const EXCLUDED: [HeaderName; 5] =
         [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::DATE];
     for (name, value) in metadata.as_ref() {
         let text = name.as_str();
-        if !text.starts_with("grpc-") && !text.ends_with("-bin") && !OURS.contains(name) {
+        if !text.starts_with("grpc-") && !text.ends_with("-bin") && !EXCLUDED.contains(name) {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -179,7 +182,7 @@ mod tests {
     ];
 
     #[test]
-    fn codes_have_the_http_status_that_google_rpc_says() {
+    fn codes_have_the_http_status_that_google_rpc_defines() {
         for (number, name, http) in CODES {
             let code = Code::from_i32(number);
             assert_eq!((code_name(number), http_status(code).as_u16()), (name, http));
@@ -191,7 +194,7 @@ mod tests {
         let error = Error::new(&reasons::STOPPING, "ask again")
             .retry_after(Duration::from_millis(1200))
             .with("thing", "things/a");
-        let response = Refusal::from(error.clone()).into_response();
+        let response = ErrorResponse::from(error.clone()).into_response();
         assert_eq!(
             (response.status().as_u16(), &response.headers()["retry-after"]),
             (503, &HeaderValue::from_static("2"))
@@ -211,7 +214,7 @@ mod tests {
             ],
         });
         let mut written = status_json(&error.into());
-        // Which detail comes first is not promised.
+        // The order of details is not specified.
         written["details"].as_array_mut().expect("details").sort_by_key(|detail| detail["@type"].to_string());
         assert_eq!(written, expected);
     }
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_grpc_is_not_copied() {
+    fn metadata_of_grpc_is_not_copied() {
         let mut metadata = MetadataMap::new();
         for (name, value) in [("idempotency-replayed", "true"), ("grpc-encoding", "gzip"), ("content-type", "x")] {
             metadata.insert(name, value.parse().expect("a value"));

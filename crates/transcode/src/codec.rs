@@ -1,4 +1,4 @@
-//! Messages on the wire of gRPC, known by their descriptors alone.
+//! A tonic codec for messages that are known by their descriptors only.
 
 use prost::Message;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
@@ -7,10 +7,10 @@ use tonic::{
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-/// Sends any message, and receives those of one type.
+/// Encodes any message, and decodes messages of one type.
 #[derive(Clone, Debug)]
 pub struct DynamicCodec {
-    /// What is received.
+    /// The type of the messages that are decoded.
     pub output: MessageDescriptor,
 }
 

@@ -1,4 +1,4 @@
-//! HTTP for clients that do not speak gRPC: gRPC-web is unwrapped, everything else is HTTP/JSON. Both call the gRPC stack.
+//! The HTTP API: gRPC-web and HTTP/JSON, both on top of the server stack.
 
 use std::{
     convert::Infallible,
@@ -16,11 +16,11 @@ use tower_http::cors::Cors;
 
 use crate::{openapi::About, origins::Origins, transcoder::Transcoder};
 
-/// gRPC-web and HTTP/JSON.
+/// Serves gRPC-web and HTTP/JSON.
 #[derive(Clone)]
 pub struct HttpApi {
     same_origin: Both,
-    /// The same, where pages of other origins may call.
+    /// The same behind the CORS policy; None: no other origin is permitted.
     cross_origin: Option<Cors<Both>>,
 }
 
@@ -28,14 +28,14 @@ pub struct HttpApi {
 struct Both(Arc<(GrpcWebService<GrpcStack>, Transcoder)>);
 
 impl HttpApi {
-    /// Serves these services. An annotation that cannot be served is an error.
+    /// An API for these gRPC services. Fails when a `google.api.http` annotation cannot be served.
     pub fn new(stack: GrpcStack, contracts: &Contracts, services: &[&str], about: About) -> anyhow::Result<Self> {
         let transcoder = Transcoder::new(stack.clone(), contracts, services, about)?;
         let same_origin = Both(Arc::new((GrpcWebLayer::new().layer(stack), transcoder)));
         Ok(Self { same_origin, cross_origin: None })
     }
 
-    /// Lets web pages of these origins call.
+    /// Permits web pages of these origins to call (CORS).
     #[must_use]
     pub fn shared_with(self, origins: &Origins) -> Self {
         let cross_origin = origins.policy().map(|policy| policy.layer(self.same_origin.clone()));
@@ -53,10 +53,10 @@ impl Service<Request<Body>> for HttpApi {
     }
 
     fn call(&mut self, request: Request<Body>) -> Answer {
-        // A question about a path comes without an origin, one about the policy comes with one.
-        let of_page = request.method() != Method::OPTIONS || request.headers().contains_key(header::ORIGIN);
+        // OPTIONS with an origin is a CORS preflight; without one it asks for the methods of the path.
+        let is_for_cors = request.method() != Method::OPTIONS || request.headers().contains_key(header::ORIGIN);
         match &mut self.cross_origin {
-            Some(cross_origin) if of_page => Box::pin(cross_origin.call(request)),
+            Some(cross_origin) if is_for_cors => Box::pin(cross_origin.call(request)),
             _ => self.same_origin.call(request),
         }
     }
@@ -91,7 +91,7 @@ pub enum ContentType {
     GrpcWeb,
 }
 
-/// Which of them a request is; None: neither.
+/// The gRPC protocol of a request, by its content type; None: neither.
 pub fn content_type(headers: &HeaderMap) -> Option<ContentType> {
     let rest = headers.get(header::CONTENT_TYPE)?.as_bytes().strip_prefix(b"application/grpc")?;
     match rest.first() {

@@ -1,20 +1,20 @@
-//! Messages as proto3 JSON, and what is wrong with JSON that is not the message it should be.
+//! Converts messages from and to proto3 JSON, and reports every field of JSON that is wrong.
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value as Json};
 
 use jumun_core::{Error, Violation};
 
-/// How deep JSON may be nested.
+/// The depth to which JSON may be nested.
 const MAX_JSON_DEPTH: usize = 32;
-/// Wrong fields that are noted; an answer names fewer.
+/// Violations that are collected; a response names fewer.
 const MAX_VIOLATIONS: usize = 50;
-/// Characters that an answer says about one of them; it may quote what was sent.
+/// The length of a violation's description (characters), which may quote the request.
 const MAX_DESCRIPTION_LENGTH: usize = 200;
-/// What the field of a violation is called when the whole body is wrong.
+/// The field of a violation that is about the whole body.
 const BODY: &str = "body";
 
-/// Reads a body; nothing is an empty object.
+/// Parses a body as JSON. An empty body is an empty object.
 pub(crate) fn parse(body: &[u8]) -> Result<Json, Error> {
     if body.is_empty() {
         return Ok(Json::Object(Map::new()));
@@ -39,12 +39,12 @@ fn is_deeper_than(json: &Json, depth: usize) -> bool {
     }
 }
 
-/// The field of a message that JSON may call by its JSON name or as the proto does.
+/// The field with this name, which may be its JSON name or its name in the proto.
 pub(crate) fn field_named(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
     message.get_field_by_json_name(name).or_else(|| message.get_field_by_name(name))
 }
 
-/// What an object holds for a field, under the name that the proto gives it.
+/// The value of a field in an object, under the field's name in the proto; if it is absent, `otherwise` is inserted.
 pub(crate) fn entry<'a>(
     object: &'a mut Map<String, Json>,
     field: &FieldDescriptor,
@@ -58,31 +58,31 @@ pub(crate) fn entry<'a>(
     object.entry(field.name()).or_insert_with(otherwise)
 }
 
-/// The message that JSON stands for, or everything that is wrong with it.
+/// Converts JSON to a message. Fails with INVALID_ARGUMENT and a violation for each wrong field.
 pub(crate) fn to_message(message: &MessageDescriptor, json: &Json) -> Result<DynamicMessage, Error> {
     DynamicMessage::deserialize(message.clone(), json).map_err(|error| {
         let mut violations = Vec::new();
         check_message(message, json, "", &mut violations);
         if violations.is_empty() {
-            // Each field is right, but not together, e.g. two of a oneof.
-            note(&mut violations, "", &error.to_string());
+            // Each field is valid, but not the combination, e.g. two fields of a oneof.
+            add(&mut violations, "", &error.to_string());
         }
         Error::invalid(violations)
     })
 }
 
-/// Notes each field that is wrong by itself.
+/// Adds a violation for each field that is wrong by itself.
 fn check_message(message: &MessageDescriptor, json: &Json, path: &str, violations: &mut Vec<Violation>) {
     let Some(object) = json.as_object().filter(|_| !is_well_known(message)) else {
         if let Err(error) = DynamicMessage::deserialize(message.clone(), json) {
-            note(violations, path, &error.to_string());
+            add(violations, path, &error.to_string());
         }
         return;
     };
     for (name, value) in object {
         match field_named(message, name) {
             Some(field) => check_field(&field, value, &join(path, field.name()), violations),
-            None => note(violations, &join(path, name), &format!("is not a field of {}", message.full_name())),
+            None => add(violations, &join(path, name), &format!("is not a field of {}", message.full_name())),
         }
     }
 }
@@ -107,15 +107,15 @@ fn check_field(field: &FieldDescriptor, value: &Json, path: &str, violations: &m
     }
 }
 
-/// Notes what is wrong with a field when it is the only one.
+/// Adds a violation if the message cannot be read with this field alone.
 fn check_alone(field: &FieldDescriptor, value: Json, path: &str, violations: &mut Vec<Violation>) {
     let object = Json::Object(Map::from_iter([(field.name().to_owned(), value)]));
     if let Err(error) = DynamicMessage::deserialize(field.parent_message().clone(), &object) {
-        note(violations, path, &error.to_string());
+        add(violations, path, &error.to_string());
     }
 }
 
-fn note(violations: &mut Vec<Violation>, path: &str, description: &str) {
+fn add(violations: &mut Vec<Violation>, path: &str, description: &str) {
     if violations.len() < MAX_VIOLATIONS {
         let cut = |text: &str| text.chars().take(MAX_DESCRIPTION_LENGTH).collect::<String>();
         let field = if path.is_empty() { BODY.to_owned() } else { cut(path) };
@@ -127,12 +127,12 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// Whether its JSON is not simply its fields.
+/// Whether the message has a JSON form of its own.
 pub(crate) fn is_well_known(message: &MessageDescriptor) -> bool {
     message.package_name() == "google.protobuf"
 }
 
-/// A message as canonical proto3 JSON, or the one field of it that is asked for.
+/// Converts a message, or only one field of it, to canonical proto3 JSON.
 pub(crate) fn of_message(message: &DynamicMessage, only: Option<&FieldDescriptor>) -> Result<Vec<u8>, Error> {
     let Some(field) = only else { return serde_json::to_vec(message).map_err(Error::internal) };
     let mut json = serde_json::to_value(message).map_err(Error::internal)?;
@@ -140,7 +140,7 @@ pub(crate) fn of_message(message: &DynamicMessage, only: Option<&FieldDescriptor
     serde_json::to_vec(&value).map_err(Error::internal)
 }
 
-/// What stands for a field that canonical JSON leaves out.
+/// The JSON of a field at its default, which canonical JSON leaves out.
 fn empty(field: &FieldDescriptor) -> Json {
     match field.kind() {
         _ if field.is_list() => Json::Array(Vec::new()),

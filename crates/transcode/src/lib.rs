@@ -1,7 +1,7 @@
 //! HTTP/JSON, server-sent events, gRPC-web and OpenAPI for any gRPC service, from its descriptors.
 //!
-//! The transcoder reads `google.api.http` when the process starts, and then is a gRPC client of the process's own stack: so
-//! deadlines, authorization and limits are the same code, and a new method needs no line here.
+//! The transcoder reads `google.api.http` when the process starts, and is a gRPC client of the process's own stack. So
+//! deadlines, authorization and limits apply to it as to gRPC, and a new method needs no code here.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests may sleep and spawn as they like"))]
 

@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document of the services that a process serves, made from their descriptors.
+//! Generates the OpenAPI 3.1 document of gRPC services from their descriptors.
 
 mod limits;
 mod operation;
@@ -13,11 +13,12 @@ use crate::route::Routes;
 use operation::ERRORS;
 use schema::Schemas;
 
-const DESCRIPTION: &str = "Every method of the gRPC services, as google.api.http maps it. Field names may be written in \
-lowerCamelCase or as in the protos. `grpc-timeout` (e.g. `500m`, `2S`) says how long the caller waits; `authorization`, \
-`traceparent` and `x-` headers go along with the call. Fields at their default are left out of answers.";
+const DESCRIPTION: &str = "Every method of the gRPC services, as google.api.http maps it. Field names may be in \
+lowerCamelCase or as in the protos. `grpc-timeout` (e.g. `500m`, `2S`) sets how long the caller waits; \
+`authorization`, `traceparent` and `x-` headers are forwarded to the call. Responses omit fields that have their \
+default value.";
 
-/// What the document says of itself.
+/// The info section of the document.
 #[derive(Clone, Copy, Debug)]
 pub struct About {
     /// Its title.
@@ -26,7 +27,7 @@ pub struct About {
     pub version: &'static str,
 }
 
-/// Describes every route.
+/// The document of these routes.
 pub(crate) fn document(routes: &Routes, pool: &DescriptorPool, about: &About) -> Json {
     let ids = path::resource_ids(pool);
     let mut schemas = Schemas::default();
@@ -57,7 +58,7 @@ fn tags(routes: &Routes) -> Json {
     tags.into_iter().map(|(_, tag)| tag).collect()
 }
 
-/// The answers that are errors, each of them a Status.
+/// The error responses, each with a Status as body.
 fn error_responses() -> Json {
     let described = ERRORS.iter().map(|error| {
         let headers: Map<_, _> = error
@@ -74,15 +75,16 @@ fn error_responses() -> Json {
 fn with_status(mut schemas: Map<String, Json>) -> Map<String, Json> {
     let status = json!({
         "type": "object",
-        "description": "Why a call was not answered as asked.",
+        "description": "An error.",
         "required": ["code", "message", "status", "details"],
         "properties": {
             "code": {"type": "integer", "description": "The number of the google.rpc.Code.", "minimum": 1, "maximum": 16},
             "status": {"type": "string", "description": "Its name.", "enum": &NAMES[1..]},
-            "message": {"type": "string", "description": "One sentence for a person."},
+            "message": {"type": "string", "description": "A description of the error for developers."},
             "details": {
                 "type": "array",
-                "description": "google.rpc.ErrorInfo with a reason that a program can switch on, BadRequest with the fields that are wrong, RetryInfo where repeating helps.",
+                "description": "google.rpc.ErrorInfo with the reason, which is stable and meant for programs; \
+                    BadRequest with each wrong field; RetryInfo if the request may be retried.",
                 "items": {"type": "object", "required": ["@type"], "properties": {"@type": {"type": "string"}}},
             },
         },
@@ -91,7 +93,7 @@ fn with_status(mut schemas: Map<String, Json>) -> Map<String, Json> {
     schemas
 }
 
-/// The document of these services, by their contracts.
+/// The OpenAPI document of these gRPC services. Fails when a `google.api.http` annotation cannot be served.
 pub fn describe(contracts: &Contracts, services: &[&str], about: &About) -> anyhow::Result<Json> {
     let served = contracts.methods().filter(|method| services.contains(&method.parent_service().full_name()));
     Ok(document(&Routes::new(served)?, &contracts.pool, about))

@@ -1,19 +1,19 @@
-//! Which web pages of other origins may call (CORS). None, unless it is said.
+//! The web origins whose pages may call (CORS). By default none.
 
 use std::str::FromStr;
 
 use http::{HeaderValue, Uri};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
 
-/// Origins whose pages may call.
+/// The permitted origins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins(Vec<String>);
 
-/// Stands for every origin.
+/// Permits every origin.
 const ANY: &str = "*";
 
 impl Origins {
-    /// The policy that lets them call, and nobody else; None: it lets nobody.
+    /// The CORS policy that permits these origins only; None: no origin is permitted.
     pub(crate) fn policy(&self) -> Option<CorsLayer> {
         let allowed = match self.0.as_slice() {
             [] => return None,
@@ -33,11 +33,11 @@ impl Origins {
 impl FromStr for Origins {
     type Err = String;
 
-    /// Reads exact origins joined by commas, or `*`.
+    /// Parses a comma-separated list of exact origins, or `*`.
     fn from_str(text: &str) -> Result<Self, String> {
         let origins: Vec<_> = text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).collect();
         if origins.len() > 1 && origins.contains(&ANY) {
-            return Err("* stands for every origin: let it stand alone".to_owned());
+            return Err("* permits every origin, and must be the only entry".to_owned());
         }
         if let Some(wrong) = origins.iter().find(|origin| **origin != ANY && !is_origin(origin)) {
             return Err(format!("{wrong:?} is not an origin: scheme://host or scheme://host:port, without a path"));
@@ -52,7 +52,7 @@ impl std::fmt::Display for Origins {
     }
 }
 
-/// Whether a browser would write it so.
+/// Whether the text is an origin in the form that browsers send.
 fn is_origin(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else { return false };
     let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));
@@ -84,7 +84,7 @@ mod tests {
             "*,https://app.example",
         ] {
             let origins = wrong.parse::<Origins>();
-            // A star in a host is no origin that a browser sends; it matches nobody, so it is a mistake.
+            // A wildcard in a host would match no origin that a browser sends.
             assert!(origins.is_err(), "{wrong}: {origins:?}");
         }
     }

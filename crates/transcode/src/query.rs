@@ -1,4 +1,4 @@
-//! Query parameters: fields of the request by their paths, e.g. `page_size=10`, `thing.reader=readers/mina`.
+//! Reads query parameters: request fields by their paths, e.g. `page_size=10`, `thing.reader=readers/mina`.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value as Json};
@@ -11,7 +11,7 @@ use crate::{
     template::decode,
 };
 
-/// Reads a query into a request, and notes what is wrong with it.
+/// Reads a query into a request, and adds a violation for each wrong parameter.
 pub(crate) fn read(route: &Route, query: &str, request: &mut Map<String, Json>, violations: &mut Violations) {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
@@ -26,10 +26,10 @@ pub(crate) fn read(route: &Route, query: &str, request: &mut Map<String, Json>, 
     }
 }
 
-/// Puts a parameter into a request.
+/// Sets the field of a parameter in a request.
 fn set(route: &Route, name: &str, text: &str, request: &mut Map<String, Json>) -> Result<(), String> {
     let fields = resolve(&route.method.input(), name)?;
-    check_free(route, &fields)?;
+    check_not_set(route, &fields)?;
     let Some((field, parents)) = fields.split_last() else { return Err("is not a field".to_owned()) };
     let mut object = request;
     for parent in parents {
@@ -42,13 +42,13 @@ fn set(route: &Route, name: &str, text: &str, request: &mut Map<String, Json>) -
         return Ok(());
     }
     if object.contains_key(field.name()) {
-        return Err("is given twice".to_owned());
+        return Err("is set twice".to_owned());
     }
     object.insert(field.name().to_owned(), value);
     Ok(())
 }
 
-/// The fields that a path of names leads through.
+/// The fields along a field path.
 fn resolve(message: &MessageDescriptor, path: &str) -> Result<Vec<FieldDescriptor>, String> {
     let (mut message, mut fields) = (Some(message.clone()), Vec::<FieldDescriptor>::new());
     for name in path.split('.') {
@@ -60,28 +60,28 @@ fn resolve(message: &MessageDescriptor, path: &str) -> Result<Vec<FieldDescripto
     Ok(fields)
 }
 
-/// A field is given in one place: by the path, by the body or by the query.
-fn check_free(route: &Route, fields: &[FieldDescriptor]) -> Result<(), String> {
+/// Fails if the path or the body sets the field: a field may be set by one of path, body and query only.
+fn check_not_set(route: &Route, fields: &[FieldDescriptor]) -> Result<(), String> {
     let path = fields.iter().map(FieldDescriptor::name).collect::<Vec<_>>().join(".");
     if route.template.variables.iter().any(|variable| variable.field == path) {
-        return Err("is given by the path".to_owned());
+        return Err("is set by the path".to_owned());
     }
     match &route.body {
-        Body::Whole => Err("is given by the body, as everything else".to_owned()),
-        Body::Field(field) if fields.first() == Some(field) => Err("is given by the body".to_owned()),
+        Body::Whole => Err("must be set in the body, like every field of this request".to_owned()),
+        Body::Field(field) if fields.first() == Some(field) => Err("must be set in the body".to_owned()),
         Body::Field(_) | Body::None => Ok(()),
     }
 }
 
-/// A parameter's text as the JSON that stands for it.
+/// The text of a parameter as JSON.
 fn json_of(field: &FieldDescriptor, text: &str) -> Result<Json, String> {
     if !in_query(field) {
-        return Err("cannot be given in a query".to_owned());
+        return Err("cannot be set by a query parameter".to_owned());
     }
     Ok(scalar(&field.kind(), text))
 }
 
-/// Whether a parameter can say what the field is to be.
+/// Whether a query parameter can set the field.
 pub(crate) fn in_query(field: &FieldDescriptor) -> bool {
     match field.kind() {
         _ if field.is_map() => false,
@@ -90,7 +90,7 @@ pub(crate) fn in_query(field: &FieldDescriptor) -> bool {
     }
 }
 
-/// Messages whose JSON is one word.
+/// Messages whose JSON form is a scalar.
 const WRITTEN_AS_TEXT: [&str; 12] = [
     "google.protobuf.Timestamp",
     "google.protobuf.Duration",
@@ -106,7 +106,8 @@ const WRITTEN_AS_TEXT: [&str; 12] = [
     "google.protobuf.UInt64Value",
 ];
 
-/// Text from a path or a query as JSON: most kinds may be written as strings there, too.
+/// Text from a path or a query as JSON. Proto3 JSON accepts strings for most kinds; booleans and enum numbers are
+/// converted.
 pub(crate) fn scalar(kind: &Kind, text: &str) -> Json {
     let is_bool = |kind: &Kind| match kind {
         Kind::Bool => true,

@@ -1,4 +1,4 @@
-//! Which call a path and a verb of HTTP stand for, from the `google.api.http` option of every method that is served.
+//! Maps an HTTP verb and path to a gRPC method, by the `google.api.http` options of the served methods.
 
 use http::Method;
 use jumun_core::contracts::{option, path};
@@ -8,44 +8,44 @@ use prost_reflect::{
 
 use crate::template::{Path, Template};
 
-/// A path and a verb of HTTP that stand for a method.
+/// An HTTP verb and path of a method.
 pub(crate) struct Route {
     pub(crate) method: MethodDescriptor,
-    /// Its place among the routes of its method.
-    pub(crate) place: usize,
+    /// Its index among the routes of its method.
+    pub(crate) index: usize,
     pub(crate) verb: Method,
-    /// The path as the annotation writes it.
+    /// The path template as the annotation has it.
     pub(crate) path: String,
     pub(crate) template: Template,
     pub(crate) body: Body,
-    /// The one field of the answer that is the HTTP body.
+    /// The field of the response message that is the HTTP body; None: the whole message.
     pub(crate) response_body: Option<FieldDescriptor>,
 }
 
-/// What the HTTP body is.
+/// The part of the request message that is the HTTP body.
 pub(crate) enum Body {
-    /// There is none.
     None,
-    /// The whole request.
+    /// The whole message, without the fields in the path.
     Whole,
-    /// One of its fields.
+    /// One field.
     Field(FieldDescriptor),
 }
 
-/// What a request was found to be.
+/// The result of routing a request.
 pub(crate) enum Found<'a> {
-    /// A call, and what its path says; Err: the field whose text is not readable.
+    /// A route, and the variables of the path by field; Err: the field whose text is not UTF-8.
     Call(&'a Route, Result<Vec<(&'a str, String)>, &'a str>),
-    /// There is such a path, but for these verbs.
+    /// The path exists, for these verbs only.
     Other(Vec<Method>),
     Nothing,
 }
 
-/// Every route of a process, those that say more before those that say less.
+/// Every route of a process, more specific ones first.
 pub(crate) struct Routes(Vec<Route>);
 
 impl Routes {
-    /// The routes of these methods. An annotation that cannot be served is an error that names its method.
+    /// The routes of these methods. Fails when an annotation cannot be served or two routes collide, with the method's
+    /// name.
     pub(crate) fn new(methods: impl Iterator<Item = MethodDescriptor>) -> anyhow::Result<Self> {
         let mut routes = Vec::new();
         for method in methods {
@@ -56,7 +56,7 @@ impl Routes {
         for (index, route) in routes.iter().enumerate() {
             if let Some(other) = routes[..index].iter().find(|other| route.collides_with(other)) {
                 let (one, other) = (route.method.full_name(), other.method.full_name());
-                anyhow::bail!("{one} and {other} are both {} {}", route.verb, route.path);
+                anyhow::bail!("{one} and {other} have the same route: {} {}", route.verb, route.path);
             }
         }
         Ok(Self(routes))
@@ -66,7 +66,7 @@ impl Routes {
         self.0.iter()
     }
 
-    /// What a request is. HEAD is GET without its body.
+    /// Finds the route of a request. HEAD is routed as GET.
     pub(crate) fn find(&self, verb: &Method, path: &str) -> Found<'_> {
         let verb = if verb == Method::HEAD { &Method::GET } else { verb };
         let path = Path::new(path);
@@ -89,7 +89,7 @@ impl Route {
             && self.template.verb == other.template.verb
     }
 
-    fn new(method: &MethodDescriptor, place: usize, rule: &HttpRule) -> Result<Self, String> {
+    fn new(method: &MethodDescriptor, index: usize, rule: &HttpRule) -> Result<Self, String> {
         let (verb, path) = (rule.verb.clone(), rule.path.as_str());
         let template = Template::parse(path).map_err(|error| format!("{path}: {error}"))?;
         for variable in &template.variables {
@@ -107,11 +107,11 @@ impl Route {
             "" => None,
             field => Some(field_at(&method.output(), field)?),
         };
-        Ok(Self { method: method.clone(), place, verb, path: path.to_owned(), template, body, response_body })
+        Ok(Self { method: method.clone(), index, verb, path: path.to_owned(), template, body, response_body })
     }
 }
 
-/// A method's routes: what it is annotated with or, without an annotation, its gRPC path.
+/// The routes of a method: those of its annotation or, without one, a POST to its gRPC path.
 fn routes_of(method: &MethodDescriptor) -> Result<Vec<Route>, String> {
     if method.is_client_streaming() {
         return Err("a stream of requests cannot be served as HTTP/JSON".to_owned());
@@ -120,16 +120,16 @@ fn routes_of(method: &MethodDescriptor) -> Result<Vec<Route>, String> {
         Some(option) => HttpRule::read_all(option.as_message().ok_or("google.api.http is no message")?)?,
         None => vec![HttpRule { body: "*".to_owned(), ..HttpRule::new(Method::POST, path(method)) }],
     };
-    rules.iter().enumerate().map(|(place, rule)| Route::new(method, place, rule)).collect()
+    rules.iter().enumerate().map(|(index, rule)| Route::new(method, index, rule)).collect()
 }
 
 /// One binding of `google.api.http`.
 struct HttpRule {
     verb: Method,
     path: String,
-    /// The field that is the body of the request, or `*`.
+    /// The request field that is the HTTP body, or `*`.
     body: String,
-    /// The field that is the body of the answer.
+    /// The response field that is the HTTP body.
     response_body: String,
 }
 
@@ -138,7 +138,7 @@ impl HttpRule {
         Self { verb, path, body: String::new(), response_body: String::new() }
     }
 
-    /// Reads an option, with its additional bindings.
+    /// Reads an option and its additional bindings.
     fn read_all(option: &DynamicMessage) -> Result<Vec<Self>, String> {
         let mut rules = vec![Self::read(option)?];
         let more = option.get_field_by_name("additional_bindings");
@@ -165,7 +165,7 @@ impl HttpRule {
     }
 }
 
-/// The field that a path of names leads to, e.g. `thing.name`.
+/// The field at a field path, e.g. `thing.name`.
 pub(crate) fn field_at(message: &MessageDescriptor, path: &str) -> Result<FieldDescriptor, String> {
     let unknown = || format!("{} has no {path}", message.full_name());
     let (parents, name) = path.rsplit_once('.').map_or((None, path), |(parents, name)| (Some(parents), name));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_path_tells_its_verbs() {
+    fn a_known_path_names_its_verbs() {
         let routes = Routes::new(methods()).expect("routes");
         let allowed = |verb, path| match routes.find(&verb, path) {
             Found::Call(..) => vec!["it is a call".to_owned()],
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn additional_bindings_are_routes_of_their_own() {
         let routes = routes_of(&method("Get")).expect("routes");
-        let paths: Vec<_> = routes.iter().map(|route| (route.place, route.path.as_str())).collect();
+        let paths: Vec<_> = routes.iter().map(|route| (route.index, route.path.as_str())).collect();
         assert_eq!(paths, [(0, "/v1/{name=things/*}"), (1, "/v1/numbers/{int32}/{inner.name=things/*}")]);
     }
 

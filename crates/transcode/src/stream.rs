@@ -1,4 +1,4 @@
-//! Streams of answers: server-sent events or, when asked for, a JSON document per line.
+//! Writes server streams as server-sent events or, if the client accepts it, as NDJSON (one JSON document per line).
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::{
     json,
 };
 
-/// How often a silent stream shows that it is alive, so that proxies keep it and a client that is gone is noticed.
+/// The keep-alive interval of an idle stream, so that proxies do not close it and a disconnected client is detected.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// How a stream is written.
+/// The format of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// `text/event-stream`.
@@ -32,7 +32,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// What a client accepts; events when it does not say.
+    /// The format that a client accepts; events by default.
     pub(crate) fn accepted(headers: &HeaderMap) -> Self {
         let given = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let mut types = given.flat_map(|value| value.split(',')).filter_map(|value| value.split(';').next());
@@ -64,7 +64,7 @@ impl Format {
         }
     }
 
-    /// A browser would connect again unless it is told that this was all.
+    /// An event after the last message: without it, a browser's EventSource would reconnect.
     fn end(self) -> Option<Bytes> {
         (self == Self::Events).then(|| Bytes::from_static(b"event: end\ndata: {}\n\n"))
     }
@@ -77,17 +77,18 @@ impl Format {
     }
 }
 
-/// A stream under way; dropping it cancels the call.
-struct Answers {
+/// A stream of responses; dropping it cancels the call.
+struct Responses {
     messages: Streaming<DynamicMessage>,
     format: Format,
     only: Option<FieldDescriptor>,
-    /// When the caller stops waiting; a gRPC client would see to it itself.
+    /// The deadline of the caller, which a gRPC client would enforce itself.
     deadline: Option<Instant>,
-    over: bool,
+    is_ended: bool,
 }
 
-/// Answers with every message of a stream.
+/// Responds with the messages of a stream; `only` is the field of each message that is written, None: the whole
+/// message.
 pub(crate) fn respond(
     answer: tonic::Response<Streaming<DynamicMessage>>,
     format: Format,
@@ -96,10 +97,10 @@ pub(crate) fn respond(
 ) -> Response<Body> {
     let (metadata, messages, _) = answer.into_parts();
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
-    let answers = Answers { messages, format, only, deadline, over: false };
-    let frames = stream::unfold(answers, |mut answers| async {
-        let bytes = answers.next().await?;
-        Some((Ok::<_, std::convert::Infallible>(Frame::data(bytes)), answers))
+    let responses = Responses { messages, format, only, deadline, is_ended: false };
+    let frames = stream::unfold(responses, |mut responses| async {
+        let bytes = responses.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(Frame::data(bytes)), responses))
     });
     let mut response = Response::new(Body::new(StreamBody::new(frames)));
     *response.status_mut() = StatusCode::OK;
@@ -110,21 +111,21 @@ pub(crate) fn respond(
     response
 }
 
-impl Answers {
+impl Responses {
     async fn next(&mut self) -> Option<Bytes> {
-        if self.over {
+        if self.is_ended {
             return None;
         }
         let next = tokio::select! {
             next = self.messages.message() => next,
             () = sleep(KEEP_ALIVE_INTERVAL) => return Some(self.format.keep_alive()),
-            () = until(self.deadline) => Err(Error::deadline_exceeded("the deadline passed; watch again").into()),
+            () = until(self.deadline) => Err(Error::deadline_exceeded("the deadline passed; open it again").into()),
         };
         let written = next.and_then(|message| match message {
             Some(message) => Ok(Some(json::of_message(&message, self.only.as_ref())?)),
             None => Ok(None),
         });
-        self.over = !matches!(written, Ok(Some(_)));
+        self.is_ended = !matches!(written, Ok(Some(_)));
         match written {
             Ok(Some(json)) => Some(self.format.message(&json)),
             Ok(None) => self.format.end(),
@@ -145,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_sent_to_those_who_ask_for_them() {
+    fn lines_are_sent_to_clients_that_accept_them() {
         for (accept, expected) in [
             (None, Format::Events),
             (Some("*/*"), Format::Events),
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn each_format_tells_messages_errors_and_the_end_apart() {
+    fn each_format_distinguishes_messages_errors_and_the_end() {
         let status = Status::aborted("no");
         let error = r#"{"code":10,"details":[],"message":"no","status":"ABORTED"}"#;
         assert_eq!(Format::Events.message(b"{}"), "data: {}\n\n");

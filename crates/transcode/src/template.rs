@@ -1,46 +1,46 @@
-//! Path templates of `google.api.http`, e.g. `/v1/{name=things/*}:cancel`.
+//! Parses and matches path templates of `google.api.http`, e.g. `/v1/{name=things/*}:cancel`.
 
 use std::{borrow::Cow, ops::Range};
 
 use percent_encoding::percent_decode_str;
 
-/// A path template, taken apart.
+/// A parsed path template.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Template {
     pub(crate) segments: Vec<Segment>,
     pub(crate) variables: Vec<Variable>,
-    /// What follows the last colon.
+    /// The custom verb, after the last colon.
     pub(crate) verb: Option<String>,
 }
 
-/// What stands between two slashes. Sorted by precedence: what says more comes first.
+/// A segment of a template. Sorted by precedence: more specific segments come first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Segment {
-    /// Just this text.
+    /// This text.
     Literal(String),
     /// `*`: any one segment.
     One,
-    /// `**`: all that follows.
+    /// `**`: all following segments.
     Rest,
 }
 
-/// A part of the path that fills a field.
+/// A variable: the segments that set a field.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Variable {
     /// The field's path in the request message, e.g. `thing.name`.
     pub(crate) field: String,
-    /// Its segments.
+    /// The indexes of its segments.
     pub(crate) range: Range<usize>,
 }
 
-/// The path of a request, taken apart but not decoded.
+/// The segments of a request path, not yet percent-decoded.
 pub(crate) struct Path<'a> {
     segments: Vec<&'a str>,
     verb: Option<&'a str>,
 }
 
 impl<'a> Path<'a> {
-    /// A colon in the last segment starts the verb; one that belongs to an id is written `%3A`.
+    /// Splits a path. A colon in the last segment starts the verb; a colon within an id must be escaped as `%3A`.
     pub(crate) fn new(path: &'a str) -> Self {
         let path = path.strip_prefix('/').unwrap_or(path);
         let last = path.rfind('/').map_or(0, |slash| slash + 1);
@@ -53,7 +53,7 @@ impl<'a> Path<'a> {
 }
 
 impl Template {
-    /// Reads a template; an error says what is wrong with it.
+    /// Parses a template. Err: what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let rest = text.strip_prefix('/').ok_or("it does not begin with /")?;
         let mut template = Self { segments: Vec::new(), variables: Vec::new(), verb: None };
@@ -61,7 +61,7 @@ impl Template {
         if let Some(verb) = rest.strip_prefix(':') {
             template.verb = Some(literal(verb)?.to_owned());
         } else if !rest.is_empty() {
-            return Err(format!("{rest:?} does not belong there"));
+            return Err(format!("unexpected {rest:?}"));
         }
         let rests = template.segments.iter().position(|segment| *segment == Segment::Rest);
         if rests.is_some_and(|position| position + 1 < template.segments.len()) {
@@ -70,7 +70,8 @@ impl Template {
         Ok(template)
     }
 
-    /// Reads segments up to what cannot be one, which it returns.
+    /// Parses segments, and returns the rest of the text after them. Variables are permitted only `outside` of a
+    /// variable.
     fn parse_segments<'a>(&mut self, mut text: &'a str, outside: bool) -> Result<&'a str, String> {
         loop {
             text = match text.strip_prefix('{') {
@@ -108,16 +109,17 @@ impl Template {
         Ok(rest)
     }
 
-    /// What a path fills the variables with; None: it is another path. Text that is no UTF-8 is an error with its field.
+    /// The value of each variable in a path, by field; None: the path does not match. Err: the field whose text is not
+    /// UTF-8.
     pub(crate) fn captures<'t>(&'t self, path: &Path<'_>) -> Option<Result<Vec<(&'t str, String)>, &'t str>> {
-        let here = self.verb.as_deref() == path.verb && self.fits(&path.segments);
-        here.then(|| self.variables.iter().map(|variable| self.capture(variable, &path.segments)).collect())
+        let matches = self.verb.as_deref() == path.verb && self.matches(&path.segments);
+        matches.then(|| self.variables.iter().map(|variable| self.capture(variable, &path.segments)).collect())
     }
 
-    fn fits(&self, path: &[&str]) -> bool {
-        let open = self.segments.last() == Some(&Segment::Rest);
-        let fixed = self.segments.len() - usize::from(open);
-        (path.len() == fixed || open && path.len() >= fixed)
+    fn matches(&self, path: &[&str]) -> bool {
+        let has_rest = self.segments.last() == Some(&Segment::Rest);
+        let fixed = self.segments.len() - usize::from(has_rest);
+        (path.len() == fixed || has_rest && path.len() >= fixed)
             && self.segments.iter().zip(path).all(|(segment, part)| match segment {
                 Segment::Literal(text) => percent_decode_str(part).eq(text.bytes()),
                 Segment::One => !part.is_empty(),
@@ -130,7 +132,7 @@ impl Template {
         let end = if covered.last() == Some(&Segment::Rest) { path.len() } else { variable.range.end };
         let parts = &path[variable.range.start..end];
         let text = match (covered, parts) {
-            // One segment stands for itself; in several, a slash that was escaped is not one that separates.
+            // In a variable of several segments, `%2F` stays escaped, so that it is not taken for a separator.
             ([Segment::One | Segment::Literal(_)], [part]) => decode(part).map(Cow::into_owned),
             _ => decode_but_slashes(&parts.join("/")),
         };
@@ -143,7 +145,7 @@ fn literal(text: &str) -> Result<&str, String> {
     if !text.is_empty() && text.bytes().all(allowed) { Ok(text) } else { Err(format!("{text:?} is not a segment")) }
 }
 
-/// Text with its %-escapes resolved; None when it is no UTF-8.
+/// Percent-decodes text; None if the result is not UTF-8.
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(text).decode_utf8().ok()
 }
@@ -195,7 +197,7 @@ mod tests {
     ];
 
     #[test]
-    fn templates_match_as_google_api_http_says() {
+    fn templates_match_as_google_api_http_defines() {
         for (template, path, expected) in CASES {
             let parsed = Template::parse(template).unwrap_or_else(|error| panic!("{template}: {error}"));
             let captured = parsed.captures(&Path::new(path)).map(|captured| captured.expect("UTF-8"));
@@ -207,13 +209,13 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_utf8_is_told_with_its_field() {
+    fn text_that_is_not_utf8_is_reported_with_its_field() {
         let template = Template::parse("/v1/{name=things/*}").expect("a template");
         assert_eq!(template.captures(&Path::new("/v1/things/%FF")), Some(Err("name")));
     }
 
     #[test]
-    fn what_is_no_template_is_refused() {
+    fn an_invalid_template_is_refused() {
         for wrong in ["", "v1", "/", "/v1/", "/v1/{name", "/v1/{name=}", "/{a={b}}", "/**/a", "/v1/a b", "/v1:", "/a}b"]
         {
             assert!(Template::parse(wrong).is_err(), "{wrong:?}");
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_more_takes_precedence() {
+    fn more_specific_segments_take_precedence() {
         assert!(Segment::Literal("a".to_owned()) < Segment::One && Segment::One < Segment::Rest);
     }
 }

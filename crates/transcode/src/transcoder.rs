@@ -1,4 +1,4 @@
-//! HTTP/JSON as calls of the same routes that gRPC calls: one transcoder for every method of the process.
+//! Transcodes HTTP/JSON requests to gRPC calls on the server stack, for every method of the process.
 
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ use jumun_core::{Contracts, Error, contracts::path};
 use rpc::{GrpcStack, grpc_timeout};
 
 use crate::{
-    answer::{JSON, Refusal, allow, copy_metadata, respond},
+    answer::{ErrorResponse, JSON, allow, copy_metadata, respond},
     codec::DynamicCodec,
     json,
     openapi::{self, About},
@@ -20,21 +20,21 @@ use crate::{
     stream::{self, Format},
 };
 
-/// Where the description of all this is.
+/// The path of the OpenAPI document.
 const OPENAPI: &str = "/openapi.json";
 
-/// Answers HTTP/JSON by calling the gRPC stack.
+/// Serves HTTP/JSON by calling the server stack.
 pub(crate) struct Transcoder {
     stack: GrpcStack,
     routes: Routes,
     pool: DescriptorPool,
     about: About,
-    /// Written when it is first asked for.
+    /// Generated on the first request for it.
     openapi: OnceLock<Bytes>,
 }
 
 impl Transcoder {
-    /// Serves these services. An annotation that cannot be served is an error.
+    /// A transcoder for these gRPC services. Fails when a `google.api.http` annotation cannot be served.
     pub(crate) fn new(
         stack: GrpcStack,
         contracts: &Contracts,
@@ -46,14 +46,14 @@ impl Transcoder {
         Ok(Self { stack, routes, pool: contracts.pool.clone(), about, openapi: OnceLock::new() })
     }
 
-    /// Answers a request, whatever it is.
+    /// Responds to a request. Errors are responses, too.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let is_head = request.method() == Method::HEAD;
-        let response = self.transcode(request).await.unwrap_or_else(Refusal::into_response);
+        let response = self.transcode(request).await.unwrap_or_else(ErrorResponse::into_response);
         if is_head { response.map(|_| Body::empty()) } else { response }
     }
 
-    async fn transcode(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    async fn transcode(&self, request: Request<Body>) -> Result<Response<Body>, ErrorResponse> {
         let (parts, body) = request.into_parts();
         request::check_target(&parts)?;
         let (verb, path) = (&parts.method, parts.uri.path());
@@ -70,7 +70,7 @@ impl Transcoder {
         }
     }
 
-    fn describe(&self, verb: &Method) -> Result<Response<Body>, Refusal> {
+    fn describe(&self, verb: &Method) -> Result<Response<Body>, ErrorResponse> {
         match *verb {
             Method::GET | Method::HEAD => {
                 let document = self
@@ -82,8 +82,13 @@ impl Transcoder {
         }
     }
 
-    /// Calls a method as a gRPC client does.
-    async fn call(&self, route: &Route, parts: Parts, message: DynamicMessage) -> Result<Response<Body>, Refusal> {
+    /// Calls the method of a route.
+    async fn call(
+        &self,
+        route: &Route,
+        parts: Parts,
+        message: DynamicMessage,
+    ) -> Result<Response<Body>, ErrorResponse> {
         let path = PathAndQuery::try_from(path(&route.method)).map_err(Error::internal)?;
         let codec = DynamicCodec { output: route.method.output() };
         let (timeout, format) = (grpc_timeout(&parts.headers), Format::accepted(&parts.headers));
@@ -102,9 +107,9 @@ impl Transcoder {
     }
 }
 
-fn other_verb(verb: &Method, verbs: Vec<Method>) -> Result<Response<Body>, Refusal> {
+fn other_verb(verb: &Method, verbs: Vec<Method>) -> Result<Response<Body>, ErrorResponse> {
     if verb != Method::OPTIONS {
-        return Err(Refusal::not_allowed(verbs));
+        return Err(ErrorResponse::not_allowed(verbs));
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -112,12 +117,12 @@ fn other_verb(verb: &Method, verbs: Vec<Method>) -> Result<Response<Body>, Refus
     Ok(response)
 }
 
-/// The headers that go along with a call.
+/// The request headers that are forwarded as metadata of the call.
 fn forwarded(headers: &HeaderMap) -> HeaderMap {
-    let goes_along = |name: &str| {
+    let is_forwarded = |name: &str| {
         matches!(name, "authorization" | "traceparent" | "tracestate" | "grpc-timeout")
             || name.starts_with("x-") && !name.ends_with("-bin")
     };
-    let along = headers.iter().filter(|(name, _)| goes_along(name.as_str()));
-    along.map(|(name, value)| (name.clone(), value.clone())).collect()
+    let forwarded = headers.iter().filter(|(name, _)| is_forwarded(name.as_str()));
+    forwarded.map(|(name, value)| (name.clone(), value.clone())).collect()
 }

@@ -1,4 +1,4 @@
-//! The yardstick: an empty method, behind the same layers as every other.
+//! BenchService: an empty method behind the same layers as every other, to measure their cost.
 
 use contracts::bench::v1::{
     EchoRequest, EchoResponse,
@@ -7,7 +7,7 @@ use contracts::bench::v1::{
 use rpc::MAX_REQUEST_BYTES;
 use tonic::{Request, Response, Status};
 
-/// Answers nothing.
+/// Serves `jumun.bench.v1.BenchService`.
 #[derive(Clone)]
 pub(crate) struct Bench;
 

@@ -1,4 +1,4 @@
-//! What every process serves beside its contexts: AdminService for operators, and BenchService as a yardstick.
+//! The services of every process beside those of its contexts: AdminService for operators, BenchService for benchmarks.
 
 mod bench;
 mod faults;

@@ -1,4 +1,4 @@
-//! What limits a process, as the operator sees it.
+//! The limits, circuits and bulkheads of a process, as operators see them.
 
 use contracts::admin::v1::{
     GetOverloadStatusResponse,
@@ -35,7 +35,7 @@ fn circuit(circuit: &Circuit) -> CircuitStatus {
     CircuitStatus {
         circuit: circuit.name(),
         state: state.into(),
-        retry_delay: status.tried_in.and_then(|wait| wait.try_into().ok()),
+        retry_delay: status.retry_after.and_then(|delay| delay.try_into().ok()),
         call_count: count(status.counts.calls),
         failed_count: count(status.counts.failed),
         slow_count: count(status.counts.slow),

@@ -1,4 +1,4 @@
-//! AdminService: what operators see and change in a running process.
+//! AdminService: lets operators inspect and change a running process: dead letters, outboxes, limits and faults.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{faults, overload_status};
 
-/// Dead letters that one call applies again.
+/// The dead letters of each engine that one call redrives at most.
 const MAX_REDRIVEN: usize = 1000;
 
 /// Serves `jumun.admin.v1.AdminService`.
@@ -33,7 +33,7 @@ impl Admin {
         AdminServiceServer::new(Self(operations)).max_decoding_message_size(MAX_REQUEST_BYTES)
     }
 
-    /// Fails in a process that was not started for drills.
+    /// The faults of the process. Fails with DRILLS_OFF when drills are off.
     fn faults(&self) -> Result<&Faults, Error> {
         self.0.faults.as_deref().ok_or_else(faults::off)
     }
@@ -51,13 +51,13 @@ fn to_wire(letter: &DeadLetter, context: &str) -> DeadLetterWire {
     }
 }
 
-/// `deadLetters/{context}-{number}`.
+/// Parses `deadLetters/{context}-{number}`.
 fn parse_name(name: &str) -> Option<(&str, i64)> {
     let (context, seq) = name.strip_prefix("deadLetters/")?.rsplit_once('-')?;
     Some((context, seq.parse().ok()?))
 }
 
-/// `{outbox}-{number}`: the page begins after this dead letter of this outbox.
+/// Parses `{outbox}-{number}`: the page begins after this dead letter of the outbox with this index.
 fn read_position(position: &str) -> Option<(usize, i64)> {
     let (outbox, seq) = position.split_once('-')?;
     Some((outbox.parse().ok()?, seq.parse().ok()?))
@@ -72,7 +72,7 @@ impl AdminService for Admin {
         let request = request.into_inner();
         let mut response = ListDeadLettersResponse::default();
         let Some(first) = self.0.engines.first() else { return Ok(Response::new(response)) };
-        // A position counts the outboxes of this process, so another process's token is none here.
+        // A token contains the index of an outbox of this process, so it is bound to the list of outboxes.
         let contexts: Vec<_> = self.0.engines.iter().map(|outbox| outbox.database().schema()).collect();
         let tokens = Tokens::of(first.database(), &contexts).await?;
         let mut violations = Violations::default();
@@ -82,7 +82,7 @@ impl AdminService for Admin {
         let size = page_size(request.page_size);
         for (index, outbox) in self.0.engines.iter().enumerate().skip(first) {
             let room = size - response.dead_letters.len();
-            // One more than there is room for tells whether there is another page.
+            // One more than there is room for, to learn whether there is another page.
             let found = dead_letters::list(outbox.database(), after, room + 1).await?;
             let context = outbox.database().schema();
             response.dead_letters.extend(found.iter().take(room).map(|letter| to_wire(letter, context)));
@@ -107,21 +107,21 @@ impl AdminService for Admin {
         let mut response = RedriveDeadLettersResponse::default();
         for outbox in self.0.engines.iter().filter(|outbox| context.is_empty() || outbox.database().schema() == context)
         {
-            // What follows a dead letter that stays dead stays behind it.
-            let mut stuck = HashSet::new();
+            // A dead letter that fails again blocks the later ones of its consumer and aggregate.
+            let mut blocked = HashSet::new();
             for letter in dead_letters::list(outbox.database(), 0, MAX_REDRIVEN).await? {
-                let gate = (letter.consumer.clone(), letter.aggregate.clone());
+                let sequence = (letter.consumer.clone(), letter.aggregate.clone());
                 let subscription =
                     self.0.subscriptions.iter().find(|subscription| subscription.name() == letter.consumer);
                 let applied = match subscription {
-                    Some(subscription) if !stuck.contains(&gate) => {
+                    Some(subscription) if !blocked.contains(&sequence) => {
                         let seq = letter.seq;
                         subscription.redrive(Arc::new(letter.into_envelope()), seq).await.is_ok()
                     }
                     _ => false,
                 };
                 if !applied {
-                    stuck.insert(gate);
+                    blocked.insert(sequence);
                 }
                 *(if applied { &mut response.applied_count } else { &mut response.remaining_count }) += 1;
             }
@@ -172,7 +172,7 @@ impl AdminService for Admin {
     async fn set_fault(&self, request: Request<SetFaultRequest>) -> Result<Response<FaultWire>, Status> {
         let faults = self.faults()?;
         let fault = faults.set(faults::read(declared(request.into_inner().fault)?, faults)?)?;
-        tracing::warn!(?fault, "a fault was set for a drill: calls of this process fail or wait");
+        tracing::warn!(?fault, "a fault was set for a drill");
         Ok(Response::new(faults::to_wire(&fault)))
     }
 

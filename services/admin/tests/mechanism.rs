@@ -1,10 +1,11 @@
-//! The platform's mechanism from outside, through two contexts of its own: `counter` counts, and `mirror` writes down what it hears of
-//! that. Every test runs on SQLite and the local bus, and again on PostgreSQL and JetStream (see `testkit`).
+//! Tests of the mechanism crates through two small contexts: `counter` adds numbers, and `mirror` applies its events.
+//! Every test runs on SQLite and the local bus, and again on PostgreSQL and JetStream (see `testkit`).
 
 #![allow(clippy::disallowed_methods, reason = "tests may sleep and spawn as they like")]
 
 mod mechanism {
     mod bus;
+    mod cluster;
     mod counter;
     mod drills;
     mod engine;
@@ -12,11 +13,10 @@ mod mechanism {
     mod hops;
     mod inbox;
     mod lists;
-    mod once;
     mod outbox;
     mod relays;
     mod replicas;
+    mod reservations;
     mod storage;
     mod validation;
-    mod world;
 }

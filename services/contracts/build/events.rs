@@ -1,4 +1,4 @@
-//! Writes the kind of every event as Rust: the name of the message that its `kind` holds.
+//! Generates `EventKind` for every event: its kind is the name of the message in its oneof `kind`.
 
 use std::fmt::Write;
 
@@ -6,11 +6,11 @@ use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 
 use crate::checks::path;
 
-/// The files in which contexts declare what they announce, and the messages of them that are announced.
+/// The suffixes of the files that declare events, and of the event messages in them.
 const FILES: &str = "_event.proto";
 const MESSAGES: &str = "Event";
 
-/// The implementations of `EventKind`.
+/// Generates the implementations of `EventKind`. Fails when a file declares no event, or an event has no kinds.
 pub(crate) fn generate(pool: &DescriptorPool) -> Result<String, String> {
     let mut out = String::new();
     for file in pool.files().filter(|file| file.name().ends_with(FILES)) {
@@ -27,10 +27,13 @@ pub(crate) fn generate(pool: &DescriptorPool) -> Result<String, String> {
 
 fn write_kinds(event: &MessageDescriptor, out: &mut String) -> Result<(), String> {
     let name = event.full_name();
-    let oneof = event.oneofs().find(|oneof| oneof.name() == "kind").ok_or_else(|| format!("{name} has no kind"))?;
+    let oneof =
+        event.oneofs().find(|oneof| oneof.name() == "kind").ok_or_else(|| format!("{name} has no oneof `kind`"))?;
     let mut cases = String::new();
     for field in oneof.fields() {
-        let Kind::Message(message) = field.kind() else { return Err(format!("{} is no message", field.full_name())) };
+        let Kind::Message(message) = field.kind() else {
+            return Err(format!("{} is not a message", field.full_name()));
+        };
         // prost puts the enum of a oneof into a module named after the message.
         let case = path(&format!("{}.{}.Kind", event.package_name(), event.name()));
         let _ = writeln!(cases, "Some({case}::{}(_)) => {:?},", camel(field.name()), message.name());
@@ -43,8 +46,8 @@ fn write_kinds(event: &MessageDescriptor, out: &mut String) -> Result<(), String
     Ok(())
 }
 
-/// `out_of_stock` as the variant that prost makes of it.
+/// The name of the variant that prost generates for a field: `OutOfStock` for `out_of_stock`.
 fn camel(name: &str) -> String {
-    let word = |word: &str| word[..1].to_ascii_uppercase() + &word[1..];
-    name.split('_').filter(|word| !word.is_empty()).map(word).collect()
+    let capitalized = |part: &str| part[..1].to_ascii_uppercase() + &part[1..];
+    name.split('_').filter(|part| !part.is_empty()).map(capitalized).collect()
 }

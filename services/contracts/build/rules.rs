@@ -1,34 +1,34 @@
-//! Reads what the protos declare about a field: the kinds of `buf.validate` rules that are in use, and no other. One
-//! that is not known here ends the build, so that nothing is declared and not enforced.
+//! Reads the `buf.validate` rules of a field. Only the rules that the protos use are supported; any other fails the
+//! build, so that no rule is declared without being enforced.
 
 use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, Value};
 
-/// What is declared about one field.
+/// The rules of one field.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
-    /// It must be there.
+    /// The field must be set.
     pub(crate) required: bool,
-    /// Nothing else is said about it when it is empty or zero.
+    /// The other rules do not apply to an empty or zero value.
     pub(crate) skip_zero: bool,
     pub(crate) text: Option<Text>,
-    /// At least and at most.
+    /// The minimum and the maximum.
     pub(crate) number: Option<(Option<i64>, Option<i64>)>,
-    /// It is one of the enum's values.
+    /// The value must be one of the enum's values.
     pub(crate) defined_only: bool,
     pub(crate) list: Option<List>,
 }
 
-/// What is declared about a text.
+/// The rules of a string.
 #[derive(Debug, Default)]
 pub(crate) struct Text {
     pub(crate) min_bytes: Option<u64>,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) pattern: Option<String>,
-    /// The values that there are; empty: any.
-    pub(crate) among: Vec<String>,
+    /// The permitted values; empty: any.
+    pub(crate) one_of: Vec<String>,
 }
 
-/// What is declared about a repeated field.
+/// The rules of a repeated field.
 #[derive(Debug, Default)]
 pub(crate) struct List {
     pub(crate) min_items: Option<u64>,
@@ -36,7 +36,7 @@ pub(crate) struct List {
     pub(crate) items: Option<Box<Rules>>,
 }
 
-/// Finds the options that carry rules.
+/// Reads the options that declare rules.
 pub(crate) struct Reader {
     field: ExtensionDescriptor,
     message: ExtensionDescriptor,
@@ -59,7 +59,7 @@ impl Reader {
         })
     }
 
-    /// The rules of a field that callers set.
+    /// The rules of a field of a request. Fails when a rule is unknown or would not be enforced.
     pub(crate) fn rules(&self, field: &FieldDescriptor) -> Result<Rules, String> {
         let (options, declares) = (field.options(), self.declares(field));
         let rules = if declares {
@@ -69,34 +69,34 @@ impl Reader {
             Rules::default()
         };
         if self.behaves(field, REQUIRED) && !declares {
-            return Err("is REQUIRED, but nothing is declared that enforces it".to_owned());
+            return Err("is REQUIRED, but no rule enforces it".to_owned());
         }
         if (field.is_list() && rules.list.as_ref().is_none_or(|list| list.max_items.is_none())) || field.is_map() {
             return Err("is repeated in a request, and needs repeated.max_items (a map cannot have it)".to_owned());
         }
         let is_choice = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
         if is_choice && (declares || matches!(field.kind(), Kind::Message(_))) {
-            return Err("is part of a oneof, whose rules are not known here".to_owned());
+            return Err("is part of a oneof, for which rules are not supported".to_owned());
         }
         refuse_ignored(field, &rules)?;
         Ok(rules)
     }
 
-    /// Whether callers never set it.
+    /// Whether the field is OUTPUT_ONLY.
     pub(crate) fn is_output(&self, field: &FieldDescriptor) -> bool {
         self.behaves(field, OUTPUT_ONLY)
     }
 
-    /// Whether anything is declared about a field.
+    /// Whether a field has rules.
     pub(crate) fn declares(&self, field: &FieldDescriptor) -> bool {
         field.options().has_extension(&self.field)
     }
 
-    /// Refuses rules that are declared about a message, or about one of its oneofs, as a whole.
+    /// Fails when a message, or one of its oneofs, has rules as a whole.
     pub(crate) fn refuse_whole(&self, message: &prost_reflect::MessageDescriptor) -> Result<(), String> {
         let of_oneof = message.oneofs().any(|oneof| oneof.options().has_extension(&self.oneof));
         if of_oneof || message.options().has_extension(&self.message) {
-            return Err(format!("{}: rules of a whole message or oneof are not known here", message.full_name()));
+            return Err(format!("{}: rules of a whole message or oneof are not supported", message.full_name()));
         }
         Ok(())
     }
@@ -108,14 +108,14 @@ impl Reader {
     }
 }
 
-/// Refuses rules that would say nothing where they are.
+/// Fails when a rule has no effect on this kind of field.
 fn refuse_ignored(field: &FieldDescriptor, rules: &Rules) -> Result<(), String> {
     let items = rules.list.as_ref().and_then(|list| list.items.as_deref());
     let is_ignored = (rules.list.is_some() && !field.is_list())
         || (rules.required && field.is_list())
         || (rules.skip_zero && (field.is_list() || field.supports_presence()))
         || items.is_some_and(|items| items.required || items.skip_zero || items.list.is_some());
-    if is_ignored { Err("has rules that say nothing about such a field".to_owned()) } else { Ok(()) }
+    if is_ignored { Err("has rules without effect on this kind of field".to_owned()) } else { Ok(()) }
 }
 
 fn read_rules(message: &DynamicMessage) -> Result<Rules, String> {
@@ -142,7 +142,7 @@ fn read_text(message: &DynamicMessage) -> Result<Text, String> {
             ("max_bytes", Value::U64(bytes)) => text.max_bytes = Some(bytes),
             ("pattern", Value::String(pattern)) => text.pattern = Some(pattern),
             ("in", Value::List(values)) => {
-                text.among = values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect();
+                text.one_of = values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect();
             }
             (name, _) => return Err(unknown(&format!("string.{name}"))),
         }
@@ -187,8 +187,8 @@ fn read_list(message: &DynamicMessage) -> Result<List, String> {
     Ok(list)
 }
 
-/// The fields that are set, by name. Extensions (predefined rules) and what the vendored proto does not define are
-/// refused.
+/// The fields that are set, by name. Fails for extensions (predefined rules), and for fields that the vendored proto
+/// does not define.
 fn set_fields(message: &DynamicMessage) -> Result<Vec<(String, Value)>, String> {
     if let Some((extension, _)) = message.extensions().next() {
         return Err(unknown(extension.full_name()));
@@ -200,5 +200,5 @@ fn set_fields(message: &DynamicMessage) -> Result<Vec<(String, Value)>, String> 
 }
 
 fn unknown(rule: &str) -> String {
-    format!("the rule {rule} is not known here: teach it to services/contracts/build, or declare another")
+    format!("the rule {rule} is not supported: add it to services/contracts/build, or use another")
 }

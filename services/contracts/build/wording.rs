@@ -1,13 +1,13 @@
-//! Says in a sentence what a rule asks for.
+//! Describes rules in English, for the violations that clients see.
 
 use prost_reflect::EnumDescriptor;
 
 use crate::rules::{List, Text};
 
-/// The end of every pattern of a resource name.
+/// The end of the pattern of every resource name.
 const NAME: &str = "/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 const NAME_IN_WORDS: &str = "/{id}, where id is 1 to 63 of a-z, 0-9 and -, and begins and ends with a letter or digit";
-/// Text on one line.
+/// The pattern of text without control characters.
 const PRINTABLE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
 pub(crate) fn length(text: &Text) -> String {
@@ -25,13 +25,13 @@ pub(crate) fn number((least, most): (Option<i64>, Option<i64>)) -> String {
     }
 }
 
-/// The values that a caller may send: the unspecified one means that it sent none.
+/// The values of an enum without the unspecified one, which counts as absent.
 pub(crate) fn value(of: &EnumDescriptor) -> String {
     let names: Vec<_> = of.values().filter(|value| value.number() != 0).map(|value| value.name().to_owned()).collect();
     choice(&names)
 }
 
-/// One of these; the empty one means that nothing was chosen.
+/// One of these values, without the empty one, which counts as absent.
 pub(crate) fn choice(values: &[String]) -> String {
     let values: Vec<_> = values.iter().filter(|value| !value.is_empty()).map(String::as_str).collect();
     format!("must be {}", values.join(" or "))
@@ -42,8 +42,8 @@ pub(crate) fn pattern(pattern: &str) -> String {
         return "must not contain control characters".to_owned();
     }
     if let Some(collection) = pattern.strip_prefix('^').and_then(|pattern| pattern.strip_suffix(NAME)) {
-        let is_word = collection.bytes().all(|byte| byte.is_ascii_alphabetic());
-        return format!("must be {}{NAME_IN_WORDS}", if is_word { collection } else { "{collection}" });
+        let is_literal = collection.bytes().all(|byte| byte.is_ascii_alphabetic());
+        return format!("must be {}{NAME_IN_WORDS}", if is_literal { collection } else { "{collection}" });
     }
     let whole = pattern.strip_prefix('^').and_then(|pattern| pattern.strip_suffix('$'));
     match whole.and_then(classes) {
@@ -52,7 +52,7 @@ pub(crate) fn pattern(pattern: &str) -> String {
     }
 }
 
-/// `[A-Z][a-z0-9]{0,7}` in words; None for anything but bounded classes.
+/// Describes a sequence of bounded character classes, e.g. `[A-Z][a-z0-9]{0,7}`; None for any other pattern.
 fn classes(mut rest: &str) -> Option<String> {
     let mut parts = Vec::new();
     while !rest.is_empty() {
@@ -67,7 +67,7 @@ fn classes(mut rest: &str) -> Option<String> {
     Some(parts.join(" and then "))
 }
 
-/// The members of a class, apart from each other: `A-Za-z_-` as `A-Z a-z _ -`.
+/// Separates the members of a character class: `A-Za-z_-` becomes `A-Z a-z _ -`.
 fn spaced(class: &str) -> Option<String> {
     let members: Vec<char> = class.chars().collect();
     let (mut words, mut at) = (Vec::new(), 0);
@@ -85,6 +85,6 @@ fn between<T: std::fmt::Display>(least: Option<T>, most: Option<T>, unit: &str) 
         (Some(least), Some(most)) => format!("must be {least} to {most} {unit}"),
         (Some(least), None) => format!("must be at least {least} {unit}"),
         (None, Some(most)) => format!("must be at most {most} {unit}"),
-        (None, None) => "must be there".to_owned(),
+        (None, None) => "must be set".to_owned(),
     }
 }

@@ -1,5 +1,5 @@
-//! The protobuf contracts of every context. Generated from `proto/` at build time; only the codec that holds requests to what
-//! their protos declare, the roles and the conversions of amounts are written by hand.
+//! The protobuf contracts of every context, generated from `proto/` at build time. Written by hand are the codec that
+//! validates requests, the roles, and the conversions of amounts.
 
 #![allow(missing_docs, clippy::all)]
 
@@ -20,5 +20,5 @@ include!(concat!(env!("OUT_DIR"), "/events.rs"));
 pub use google::r#type::Money;
 pub use jumun::*;
 
-/// Every file's descriptor, with comments and options: what reflection serves.
+/// The encoded descriptors of every file, with comments and options, as reflection serves them.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,4 +1,4 @@
-//! `google.type.Money` to and from the platform's own amounts.
+//! Converts `google.type.Money` to and from the platform's `Money`.
 
 use crate::Money;
 
@@ -12,7 +12,7 @@ impl From<jumun_core::Money> for Money {
 impl TryFrom<&Money> for jumun_core::Money {
     type Error = String;
 
-    /// Refuses an unknown currency, fractions finer than its minor unit, and overflow.
+    /// Fails for an unknown currency, for fractions of its minor unit, and on overflow.
     fn try_from(money: &Money) -> Result<Self, String> {
         Self::from_parts(&money.currency_code, money.units, money.nanos)
     }

@@ -1,4 +1,4 @@
-//! The contracts as a value, for the runtime.
+//! The contracts as a value that the runtime is built with.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 
 use crate::{DESCRIPTORS, role::ROLES};
 
-/// Every message and service, with its options.
+/// The descriptors of every message and service, with options.
 pub static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).expect("what the build encoded decodes"));
 
@@ -16,7 +16,7 @@ pub fn methods() -> impl Iterator<Item = MethodDescriptor> {
     jumun_core::contracts::methods(&POOL)
 }
 
-/// What the runtime needs to know of the contracts.
+/// The descriptors, options, roles and essential services, for the runtime.
 pub fn contracts() -> Contracts {
     Contracts {
         encoded: DESCRIPTORS,

@@ -6,7 +6,7 @@ use jumun_core::{Role, RoleTable, Roles};
 macro_rules! roles {
     ($($name:ident = $number:literal),* $(,)?) => {
         $(
-            #[doc = concat!("`", stringify!($name), "`, as tokens write it in lower case.")]
+            #[doc = concat!("`", stringify!($name), "`, in lower case in tokens.")]
             pub const $name: Role = Role::new($number);
         )*
 
@@ -26,6 +26,6 @@ roles! {
     SERVICE = 9,
 }
 
-/// Operators and other contexts see everything; every other role sees what it owns.
+/// Operators and services may access everything; every other role only what it owns.
 pub const ROLES: RoleTable =
     RoleTable { names: NAMES, service: SERVICE, unrestricted: Roles::of(&[OPERATOR, SERVICE]) };

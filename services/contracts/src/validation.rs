@@ -1,7 +1,7 @@
-//! What the protos declare about requests (`buf.validate`), enforced where they are decoded: no handler sees a request
-//! that breaks a rule, whichever way it came in.
+//! Validates requests by the `buf.validate` rules of their protos when they are decoded, so that no handler sees an
+//! invalid request.
 //!
-//! The checks themselves are generated. They read the decoded message and allocate nothing while it is right.
+//! The checks are generated. They read the decoded message, and allocate nothing while it is valid.
 
 use std::{marker::PhantomData, sync::LazyLock};
 
@@ -15,19 +15,19 @@ use tonic::{
 use tonic_prost::{ProstCodec, ProstEncoder};
 use tonic_types::{ErrorDetails, StatusExt};
 
-/// The reason of a request whose fields are wrong.
+/// The reason of a request with invalid fields.
 pub const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
-/// The reason of a request that is not the message it should be.
+/// The reason of a request that cannot be decoded.
 pub const UNREADABLE_REQUEST: &str = "UNREADABLE_REQUEST";
 
 include!(concat!(env!("OUT_DIR"), "/checks.rs"));
 
-/// A message that gRPC receives.
+/// A message that the codec decodes.
 pub trait Received: Message + Default {
-    /// Whether it comes from a caller. What another service answers is not checked.
+    /// Whether it is a request. Responses of other services are not validated.
     const IS_REQUEST: bool = false;
 
-    /// Everything in it that breaks a rule.
+    /// Every violation of a rule.
     fn check(&self) -> Vec<Violation> {
         Vec::new()
     }
@@ -35,8 +35,8 @@ pub trait Received: Message + Default {
 
 /// A part of a request.
 trait Check {
-    /// Notes what breaks a rule in it and below.
-    fn check(&self, at: &Path<'_>, found: &mut Vec<Violation>);
+    /// Adds the violations in this message, which is at the path `parent`, and in nested ones.
+    fn check(&self, parent: &Path<'_>, found: &mut Vec<Violation>);
 }
 
 fn violations(request: &impl Check) -> Vec<Violation> {
@@ -45,7 +45,7 @@ fn violations(request: &impl Check) -> Vec<Violation> {
     found
 }
 
-/// Where a value is within its request; written out only when it is wrong.
+/// The path of a value within its request. It is written out for violations only.
 enum Path<'a> {
     Root,
     Field(&'a Path<'a>, &'static str),
@@ -78,10 +78,11 @@ impl std::fmt::Display for Path<'_> {
 }
 
 fn compiled(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("the build compiled it, too")
+    Regex::new(pattern).expect("the build validated the pattern")
 }
 
-/// Encodes and decodes as prost does, and refuses requests that break a rule.
+/// Encodes and decodes like tonic's prost codec, and rejects invalid requests: with INVALID_ARGUMENT if they violate
+/// rules, with UNREADABLE_REQUEST if they cannot be decoded.
 pub struct CheckingCodec<T, U>(PhantomData<(T, U)>);
 
 impl<T, U> Default for CheckingCodec<T, U> {
@@ -105,7 +106,7 @@ impl<T: Message + Send + 'static, U: Received + Send + 'static> Codec for Checki
     }
 }
 
-/// Decodes a message, and refuses a request that breaks a rule.
+/// The decoder of [`CheckingCodec`].
 pub struct CheckingDecoder<U>(PhantomData<U>);
 
 impl<U: Received> Decoder for CheckingDecoder<U> {
@@ -115,7 +116,7 @@ impl<U: Received> Decoder for CheckingDecoder<U> {
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         let message = U::decode(buffer).map_err(|error| unreadable::<U>(&error))?;
         let violations = message.check();
-        if violations.is_empty() { Ok(Some(message)) } else { Err(refusal(violations)) }
+        if violations.is_empty() { Ok(Some(message)) } else { Err(invalid(violations)) }
     }
 }
 
@@ -124,10 +125,10 @@ fn unreadable<U: Received>(error: &prost::DecodeError) -> Status {
         return Status::internal(error.to_string());
     }
     let details = ErrorDetails::with_error_info(UNREADABLE_REQUEST, ERROR_DOMAIN, []);
-    Status::with_error_details(Code::InvalidArgument, format!("the request cannot be read: {error}"), details)
+    Status::with_error_details(Code::InvalidArgument, format!("the request cannot be decoded: {error}"), details)
 }
 
-fn refusal(violations: Vec<Violation>) -> Status {
+fn invalid(violations: Vec<Violation>) -> Status {
     let mut details = ErrorDetails::with_error_info(INVALID_ARGUMENT, ERROR_DOMAIN, []);
     let (message, violations) = reported(violations);
     for violation in violations {

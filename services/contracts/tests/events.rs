@@ -1,4 +1,4 @@
-//! What contexts announce: the kinds are stored, and parts of the bus's subjects, so none may change.
+//! The kinds of events are stored, and are part of the bus's subjects, so none may change.
 
 use jumun_core::EventKind;
 
@@ -78,16 +78,16 @@ fn every_event_has_the_kind_that_is_stored() {
         Reduced => "StockReduced",
         Released => "StockReleased",
     });
-    assert_eq!(found, declared(), "the list above has every event");
+    assert_eq!(found, declared(), "the list above must have every event");
 }
 
 #[test]
-fn what_does_not_say_what_happened_has_no_kind() {
+fn an_event_whose_kind_is_not_set_has_an_empty_kind() {
     assert_eq!(EventKind::kind(&contracts::order::v1::OrderEvent::default()), "");
     assert_eq!(EventKind::kind(&()), "");
 }
 
-/// How many things the protos say may happen.
+/// The number of event kinds that the protos declare.
 fn declared() -> usize {
     let pool = prost_reflect::DescriptorPool::decode(contracts::DESCRIPTORS).expect("the build made it");
     let files = pool.files().filter(|file| file.name().ends_with("_event.proto"));

@@ -1,4 +1,4 @@
-//! The generator of checks and kinds: what it says about rules, and what it refuses to let pass.
+//! The generator of checks and event kinds: how it describes rules, and which protos it rejects.
 
 #[path = "../build/checks.rs"]
 mod checks;
@@ -9,7 +9,7 @@ mod rules;
 #[path = "../build/wording.rs"]
 mod wording;
 
-/// The checks of a service whose request has these fields.
+/// Generates the checks of a service whose request has these fields.
 fn generate(fields: &str, rest: &str) -> Result<String, String> {
     let folder = tempfile::tempdir().expect("a folder");
     let proto = format!(
@@ -29,7 +29,7 @@ fn generate(fields: &str, rest: &str) -> Result<String, String> {
 }
 
 #[test]
-fn a_rule_of_an_unknown_kind_ends_the_build_with_the_fields_name() {
+fn an_unknown_rule_fails_the_build_with_the_fields_name() {
     for (field, rule) in [
         ("string a = 1 [(buf.validate.field).string.email = true];", "string.email"),
         ("string a = 1 [(buf.validate.field).string.prefix = \"x\"];", "string.prefix"),
@@ -42,7 +42,7 @@ fn a_rule_of_an_unknown_kind_ends_the_build_with_the_fields_name() {
     ] {
         let refusal = generate(field, "").expect_err(field);
         assert!(refusal.contains("jumun.sample.v1.TakeRequest.a"), "{refusal}");
-        assert!(refusal.contains(&format!("the rule {rule} is not known")), "{refusal}");
+        assert!(refusal.contains(&format!("the rule {rule} is not supported")), "{refusal}");
     }
     let whole = "option (buf.validate.message).cel = {id: \"a\" expression: \"true\"};";
     assert!(generate(whole, "").is_err());
@@ -51,32 +51,32 @@ fn a_rule_of_an_unknown_kind_ends_the_build_with_the_fields_name() {
 }
 
 #[test]
-fn what_would_not_be_enforced_ends_the_build() {
+fn a_rule_that_would_not_be_enforced_fails_the_build() {
     for (field, rest, why) in [
-        ("string a = 1 [(google.api.field_behavior) = REQUIRED];", "", "nothing is declared that enforces it"),
+        ("string a = 1 [(google.api.field_behavior) = REQUIRED];", "", "no rule enforces it"),
         ("repeated string a = 1;", "", "needs repeated.max_items"),
         ("map<string, string> a = 1;", "", "needs repeated.max_items"),
         ("oneof o { string a = 1 [(buf.validate.field).string.max_bytes = 1]; }", "", "part of a oneof"),
         ("oneof o { TakeRequest a = 1; }", "", "part of a oneof"),
-        ("string a = 1 [(buf.validate.field).int32.gte = 1];", "", "rules of another type"),
-        ("string a = 1 [(buf.validate.field).repeated.max_items = 1];", "", "say nothing about such a field"),
+        ("string a = 1 [(buf.validate.field).int32.gte = 1];", "", "rules for another type"),
+        ("string a = 1 [(buf.validate.field).repeated.max_items = 1];", "", "without effect on this kind of field"),
         (
             "repeated string a = 1 [(buf.validate.field) = {required: true repeated: {max_items: 1}}];",
             "",
-            "say nothing",
+            "without effect",
         ),
-        ("optional string a = 1 [(buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE];", "", "say nothing"),
+        ("optional string a = 1 [(buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE];", "", "without effect"),
         (
             "",
             "message Whole { option (buf.validate.message).oneof = {fields: [\"a\"]}; string a = 1; }",
             "whole message",
         ),
-        ("string a = 1 [(buf.validate.field).string.pattern = \"(\"];", "", "has no pattern"),
-        ("", "message Other { string a = 1 [(buf.validate.field).string.max_bytes = 1]; }", "no request sets it"),
+        ("string a = 1 [(buf.validate.field).string.pattern = \"(\"];", "", "has an invalid pattern"),
+        ("", "message Other { string a = 1 [(buf.validate.field).string.max_bytes = 1]; }", "is not part of a request"),
         (
             "string a = 1 [(google.api.field_behavior) = OUTPUT_ONLY, (buf.validate.field).string.max_bytes = 1];",
             "",
-            "no request sets it",
+            "is not part of a request",
         ),
         ("", "service Others { rpc Turn(Taken) returns (TakeRequest); }", "is a request and a response"),
     ] {
@@ -86,8 +86,8 @@ fn what_would_not_be_enforced_ends_the_build() {
 }
 
 #[test]
-fn a_rule_is_said_in_words() {
-    for (pattern, words) in [
+fn a_rule_is_described_in_english() {
+    for (pattern, description) in [
         (
             "^orders/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
             "must be orders/{id}, where id is 1 to 63 of a-z, 0-9 and -, and begins and ends with a letter or digit",
@@ -102,7 +102,7 @@ fn a_rule_is_said_in_words() {
         ("^a|b$", "must match ^a|b$"),
         ("^[^a]$", "must match ^[^a]$"),
     ] {
-        assert_eq!(wording::pattern(pattern), words);
+        assert_eq!(wording::pattern(pattern), description);
     }
     let orders = ["", "create_time", "create_time desc"].map(str::to_owned);
     assert_eq!(wording::choice(&orders), "must be create_time or create_time desc");
@@ -119,10 +119,13 @@ fn fields_without_rules_cost_nothing() {
 }
 
 #[test]
-fn an_event_that_does_not_say_what_happened_ends_the_build() {
+fn an_event_without_kinds_fails_the_build() {
     for (message, why) in [
-        ("message SampleEvent { string sample = 1; }", "jumun.sample.v1.SampleEvent has no kind"),
-        ("message SampleEvent { oneof kind { string made = 1; } }", "jumun.sample.v1.SampleEvent.made is no message"),
+        ("message SampleEvent { string sample = 1; }", "jumun.sample.v1.SampleEvent has no oneof `kind`"),
+        (
+            "message SampleEvent { oneof kind { string made = 1; } }",
+            "jumun.sample.v1.SampleEvent.made is not a message",
+        ),
         ("message Sample {}", "sample_event.proto declares no message named …Event"),
     ] {
         let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! What mechanism makes of these contracts: methods and their deadlines, who may call them, roles, and the OpenAPI document.
+//! The contracts as the mechanism crates read them: methods with deadlines and access, roles, and the OpenAPI document.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ fn every_call_between_contexts_ends_before_its_callers_time_is_up() {
 }
 
 #[test]
-fn health_reflection_and_the_operators_door_are_essential_and_a_path_that_nobody_knows_is_not() {
+fn health_reflection_and_admin_service_are_essential_and_an_unknown_path_is_not() {
     for path in ["/grpc.health.v1.Health/Check", "/jumun.admin.v1.AdminService/ListDeadLetters"] {
         assert!(methods().at(path).is_essential, "{path}");
     }
@@ -69,7 +69,7 @@ fn health_reflection_and_the_operators_door_are_essential_and_a_path_that_nobody
 }
 
 #[test]
-fn what_a_method_declares_is_what_counts() {
+fn access_is_what_a_method_declares() {
     let table = AccessTable::of_services(&contracts(), &["jumun.order.v1.OrderService", "jumun.bench.v1.BenchService"]);
     let table = table.expect("every method declares it");
     let only = Roles::of(&[role::CUSTOMER, role::OPERATOR]);
@@ -81,13 +81,13 @@ fn what_a_method_declares_is_what_counts() {
     }
 }
 
-fn written() -> Json {
+fn document() -> Json {
     describe(&contracts(), &["jumun.order.v1.OrderService"], &ABOUT).expect("routes")
 }
 
 #[test]
-fn a_document_describes_the_services_it_is_made_for_and_no_other() {
-    let document = written();
+fn a_document_describes_its_services_and_no_others() {
+    let document = document();
     let paths: Vec<_> = document["paths"].as_object().expect("paths").keys().map(String::as_str).collect();
     let expected = ["/v1/orders", "/v1/orders/{order}", "/v1/orders/{order}:cancel", "/v1/orders/{order}:watch"];
     assert_eq!(paths, expected);
@@ -95,7 +95,7 @@ fn a_document_describes_the_services_it_is_made_for_and_no_other() {
 
 #[test]
 fn comments_behaviors_and_kinds_are_in_the_schemas() {
-    let document = written();
+    let document = document();
     let schemas = &document["components"]["schemas"];
     let order = &schemas["jumun.order.v1.Order"];
     assert_eq!(order["properties"]["name"]["readOnly"], true);
@@ -110,8 +110,8 @@ fn comments_behaviors_and_kinds_are_in_the_schemas() {
 }
 
 #[test]
-fn a_body_that_is_one_field_leaves_the_others_to_the_query() {
-    let create = &written()["paths"]["/v1/orders"]["post"];
+fn when_the_body_is_one_field_the_others_are_query_parameters() {
+    let create = &document()["paths"]["/v1/orders"]["post"];
     assert_eq!(create["operationId"], "OrderService_CreateOrder");
     let parameters: Vec<_> =
         create["parameters"].as_array().expect("parameters").iter().map(|each| &each["name"]).collect();
@@ -121,15 +121,15 @@ fn a_body_that_is_one_field_leaves_the_others_to_the_query() {
 }
 
 #[test]
-fn what_the_path_says_is_not_asked_for_in_the_body() {
-    let cancel = &written()["paths"]["/v1/orders/{order}:cancel"]["post"];
+fn fields_of_the_path_are_not_in_the_body() {
+    let cancel = &document()["paths"]["/v1/orders/{order}:cancel"]["post"];
     let body = &cancel["requestBody"]["content"]["application/json"]["schema"]["properties"];
     assert_eq!(body.as_object().expect("properties").keys().collect::<Vec<_>>(), ["requestId"]);
 }
 
 #[test]
-fn streams_are_events_or_lines() {
-    let watch = &written()["paths"]["/v1/orders/{order}:watch"]["get"]["responses"]["200"]["content"];
+fn streams_are_server_sent_events_or_ndjson() {
+    let watch = &document()["paths"]["/v1/orders/{order}:watch"]["get"]["responses"]["200"]["content"];
     assert_eq!(
         watch.as_object().expect("contents").keys().collect::<Vec<_>>(),
         ["application/x-ndjson", "text/event-stream"]
@@ -137,7 +137,7 @@ fn streams_are_events_or_lines() {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_has_a_target() {
     fn check(json: &Json, document: &Json) {
         if let Some(reference) = json.get("$ref").and_then(Json::as_str) {
             let pointer = reference.strip_prefix('#').expect("a reference within");

@@ -57,8 +57,8 @@ pub fn context() -> Context {
 
 fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let notifications = unit.engine()?;
-    let messages = unit.silent_engine(KAKAO_SCHEMA)?;
-    let subscribers = unit.silent_engine(SUBSCRIBER_SCHEMA)?;
+    let messages = unit.engine_without_events(KAKAO_SCHEMA)?;
+    let subscribers = unit.engine_without_events(SUBSCRIBER_SCHEMA)?;
     let kakao = Arc::new(Kakao::new(messages.clone(), unit.clock().clone()));
     let couriers = Couriers { kakao, webhook: webhook(unit)? };
     let default_channel = settings::read_channel(unit.setting(&settings::CHANNEL)).map_err(anyhow::Error::msg)?;

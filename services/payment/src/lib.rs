@@ -45,7 +45,7 @@ pub fn context() -> Context {
 
 fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
     let payments = unit.engine()?;
-    let charges = unit.silent_engine(PROVIDER_SCHEMA)?;
+    let charges = unit.engine_without_events(PROVIDER_SCHEMA)?;
     let provider = provider::SimulatedProvider::new(charges, unit.clock().clone());
     let provider = Arc::new(bounded::Bounded::new(provider, unit.bulkhead("payment-provider")));
     let api = grpc::PaymentApi { payments: payments.clone(), provider: provider.clone() };

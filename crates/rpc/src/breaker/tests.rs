@@ -24,7 +24,7 @@ fn it_opens_when_half_of_enough_calls_failed() {
     let mut breaker = Breaker::new();
     for index in 0..MIN_CALLS - 1 {
         let outcome = if index % 2 == 0 { Outcome::Failed } else { Outcome::Answered };
-        assert!(!call(&mut breaker, outcome, at(0)), "too few to tell");
+        assert!(!call(&mut breaker, outcome, at(0)), "too few calls");
     }
     assert!(call(&mut breaker, Outcome::Answered, at(0)));
     assert_eq!(breaker.send(at(500)), Err(OPEN_FOR - at(500)));
@@ -38,7 +38,7 @@ fn it_opens_when_most_calls_were_slow() {
 }
 
 #[test]
-fn it_stays_closed_while_callers_go_away_and_refusals_come() {
+fn it_stays_closed_while_calls_are_cancelled_or_refused() {
     let mut breaker = Breaker::new();
     for _ in 0..1000 {
         assert!(!call(&mut breaker, Outcome::Ignored, at(0)));
@@ -47,7 +47,7 @@ fn it_stays_closed_while_callers_go_away_and_refusals_come() {
 }
 
 #[test]
-fn what_is_older_than_the_window_is_forgotten() {
+fn calls_older_than_the_window_do_not_count() {
     let mut breaker = Breaker::new();
     assert!(!(1..MIN_CALLS).any(|_| call(&mut breaker, Outcome::Failed, at(0))));
     assert_eq!(breaker.counts(at(9_999)).failed, MIN_CALLS - 1);
@@ -59,7 +59,7 @@ fn what_is_older_than_the_window_is_forgotten() {
 }
 
 #[test]
-fn after_a_while_a_few_probes_are_sent_and_close_it_when_all_go_well() {
+fn after_a_while_a_few_probes_are_sent_and_close_it_when_all_succeed() {
     let mut breaker = opened();
     let now = OPEN_FOR;
     let probes: Vec<_> = (0..PROBES).map(|_| breaker.send(now).expect("a probe")).collect();
@@ -68,7 +68,7 @@ fn after_a_while_a_few_probes_are_sent_and_close_it_when_all_go_well() {
         assert!(!breaker.record(probe, Outcome::Answered, now));
     }
     assert_eq!(breaker.state(), State::Closed);
-    assert_eq!(breaker.counts(now).calls, 0, "the past is past");
+    assert_eq!(breaker.counts(now).calls, 0, "earlier calls no longer count");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn one_probe_that_fails_opens_it_again() {
 }
 
 #[test]
-fn a_probe_whose_caller_went_away_makes_room_for_another() {
+fn a_cancelled_probe_makes_room_for_another() {
     let mut breaker = opened();
     let probes: Vec<_> = (0..PROBES).map(|_| breaker.send(OPEN_FOR).expect("a probe")).collect();
     breaker.record(probes[0], Outcome::Ignored, OPEN_FOR);
@@ -93,7 +93,7 @@ fn a_probe_whose_caller_went_away_makes_room_for_another() {
 
 proptest! {
     #[test]
-    fn whatever_happens_few_calls_reach_one_that_always_fails(pauses in prop::collection::vec(0..500u64, 1..2000)) {
+    fn few_calls_reach_a_callee_that_always_fails(pauses in prop::collection::vec(0..500u64, 1..2000)) {
         let mut breaker = Breaker::new();
         let (mut now, mut sent) = (0, 0);
         for pause in pauses {
@@ -102,26 +102,26 @@ proptest! {
                 sent += 1;
             }
         }
-        // Those that taught it, and one probe each time; slow callers may never teach it.
+        // The calls that opened it in each window, and one probe for each time it was open.
         let probes = now / u64::try_from(OPEN_FOR.as_millis()).expect("small") + 1;
         let window = now / u64::try_from(WINDOW.as_millis()).expect("small") + 1;
         prop_assert!(sent <= u64::from(MIN_CALLS) * window + probes, "{sent} in {now} ms");
     }
 
     #[test]
-    fn it_always_closes_again_when_calls_go_well(outcomes in prop::collection::vec(0..4u8, 0..300)) {
+    fn it_always_closes_again_when_calls_succeed(outcomes in prop::collection::vec(0..4u8, 0..300)) {
         let mut breaker = Breaker::new();
         let mut now = 0;
-        let mut waiting = Vec::new();
+        let mut in_flight = Vec::new();
         for outcome in outcomes {
             now += 100;
             let outcome = [Outcome::Answered, Outcome::Slow, Outcome::Failed, Outcome::Ignored][usize::from(outcome)];
-            waiting.extend(breaker.send(at(now)));
-            if waiting.len() > 3 {
-                breaker.record(waiting.remove(0), outcome, at(now));
+            in_flight.extend(breaker.send(at(now)));
+            if in_flight.len() > 3 {
+                breaker.record(in_flight.remove(0), outcome, at(now));
             }
         }
-        for sent in waiting {
+        for sent in in_flight {
             breaker.record(sent, Outcome::Answered, at(now));
         }
         now += 20_000;

@@ -22,13 +22,13 @@ const GET: &str = "/test.Things/Get";
 
 /// A service that never answers.
 #[derive(Clone)]
-struct Silent;
+struct NeverAnswers;
 
-impl NamedService for Silent {
+impl NamedService for NeverAnswers {
     const NAME: &'static str = "test.Things";
 }
 
-impl Service<Request<Body>> for Silent {
+impl Service<Request<Body>> for NeverAnswers {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Answer;
@@ -42,10 +42,10 @@ impl Service<Request<Body>> for Silent {
     }
 }
 
-/// things.proto.
+/// The contracts of things.proto and shop.proto.
 pub(crate) fn contracts() -> Contracts {
-    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/src/stack");
-    let mut compiler = protox::Compiler::new([here]).expect("the folder");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/stack");
+    let mut compiler = protox::Compiler::new([folder]).expect("the folder");
     compiler.include_imports(true).open_files(["things.proto", "library.proto"]).expect("contracts");
     let service = Role::new(1);
     Contracts {
@@ -58,7 +58,7 @@ pub(crate) fn contracts() -> Contracts {
     }
 }
 
-/// Silence behind a stack of its own, and what it measures.
+/// A stack with the service that never answers, and its metrics.
 fn stack_and_metrics(is_protected: bool) -> (GrpcStack, Registry) {
     let contracts = contracts();
     let methods = Arc::new(MethodTable::new(&contracts));
@@ -66,10 +66,10 @@ fn stack_and_metrics(is_protected: bool) -> (GrpcStack, Registry) {
     let (registry, version) = (Registry::new(), ServiceVersion::default());
     let meters = Meters::new(&registry, &methods, &version).expect("metrics");
     let mut services = Services::default();
-    services.add(Silent);
+    services.add(NeverAnswers);
     let table = AccessTable::of_services(&contracts, &[]).expect("nothing is declared");
     let parts = StackParts {
-        signatures: Arc::new(Signatures::new(&version, &methods, &[])),
+        served_by: Arc::new(ServedByHeaders::new(&version, &methods, &[])),
         admission: AdmissionControl::new(overload, meters),
         authorizer: Authentication::default().authorizer(table),
         faults: None,
@@ -96,7 +96,7 @@ async fn status(answer: Answer) -> Status {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_ends_with_deadline_exceeded_when_its_methods_time_is_up_or_its_callers() {
+async fn a_call_ends_with_deadline_exceeded_at_the_deadline_of_its_method_or_of_its_caller() {
     let stack = stack(true);
     for (path, asked, millis) in
         [(CREATE, None, 4000), (CREATE, Some("200m"), 200), (CREATE, Some("1M"), 4000), (GET, None, 2000)]
@@ -109,7 +109,7 @@ async fn a_call_ends_with_deadline_exceeded_when_its_methods_time_is_up_or_its_c
 }
 
 #[tokio::test]
-async fn beyond_its_limit_a_method_is_refused_at_once_and_every_other_goes_on() {
+async fn calls_beyond_a_methods_limit_are_refused_at_once_and_other_methods_are_served() {
     let stack = stack(true);
     let waiting: Vec<_> = (0..MAX_LIMIT).map(|_| call(&stack, CREATE, None)).collect();
     let refused = call(&stack, CREATE, None).now_or_never().expect("at once").expect("never fails");
@@ -119,15 +119,15 @@ async fn beyond_its_limit_a_method_is_refused_at_once_and_every_other_goes_on() 
         refused.get_details_retry_info().and_then(|info| info.retry_delay).is_some_and(|delay| delay >= RETRY_AFTER)
     );
     let mut other = call(&stack, GET, None);
-    assert!(futures::poll!(&mut other).is_pending(), "another method is let in");
+    assert!(futures::poll!(&mut other).is_pending(), "another method is admitted");
     let admin = status(call(&stack, "/test.Operators/Look", None)).await;
-    assert_eq!(admin.code(), Code::Unimplemented, "it was let in; only nobody is there");
+    assert_eq!(admin.code(), Code::Unimplemented, "it was admitted; the service does not exist");
     drop(waiting);
-    assert!(futures::poll!(call(&stack, CREATE, None)).is_pending(), "callers that went away make room");
+    assert!(futures::poll!(call(&stack, CREATE, None)).is_pending(), "cancelled calls make room");
 }
 
 #[tokio::test]
-async fn callers_that_are_refused_are_told_different_times_to_come_again() {
+async fn refused_callers_get_different_retry_delays() {
     let stack = stack(true);
     let _waiting: Vec<_> = (0..MAX_LIMIT).map(|_| call(&stack, CREATE, None)).collect();
     let mut delays = Vec::new();
@@ -142,14 +142,14 @@ async fn callers_that_are_refused_are_told_different_times_to_come_again() {
 }
 
 #[tokio::test]
-async fn without_protection_nobody_is_refused() {
+async fn without_protection_no_call_is_refused() {
     let stack = stack(false);
     let _waiting: Vec<_> = (0..=MAX_LIMIT).map(|_| call(&stack, CREATE, None)).collect();
     assert!(futures::poll!(call(&stack, CREATE, None)).is_pending());
 }
 
 #[tokio::test(start_paused = true)]
-async fn metrics_name_methods_and_codes_and_no_path_that_somebody_made_up() {
+async fn metrics_name_methods_and_codes_and_no_unknown_path() {
     let (stack, registry) = stack_and_metrics(true);
     status(call(&stack, GET, None)).await;
     status(call(&stack, "/made.up/Path", None)).await;

@@ -1,4 +1,4 @@
-//! A small context with one saga: a task is done only when the other side agrees, whose answers are scripted.
+//! A small context with one saga: a task is done only when the other context agrees. The other context is a script.
 
 use std::{
     cell::RefCell,
@@ -19,7 +19,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("tests/protocol/migrations");
 /// Long enough for a task to count as abandoned.
 pub(super) const A_WHILE: Duration = ABANDONED_AFTER.saturating_add(Duration::from_millis(1));
-/// A circuit opens after fewer failures.
+/// More failures than open a circuit.
 const MAX_FAILURES: usize = 1000;
 
 jumun_core::reasons! {
@@ -28,7 +28,7 @@ jumun_core::reasons! {
 }
 
 thread_local! {
-    /// The runner of the host that this thread, which is one test's, built last.
+    /// The runner that this thread built last. Each test has its own thread.
     static BUILT: RefCell<Option<SagaRunner<Errand>>> = const { RefCell::new(None) };
 }
 
@@ -67,30 +67,30 @@ impl Stored for Task {
     const OWNERS: &'static [Owner<Self>] = &[];
 }
 
-/// What the other side answers.
+/// The answers of the other context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Yes,
     No,
-    /// It has never heard of the task.
+    /// The task is unknown.
     Unknown,
-    /// It has heard of it, and that changes nothing.
+    /// An outcome that changes nothing.
     Noted,
-    /// It cannot say yet.
+    /// There is no outcome yet.
     NotYet,
-    /// Nothing comes back.
+    /// No answer.
     Silence,
 }
 
 #[derive(Debug, Default)]
 struct Script {
-    /// What comes back, call by call.
+    /// The answers, call by call.
     answers: VecDeque<Answer>,
-    /// The calls that were made: which, about which task, and the state that was committed by then.
+    /// The calls that were made: the kind of call, the task, and its committed state at that time.
     calls: Vec<String>,
 }
 
-/// The saga: asks the script.
+/// The saga: its calls are answered by the script.
 #[derive(Clone)]
 pub(super) struct Errand {
     tasks: Engine<Task>,
@@ -100,7 +100,7 @@ pub(super) struct Errand {
 
 impl Errand {
     async fn call(&self, call: &str, task: &Task) -> Result<Answer, Error> {
-        let committed = self.tasks.get(&task.id).await?.expect("it is recorded before it is asked about");
+        let committed = self.tasks.get(&task.id).await?.expect("it is recorded before the call");
         let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
         script.calls.push(format!("{call} {} {}", task.id, committed.state.name()));
         match script.answers.pop_front().expect("no more calls") {
@@ -109,24 +109,24 @@ impl Errand {
         }
     }
 
-    /// The script goes on with these answers.
+    /// Adds answers to the script.
     pub(super) fn answers(&self, answers: &[Answer]) {
         self.script.lock().unwrap_or_else(PoisonError::into_inner).answers.extend(answers);
     }
 
-    /// The calls since this was asked last.
+    /// The calls since the last use of this method.
     pub(super) fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.script.lock().unwrap_or_else(PoisonError::into_inner).calls)
     }
 
-    /// Makes calls to the other side, which is away, until the circuit is open.
+    /// Makes calls to the other context, which is down, until the circuit is open.
     pub(super) async fn open_circuit(&self) {
         let mut client = HealthClient::new(self.other_side.clone());
         for _ in 0..MAX_FAILURES {
             if self.other_side.check().is_err() {
                 return;
             }
-            client.check(HealthCheckRequest::default()).await.expect_err("nobody is there");
+            client.check(HealthCheckRequest::default()).await.expect_err("it is down");
         }
         panic!("the circuit does not open");
     }
@@ -177,23 +177,23 @@ impl RequestSaga for Errand {
     }
 }
 
-fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
-    let tasks = unit.engine()?;
-    let errand = Errand { tasks: tasks.clone(), other_side: unit.channel("other")?, script: Arc::default() };
+fn build(builder: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
+    let tasks = builder.engine()?;
+    let errand = Errand { tasks: tasks.clone(), other_side: builder.channel("other")?, script: Arc::default() };
     let runner = SagaRunner::new(&tasks, errand);
-    runner.recover_regularly(unit, "errand-recovery");
+    runner.recover_regularly(builder, "errand-recovery");
     BUILT.with_borrow_mut(|built| *built = Some(runner));
     Ok(())
 }
 
-/// A world in which the other side is away, and the runner.
+/// Starts a cluster in which the other context is down; returns it with the runner.
 pub(super) async fn errands() -> (TestCluster, SagaRunner<Errand>) {
     let errand =
         Context { name: "errand", calls: &["other"], databases: vec![("errand", MIGRATIONS)], reasons: ALL, build };
     let other = Context { name: "other", calls: &[], databases: Vec::new(), reasons: &[], build: |_| Ok(()) };
-    let mut world = TestCluster::new(admin::platform(), vec![errand, other]).await;
-    world.restart_without(&["other"]).await;
-    (world, BUILT.with_borrow(Clone::clone).expect("the errand context"))
+    let mut cluster = TestCluster::new(admin::platform(), vec![errand, other]).await;
+    cluster.restart_without(&["other"]).await;
+    (cluster, BUILT.with_borrow(Clone::clone).expect("the errand context"))
 }
 
 /// The key of a request to do a task.
@@ -201,13 +201,13 @@ pub(super) fn key(id: &str) -> RequestKey {
     RequestKey::new("Do", id, &id.to_owned()).expect("a key")
 }
 
-/// Requests that a task be done.
+/// Requests a task; returns its state.
 pub(super) async fn request(runner: &SagaRunner<Errand>, id: &str) -> Result<State, Error> {
     let task = Task { id: id.to_owned(), state: State::Pending, update_time: runner.engine().now() };
     runner.run(key(id), task).await.map(|task| task.state)
 }
 
-/// The state of a task, as it is stored.
+/// The stored state of a task.
 pub(super) async fn state(runner: &SagaRunner<Errand>, id: &str) -> Option<State> {
     runner.engine().get(id).await.expect("readable").map(|task| task.state)
 }

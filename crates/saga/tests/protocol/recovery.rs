@@ -1,4 +1,4 @@
-//! What becomes of a task whose answer was never learnt.
+//! The recovery of tasks whose outcome is unknown.
 
 use std::time::Duration;
 
@@ -7,66 +7,66 @@ use super::errand::{A_WHILE, Answer, State, errands, request, state};
 const A_MOMENT: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn an_unknown_outcome_is_resolved_by_the_recovery_but_not_while_a_call_may_be_under_way() {
-    let (world, runner) = errands().await;
+async fn an_unknown_outcome_is_resolved_by_the_recovery_but_not_while_a_call_may_be_in_flight() {
+    let (cluster, runner) = errands().await;
     runner.saga().answers(&[Answer::Silence, Answer::Yes]);
     request(&runner, "a").await.expect_err("silence");
-    world.advance(A_MOMENT).await;
+    cluster.advance(A_MOMENT).await;
     assert_eq!(runner.saga().calls(), ["ask a PENDING"]);
-    world.advance(A_WHILE).await;
+    cluster.advance(A_WHILE).await;
     assert_eq!(runner.saga().calls(), ["resolve a PENDING"]);
     assert_eq!(state(&runner, "a").await, Some(State::Done));
-    world.advance(A_WHILE).await;
-    assert!(runner.saga().calls().is_empty(), "what is settled is asked about again");
-    world.finish().await;
+    cluster.advance(A_WHILE).await;
+    assert!(runner.saga().calls().is_empty(), "a settled task is resolved again");
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn the_recovery_goes_from_step_to_step_and_starts_again_where_it_was_interrupted() {
-    let (world, runner) = errands().await;
+    let (cluster, runner) = errands().await;
     runner.saga().answers(&[Answer::Silence, Answer::Unknown, Answer::Silence]);
     request(&runner, "a").await.expect_err("silence");
-    world.advance(A_WHILE).await;
+    cluster.advance(A_WHILE).await;
     assert_eq!(runner.saga().calls(), ["ask a PENDING", "resolve a PENDING", "resolve a WITHDRAWING"]);
     assert_eq!(state(&runner, "a").await, Some(State::Withdrawing));
     runner.saga().answers(&[Answer::No]);
-    world.advance(A_WHILE).await;
+    cluster.advance(A_WHILE).await;
     assert_eq!(runner.saga().calls(), ["resolve a WITHDRAWING"]);
     assert_eq!(state(&runner, "a").await, Some(State::Refused));
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn what_has_no_outcome_yet_is_no_failure_and_the_next_round_asks_again() {
-    let (world, runner) = errands().await;
+async fn a_task_without_an_outcome_is_no_failure_and_the_next_round_calls_again() {
+    let (cluster, runner) = errands().await;
     runner.saga().answers(&[Answer::Silence, Answer::Silence]);
     request(&runner, "a").await.expect_err("silence");
-    world.advance(A_MOMENT).await;
+    cluster.advance(A_MOMENT).await;
     request(&runner, "b").await.expect_err("silence");
     runner.saga().calls();
     runner.saga().answers(&[Answer::NotYet, Answer::Yes, Answer::Yes]);
-    world.advance(A_WHILE).await;
+    cluster.advance(A_WHILE).await;
     assert_eq!(runner.saga().calls(), ["resolve a PENDING", "resolve b PENDING"]);
-    world.advance(A_MOMENT).await;
+    cluster.advance(A_MOMENT).await;
     assert_eq!(runner.saga().calls(), ["resolve a PENDING"]);
     assert_eq!(state(&runner, "a").await, Some(State::Done));
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn a_failure_ends_the_round_and_the_next_one_starts_with_the_oldest() {
-    let (world, runner) = errands().await;
+    let (cluster, runner) = errands().await;
     for id in ["b", "a"] {
         runner.saga().answers(&[Answer::Silence]);
         request(&runner, id).await.expect_err("silence");
-        world.advance(A_MOMENT).await;
+        cluster.advance(A_MOMENT).await;
     }
     runner.saga().calls();
     runner.saga().answers(&[Answer::Silence]);
-    world.advance(A_WHILE).await;
+    cluster.advance(A_WHILE).await;
     assert_eq!(runner.saga().calls(), ["resolve b PENDING"]);
     runner.saga().answers(&[Answer::Yes, Answer::No]);
-    world.advance(A_MOMENT).await;
+    cluster.advance(A_MOMENT).await;
     assert_eq!(runner.saga().calls(), ["resolve b PENDING", "resolve a PENDING"]);
-    world.finish().await;
+    cluster.finish().await;
 }

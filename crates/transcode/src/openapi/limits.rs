@@ -1,9 +1,9 @@
-//! What `buf.validate` declares of a field, as keywords of JSON Schema: those who read the document know what is refused.
+//! The `buf.validate` rules of a field as JSON Schema keywords, so that the document states which values are rejected.
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Value};
 use serde_json::{Map, Value as Json};
 
-/// Rules whose value is that of a keyword, whatever kind they are for.
+/// Rules that have a keyword with the same value, for every kind of field.
 const KEYWORDS: [(&str, &str); 11] = [
     ("min_len", "minLength"),
     ("max_len", "maxLength"),
@@ -19,12 +19,12 @@ const KEYWORDS: [(&str, &str); 11] = [
     ("in", "enum"),
 ];
 
-/// What is declared of a field's values, as keywords.
+/// The rules of a field as keywords.
 pub(super) fn limits(field: &FieldDescriptor) -> Map<String, Json> {
     declared(field).map(|rules| keywords(&rules)).unwrap_or_default()
 }
 
-/// The pattern of a field's text, without what a path says before it.
+/// The pattern of a string field without a prefix that is a literal part of the path.
 pub(super) fn pattern_after(field: &FieldDescriptor, prefix: &str) -> Option<String> {
     let limits = limits(field);
     let pattern = limits.get("pattern")?.as_str()?.strip_prefix('^')?.strip_prefix(prefix)?;
@@ -37,7 +37,7 @@ fn declared(field: &FieldDescriptor) -> Option<DynamicMessage> {
     options.has_extension(&extension).then(|| options.get_extension(&extension).as_message().cloned())?
 }
 
-/// The rules of whichever kind there are.
+/// The keywords for the rules of every kind.
 fn keywords(rules: &DynamicMessage) -> Map<String, Json> {
     let mut keywords = Map::new();
     for (kind, of_kind) in rules.fields() {
@@ -45,7 +45,7 @@ fn keywords(rules: &DynamicMessage) -> Map<String, Json> {
         for (rule, value) in of_kind.fields() {
             let keyword = KEYWORDS.iter().find(|(name, _)| *name == rule.name());
             match (keyword, value) {
-                // 64-bit numbers are strings in JSON, which have no least and no greatest.
+                // 64-bit numbers are strings in JSON, for which `minimum` and `maximum` do not apply.
                 (Some((_, keyword)), value) if !kind.name().ends_with("64") => {
                     keywords.insert((*keyword).to_owned(), to_json(value));
                 }

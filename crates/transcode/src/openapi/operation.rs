@@ -1,4 +1,4 @@
-//! One call: its parameters, its body and its answers.
+//! Describes one operation: its parameters, its request body and its responses.
 
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 use serde_json::{Map, Value as Json, json};
@@ -15,14 +15,14 @@ use crate::{
     route::{Body, Route, field_at},
 };
 
-/// How deep query parameters reach into messages.
+/// The depth of nested message fields that are described as query parameters.
 const MAX_QUERY_DEPTH: usize = 3;
 
-/// An answer that is an error.
+/// An error response.
 pub(super) struct ErrorAnswer {
     pub(super) http: u16,
     pub(super) meaning: &'static str,
-    /// Only calls with a body can be answered so.
+    /// Only operations with a request body have it.
     of_body: bool,
     pub(super) header: Option<(&'static str, &'static str)>,
 }
@@ -32,40 +32,41 @@ const fn error(http: u16, meaning: &'static str) -> ErrorAnswer {
 }
 
 const fn retryable(http: u16, meaning: &'static str) -> ErrorAnswer {
-    ErrorAnswer { header: Some(("Retry-After", "Seconds until repeating may help.")), ..error(http, meaning) }
+    ErrorAnswer { header: Some(("Retry-After", "Seconds until a retry may succeed.")), ..error(http, meaning) }
 }
 
 const fn of_body(http: u16, meaning: &'static str) -> ErrorAnswer {
     ErrorAnswer { of_body: true, ..error(http, meaning) }
 }
 
-/// Every error that a call can be answered with.
+/// Every error response that an operation can have.
 pub(super) const ERRORS: &[ErrorAnswer] = &[
     error(
         400,
-        "Fields are wrong (INVALID_ARGUMENT, with each field), or the state does not allow it (FAILED_PRECONDITION).",
+        "The request is invalid (INVALID_ARGUMENT, with each wrong field), or the present state does not permit it \
+         (FAILED_PRECONDITION).",
     ),
     ErrorAnswer {
-        header: Some(("WWW-Authenticate", "How to say who calls.")),
-        ..error(401, "Nobody knows who calls (UNAUTHENTICATED).")
+        header: Some(("WWW-Authenticate", "The authentication scheme.")),
+        ..error(401, "The caller is not authenticated (UNAUTHENTICATED).")
     },
-    error(403, "The caller may not (PERMISSION_DENIED)."),
-    error(404, "There is no such path, or nothing of that name (NOT_FOUND)."),
+    error(403, "The caller is not permitted to do this (PERMISSION_DENIED)."),
+    error(404, "The path or the resource does not exist (NOT_FOUND)."),
     ErrorAnswer {
         header: Some(("Allow", "The methods of this path.")),
-        ..error(405, "The path is for other methods.")
+        ..error(405, "The path does not support the method.")
     },
     of_body(408, "The body did not arrive in time."),
-    error(409, "It exists already (ALREADY_EXISTS), or it did not happen and starting over may work (ABORTED)."),
+    error(409, "The resource exists already (ALREADY_EXISTS), or a concurrent change prevented the call (ABORTED)."),
     of_body(413, "The body is too large."),
     error(414, "The path and the query are too long."),
     of_body(415, "The body is not JSON, or it is compressed."),
-    retryable(429, "Too much at once (RESOURCE_EXHAUSTED)."),
-    error(499, "The caller went away (CANCELLED)."),
-    error(500, "A fault of ours (INTERNAL)."),
-    error(501, "The process does not do that (UNIMPLEMENTED)."),
-    retryable(503, "Not now (UNAVAILABLE); repeat it with the same request id."),
-    retryable(504, "Time ran out (DEADLINE_EXCEEDED); it may have happened or not."),
+    retryable(429, "A limit is exceeded (RESOURCE_EXHAUSTED)."),
+    error(499, "The caller cancelled the request (CANCELLED)."),
+    error(500, "A fault of the server (INTERNAL)."),
+    error(501, "The server does not support the method (UNIMPLEMENTED)."),
+    retryable(503, "Temporarily unavailable (UNAVAILABLE); retry with the same request id."),
+    retryable(504, "The deadline passed (DEADLINE_EXCEEDED); the outcome is unknown."),
 ];
 
 /// Describes a route.
@@ -87,10 +88,10 @@ pub(super) fn describe(route: &Route, path: &Described, schemas: &mut Schemas) -
     operation
 }
 
-/// The first of a method's routes has the method's name; the others have their place.
+/// The first of a method's routes is named after the method; the others add their number, from 2.
 fn operation_id(route: &Route) -> String {
     let name = format!("{}_{}", route.method.parent_service().name(), route.method.name());
-    if route.place == 0 { name } else { format!("{name}_{}", route.place + 1) }
+    if route.index == 0 { name } else { format!("{name}_{}", route.index + 1) }
 }
 
 fn parameters(route: &Route, path: &Described, schemas: &mut Schemas) -> Vec<Json> {
@@ -105,11 +106,11 @@ fn parameters(route: &Route, path: &Described, schemas: &mut Schemas) -> Vec<Jso
     parameters
 }
 
-/// A part of a path: a whole field, or what follows the collection in a name.
+/// The schema of a path parameter: a whole field, or the id in a resource name.
 fn part(input: &MessageDescriptor, parameter: &Parameter, schemas: &mut Schemas) -> Json {
     let field = parameter.field.as_ref().and_then(|field| field_at(input, field).ok());
     match (&field, parameter.prefix.as_deref()) {
-        (Some(field), Some("")) => schemas.field(field, Direction::Input),
+        (Some(field), Some("")) => schemas.field(field, Direction::Request),
         (Some(field), Some(prefix)) => match pattern_after(field, prefix) {
             Some(pattern) => json!({"type": "string", "pattern": pattern}),
             None => any_text(),
@@ -136,7 +137,7 @@ fn add_query(
         }
         if in_query(&field) {
             let name = path.iter().map(FieldDescriptor::json_name).collect::<Vec<_>>().join(".");
-            let schema = schemas.field(&field, Direction::Input);
+            let schema = schemas.field(&field, Direction::Request);
             let required = parents.is_empty() && is_required(&field);
             parameters.push(json!({"name": name, "in": "query", "required": required, "schema": schema}));
         } else if let Some(inner) = field.kind().as_message().filter(|_| !field.is_list() && !field.is_map())
@@ -155,10 +156,10 @@ fn in_path(route: &Route, fields: &[FieldDescriptor]) -> bool {
 fn body(route: &Route, schemas: &mut Schemas) -> Option<Json> {
     let (schema, required) = match &route.body {
         Body::None => return None,
-        Body::Field(field) => (schemas.field(field, Direction::Input), is_required(field)),
+        Body::Field(field) => (schemas.field(field, Direction::Request), is_required(field)),
         Body::Whole => {
             let given = |field: &FieldDescriptor| in_path(route, std::slice::from_ref(field));
-            let object = schemas.object(&route.method.input(), Direction::Input, given);
+            let object = schemas.object(&route.method.input(), Direction::Request, given);
             let required = object.get("required").is_some();
             (object, required)
         }
@@ -168,7 +169,7 @@ fn body(route: &Route, schemas: &mut Schemas) -> Option<Json> {
 
 fn responses(route: &Route, schemas: &mut Schemas) -> Json {
     let mut responses = Map::new();
-    responses.insert("200".to_owned(), json!({"description": "As asked.", "content": answer(route, schemas)}));
+    responses.insert("200".to_owned(), json!({"description": "Success.", "content": answer(route, schemas)}));
     for error in ERRORS.iter().filter(|error| !error.of_body || !matches!(route.body, Body::None)) {
         let reference = format!("#/components/responses/{}", error.http);
         responses.insert(error.http.to_string(), json!({"$ref": reference}));
@@ -178,15 +179,16 @@ fn responses(route: &Route, schemas: &mut Schemas) -> Json {
 
 fn answer(route: &Route, schemas: &mut Schemas) -> Json {
     let schema = match &route.response_body {
-        Some(field) => schemas.field(field, Direction::Answer),
-        None => schemas.message(&route.method.output(), Direction::Answer),
+        Some(field) => schemas.field(field, Direction::Response),
+        None => schemas.message(&route.method.output(), Direction::Response),
     };
     if !route.method.is_server_streaming() {
         return json!({"application/json": {"schema": schema}});
     }
     let event = json!({
         "type": "object",
-        "description": "An event for each message; `event: error` with a google.rpc.Status when it fails; `event: end` after the last.",
+        "description": "An event for each message; `event: error` with a google.rpc.Status if the stream fails; \
+            `event: end` after the last message.",
         "required": ["data"],
         "properties": {
             "event": {"type": "string", "enum": ["error", "end"]},
@@ -195,7 +197,8 @@ fn answer(route: &Route, schemas: &mut Schemas) -> Json {
     });
     let lines = json!({
         "type": "string",
-        "description": "When asked for by Accept: a line for each message; `{\"error\": …}` with a google.rpc.Status when it fails.",
+        "description": "If requested by the Accept header: a line for each message; `{\"error\": …}` with a \
+            google.rpc.Status if the stream fails.",
     });
     json!({
         "text/event-stream": {"schema": event},

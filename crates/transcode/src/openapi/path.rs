@@ -1,4 +1,4 @@
-//! Path templates in OpenAPI's words: `/v1/{name=things/*}` is `/v1/things/{thing}`.
+//! Converts path templates to OpenAPI: `/v1/{name=things/*}` becomes `/v1/things/{thing}`.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::{
     template::{Segment, Variable},
 };
 
-/// What resources call the id that follows a collection: "thing" follows "things".
+/// The name of the id that follows each collection, by the patterns of `google.api.resource`: "things" → "thing".
 pub(super) fn resource_ids(pool: &DescriptorPool) -> HashMap<String, String> {
     let Some(resource) = pool.get_extension_by_name("google.api.resource") else { return HashMap::new() };
     let patterns = pool.all_messages().flat_map(|message| {
@@ -22,18 +22,19 @@ pub(super) fn resource_ids(pool: &DescriptorPool) -> HashMap<String, String> {
     patterns.filter_map(|pattern| pattern.as_str().map(ids)).flatten().collect()
 }
 
-/// A path and its parameters.
+/// An OpenAPI path and its parameters.
 pub(super) struct Described {
     pub(super) text: String,
     pub(super) parameters: Vec<Parameter>,
 }
 
-/// A part of a path.
+/// A path parameter.
 pub(super) struct Parameter {
     pub(super) name: String,
-    /// The field that it fills.
+    /// The request field that it belongs to.
     pub(super) field: Option<String>,
-    /// What the field has before it, e.g. `things/`; None: it is not the last part of its field.
+    /// The literal part of the field before it, e.g. `things/`; None: it is not the only variable part, or not the
+    /// last.
     pub(super) prefix: Option<String>,
 }
 
@@ -78,7 +79,7 @@ impl Described {
     }
 }
 
-/// What stands before the one part of a field that is not fixed, which is its last.
+/// The literal segments of a field before its last segment, if only that one is variable.
 fn prefix(segments: &[Segment]) -> Option<String> {
     let (last, fixed) = segments.split_last()?;
     let fixed = fixed.iter().map(|segment| match segment {
@@ -88,7 +89,7 @@ fn prefix(segments: &[Segment]) -> Option<String> {
     fixed.collect::<Option<String>>().filter(|_| *last == Segment::One)
 }
 
-/// The collections and ids of a pattern such as `things/{thing}`.
+/// The collections and ids of a resource pattern such as `things/{thing}`.
 fn ids(pattern: &str) -> Vec<(String, String)> {
     let parts: Vec<_> = pattern.split('/').collect();
     let pairs = parts.windows(2).filter_map(|pair| Some((pair[0], pair[1].strip_prefix('{')?.strip_suffix('}')?)));

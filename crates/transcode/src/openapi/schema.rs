@@ -1,4 +1,4 @@
-//! Messages and enums as JSON Schema.
+//! Converts messages and enums to JSON Schema.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,15 @@ use jumun_core::contracts::comment;
 use super::limits::limits;
 use crate::json::is_well_known;
 
-/// Which way a message goes. What a request must have, an answer may leave out: canonical JSON has no defaults.
+/// The direction of a message. Fields that a request must have may be absent in a response, because canonical JSON
+/// omits default values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Direction {
-    Input,
-    Answer,
+    Request,
+    Response,
 }
 
-/// The schemas that were referred to.
+/// The schemas that references point to, by name.
 #[derive(Default)]
 pub(super) struct Schemas(BTreeMap<String, Json>);
 
@@ -26,17 +27,17 @@ impl Schemas {
         self.0.into_iter().collect()
     }
 
-    /// A message, by reference.
+    /// A reference to the schema of a message.
     pub(super) fn message(&mut self, message: &MessageDescriptor, direction: Direction) -> Json {
         if is_well_known(message) {
             return well_known(message);
         }
         let name = match direction {
-            Direction::Answer => message.full_name().to_owned(),
-            Direction::Input => format!("{}-Input", message.full_name()),
+            Direction::Response => message.full_name().to_owned(),
+            Direction::Request => format!("{}-Input", message.full_name()),
         };
         if !self.0.contains_key(&name) {
-            // A message may contain itself.
+            // A message may contain itself: the entry ends the recursion.
             self.0.insert(name.clone(), Json::Null);
             let object = self.object(message, direction, |_| false);
             self.0.insert(name.clone(), object);
@@ -44,7 +45,7 @@ impl Schemas {
         json!({"$ref": format!("#/components/schemas/{name}")})
     }
 
-    /// A message without some of its fields.
+    /// The schema of a message without some of its fields.
     pub(super) fn object(
         &mut self,
         message: &MessageDescriptor,
@@ -56,7 +57,7 @@ impl Schemas {
             fields.iter().map(|field| (field.json_name().to_owned(), self.field(field, direction))).collect();
         let description = comment(&message.parent_file(), message.path());
         let mut object = json!({"type": "object", "description": description, "properties": properties});
-        if direction == Direction::Input {
+        if direction == Direction::Request {
             object["additionalProperties"] = false.into();
             let required: Vec<_> =
                 fields.iter().filter(|field| is_required(field)).map(FieldDescriptor::json_name).collect();
@@ -67,7 +68,7 @@ impl Schemas {
         object
     }
 
-    /// A field: its kind, its comment, and what is declared of its values.
+    /// The schema of a field: its kind, comment, rules and behavior.
     pub(super) fn field(&mut self, field: &FieldDescriptor, direction: Direction) -> Json {
         let mut schema = match field.kind() {
             Kind::Message(entry) if field.is_map() => {
@@ -77,7 +78,7 @@ impl Schemas {
             kind => self.kind(&kind, direction),
         };
         schema["description"] = comment(&field.parent_message().parent_file(), field.path()).into();
-        if direction == Direction::Input {
+        if direction == Direction::Request {
             add_limits(&mut schema, limits(field));
         }
         if has_behavior(field, "OUTPUT_ONLY") {
@@ -109,7 +110,7 @@ impl Schemas {
         }
     }
 
-    /// An enum, by reference.
+    /// A reference to the schema of an enum.
     fn names(&mut self, of: &EnumDescriptor) -> Json {
         let schema = self.0.entry(of.full_name().to_owned());
         schema.or_insert_with(|| {
@@ -125,7 +126,7 @@ impl Schemas {
     }
 }
 
-/// Adds keywords to a schema, and those of its items to theirs.
+/// Adds keywords to a schema, recursively to the schema of its items.
 fn add_limits(schema: &mut Json, limits: Map<String, Json>) {
     for (keyword, value) in limits {
         match value {
@@ -135,7 +136,7 @@ fn add_limits(schema: &mut Json, limits: Map<String, Json>) {
     }
 }
 
-/// Messages whose JSON is not simply their fields.
+/// The schema of a message that has a JSON form of its own.
 fn well_known(message: &MessageDescriptor) -> Json {
     match message.name() {
         "Timestamp" => json!({"type": "string", "format": "date-time"}),
@@ -148,12 +149,12 @@ fn well_known(message: &MessageDescriptor) -> Json {
         "StringValue" | "BytesValue" | "Int64Value" | "UInt64Value" => json!({"type": ["string", "null"]}),
         "Int32Value" | "UInt32Value" => json!({"type": ["integer", "null"]}),
         "FloatValue" | "DoubleValue" => json!({"type": ["number", "null"]}),
-        // google.protobuf.Value is anything.
+        // google.protobuf.Value: any JSON.
         _ => json!({}),
     }
 }
 
-/// Whether a request must have the field.
+/// Whether a request must have the field (`google.api.field_behavior`).
 pub(super) fn is_required(field: &FieldDescriptor) -> bool {
     has_behavior(field, "REQUIRED")
 }

@@ -1,4 +1,4 @@
-//! Requests as tables: what is sent, and the message or the wrong fields that come of it.
+//! Tables of requests, with the message or the wrong fields that each one results in.
 
 use http::{HeaderName, Method, StatusCode};
 use serde_json::json;
@@ -15,7 +15,7 @@ fn everything() -> Routes {
     Routes::new(methods()).expect("routes")
 }
 
-async fn send(verb: &str, target: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Json, Refusal> {
+async fn send(verb: &str, target: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Json, ErrorResponse> {
     let mut request = http::Request::builder().method(verb).uri(target);
     for (name, value) in headers {
         request = request.header(name.parse::<HeaderName>().expect("a name"), *value);
@@ -34,12 +34,12 @@ async fn send(verb: &str, target: &str, headers: &[(&str, &str)], body: Vec<u8>)
     Ok(serde_json::from_slice(&of_message(&message, only)?).expect("JSON"))
 }
 
-async fn send_json(verb: &str, target: &str, body: &str) -> Result<Json, Refusal> {
+async fn send_json(verb: &str, target: &str, body: &str) -> Result<Json, ErrorResponse> {
     send(verb, target, &[("content-type", "application/json")], body.as_bytes().to_vec()).await
 }
 
 /// The fields that a refusal names.
-fn wrong_fields(refusal: &Refusal) -> Vec<String> {
+fn wrong_fields(refusal: &ErrorResponse) -> Vec<String> {
     let json = refusal.to_json();
     let details = json["details"].as_array().expect("details").iter();
     let violations = details.filter_map(|detail| detail["fieldViolations"].as_array()).flatten();
@@ -73,7 +73,7 @@ async fn parameters_are_fields_of_every_kind() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_wrong_is_named() {
+async fn a_wrong_parameter_is_named() {
     for (query, expected) in [
         ("nobody=1", &["nobody"][..]),
         ("inner.nobody=1", &["inner.nobody"]),
@@ -181,7 +181,7 @@ async fn every_wrong_field_of_a_body_is_named_as_the_proto_does() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_at_all_is_refused_by_its_http_status() {
+async fn a_request_that_cannot_be_read_is_refused_with_its_http_status() {
     let json = ("content-type", "application/json");
     let too_long = format!("/v1/things?name={}", "a".repeat(8 * 1024));
     let nested = |depth: usize| format!(r#"{{"inner": {}{}}}"#, "[".repeat(depth), "]".repeat(depth));
@@ -221,7 +221,7 @@ async fn what_cannot_be_read_at_all_is_refused_by_its_http_status() {
 }
 
 #[tokio::test]
-async fn a_refusal_names_no_more_fields_and_quotes_no_more_than_it_must() {
+async fn a_refusal_names_a_bounded_number_of_fields_and_quotes_a_bounded_text() {
     let items = (0..1_000).map(|index| format!("{{\"{}{index}\": 1}}", "x".repeat(100))).collect::<Vec<_>>().join(",");
     let refusal =
         send_json("POST", "/v1/things/a:act", &format!("{{\"inners\": [{items}]}}")).await.expect_err("wrong");

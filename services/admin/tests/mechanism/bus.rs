@@ -1,4 +1,4 @@
-//! What both buses promise. The same tests for each: the embedded one is exactly as strict.
+//! The guarantees of a bus. Every test runs on the local bus and, on servers, on JetStream.
 
 use std::{
     collections::BTreeMap,
@@ -13,15 +13,15 @@ use testkit::on_servers;
 
 use super::counter::added;
 
-/// Longer than a delivery takes; shorter than JetStream waits for an acknowledgement.
+/// Longer than a delivery takes, and shorter than JetStream's acknowledgement timeout.
 const A_WHILE: Duration = Duration::from_millis(500);
 
-/// Every bus that there is here: a new one of each kind.
+/// A new bus of each kind that this test run has.
 async fn buses() -> Vec<Bus> {
     let mut buses = vec![Bus::Local(LocalBus::default())];
     if on_servers() {
         let url = env::var("JUMUN_TEST_NATS_URL").expect("JUMUN_TEST_NATS_URL is not set: run `make test`");
-        // A prefix of its own keeps it apart; the streams go with the server.
+        // The prefix isolates the test. The streams are deleted with the server.
         let prefix = format!("bus-{}", new_id());
         let settings = JetStreamSettings {
             url,
@@ -47,41 +47,41 @@ async fn number_of_next(incoming: &mut Incoming) -> i64 {
     number
 }
 
-async fn assert_silent(incoming: &mut Incoming) {
-    assert!(tokio::time::timeout(A_WHILE, incoming.next()).await.is_err(), "there is nothing more to hear");
+async fn assert_no_more(incoming: &mut Incoming) {
+    assert!(tokio::time::timeout(A_WHILE, incoming.next()).await.is_err(), "there is another delivery");
 }
 
 #[tokio::test]
 async fn an_aggregates_events_are_delivered_in_the_order_of_publishing() {
     for bus in buses().await {
         let mut incoming = bus.subscribe("counter", "listener").await.expect("a subscription");
-        let mut taken = Vec::new();
+        let mut acknowledgements = Vec::new();
         for number in 1..=50 {
             for id in ["a", "b", "c"] {
-                taken.push(bus.publish(Arc::new(added(id, number, number))).await.expect("taken"));
+                acknowledgements.push(bus.publish(Arc::new(added(id, number, number))).await.expect("published"));
             }
         }
-        let mut heard: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        let mut received: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         for _ in 0..150 {
             let delivery = next(&mut incoming).await;
             let message = delivery.message().expect("a readable event");
-            heard.entry(message.aggregate.clone()).or_default().push(message.number);
+            received.entry(message.aggregate.clone()).or_default().push(message.number);
             delivery.settle().await;
         }
-        assert!(heard.values().all(|numbers| *numbers == (1..=50).collect::<Vec<_>>()), "{heard:?}");
-        assert_eq!(heard.len(), 3);
-        for taken in taken {
-            taken.await.expect("the bus has it");
+        assert!(received.values().all(|numbers| *numbers == (1..=50).collect::<Vec<_>>()), "{received:?}");
+        assert_eq!(received.len(), 3);
+        for acknowledgement in acknowledgements {
+            acknowledgement.await.expect("acknowledged");
         }
-        assert_silent(&mut incoming).await;
+        assert_no_more(&mut incoming).await;
     }
 }
 
 #[tokio::test]
-async fn what_could_not_be_applied_comes_again_after_the_delay() {
+async fn an_event_that_could_not_be_applied_is_delivered_again_after_the_delay() {
     for bus in buses().await {
         let mut incoming = bus.subscribe("counter", "listener").await.expect("a subscription");
-        let taken = bus.publish(Arc::new(added("a", 1, 1))).await.expect("taken");
+        let acknowledgement = bus.publish(Arc::new(added("a", 1, 1))).await.expect("published");
         let delay = Duration::from_millis(200);
         for attempt in 1..=3 {
             let delivery = next(&mut incoming).await;
@@ -89,18 +89,18 @@ async fn what_could_not_be_applied_comes_again_after_the_delay() {
             let start = Instant::now();
             delivery.retry(delay).await;
             if attempt == 1 {
-                // Others need not wait for it.
-                let other = bus.publish(Arc::new(added("b", 1, 1))).await.expect("taken");
+                // Other events do not wait for it.
+                let other = bus.publish(Arc::new(added("b", 1, 1))).await.expect("published");
                 let delivery = next(&mut incoming).await;
                 assert_eq!(delivery.message().expect("a readable event").aggregate, "b");
                 assert!(start.elapsed() < delay, "{:?}", start.elapsed());
                 delivery.settle().await;
-                other.await.expect("the bus has it");
+                other.await.expect("acknowledged");
             }
         }
         assert_eq!(number_of_next(&mut incoming).await, 1);
-        taken.await.expect("the bus has it");
-        assert_silent(&mut incoming).await;
+        acknowledgement.await.expect("acknowledged");
+        assert_no_more(&mut incoming).await;
     }
 }
 
@@ -110,7 +110,7 @@ async fn two_consumers_each_get_everything() {
         let mut one = bus.subscribe("counter", "one").await.expect("a subscription");
         let mut other = bus.subscribe("counter", "other").await.expect("a subscription");
         for number in 1..=10 {
-            drop(bus.publish(Arc::new(added("a", number, number))).await.expect("taken"));
+            drop(bus.publish(Arc::new(added("a", number, number))).await.expect("published"));
         }
         for number in 1..=10 {
             assert_eq!(number_of_next(&mut one).await, number);
@@ -118,58 +118,62 @@ async fn two_consumers_each_get_everything() {
         for number in 1..=10 {
             assert_eq!(number_of_next(&mut other).await, number);
         }
-        assert_silent(&mut one).await;
+        assert_no_more(&mut one).await;
     }
 }
 
 #[tokio::test]
-async fn a_delivery_that_nobody_settled_comes_again() {
+async fn an_unsettled_delivery_is_delivered_again() {
     for bus in buses().await {
         let mut incoming = bus.subscribe("counter", "listener").await.expect("a subscription");
-        let taken = bus.publish(Arc::new(added("a", 1, 1))).await.expect("taken");
+        let acknowledgement = bus.publish(Arc::new(added("a", 1, 1))).await.expect("published");
         let delivery = next(&mut incoming).await;
         match bus {
             Bus::Local(_) => {
-                // It keeps nothing: it tells its publisher, who has the event in the outbox and publishes it again.
+                // The local bus stores nothing: it does not acknowledge, and the relay publishes the event again.
                 drop(delivery);
-                taken.await.expect_err("nobody has it");
-                drop(bus.publish(Arc::new(added("a", 1, 1))).await.expect("taken"));
+                acknowledgement.await.expect_err("not acknowledged");
+                drop(bus.publish(Arc::new(added("a", 1, 1))).await.expect("published"));
             }
-            // Dropped, it would come again after 30 s; told so, it comes at once.
+            // A dropped delivery would be repeated after 30 s; one that is rejected, at once.
             Bus::JetStream(_) => delivery.retry(Duration::ZERO).await,
         }
         assert_eq!(number_of_next(&mut incoming).await, 1);
-        assert_silent(&mut incoming).await;
+        assert_no_more(&mut incoming).await;
     }
 }
 
 #[tokio::test]
-async fn a_consumer_goes_on_where_it_stopped() {
+async fn a_consumer_continues_where_it_stopped() {
     for bus in buses().await {
         let mut incoming = bus.subscribe("counter", "listener").await.expect("a subscription");
-        drop(bus.publish(Arc::new(added("a", 1, 1))).await.expect("taken"));
+        drop(bus.publish(Arc::new(added("a", 1, 1))).await.expect("published"));
         assert_eq!(number_of_next(&mut incoming).await, 1);
         drop(incoming);
         let mut incoming = bus.subscribe("counter", "listener").await.expect("a subscription");
-        drop(bus.publish(Arc::new(added("a", 2, 2))).await.expect("taken"));
+        drop(bus.publish(Arc::new(added("a", 2, 2))).await.expect("published"));
         assert_eq!(number_of_next(&mut incoming).await, 2);
-        assert_silent(&mut incoming).await;
+        assert_no_more(&mut incoming).await;
     }
 }
 
 #[tokio::test]
-async fn contexts_are_kept_apart() {
+async fn a_consumer_gets_the_events_of_its_source_context_only() {
     for bus in buses().await {
         let mut incoming = bus.subscribe("counter", "listener").await.expect("a subscription");
         let mut other = bus.subscribe("other", "listener").await.expect("a subscription");
-        drop(bus.publish(Arc::new(Envelope { context: "other".to_owned(), ..added("a", 7, 7) })).await.expect("taken"));
+        drop(
+            bus.publish(Arc::new(Envelope { context: "other".to_owned(), ..added("a", 7, 7) }))
+                .await
+                .expect("published"),
+        );
         assert_eq!(number_of_next(&mut other).await, 7);
-        assert_silent(&mut incoming).await;
+        assert_no_more(&mut incoming).await;
     }
 }
 
 #[tokio::test]
-async fn everything_about_an_event_survives() {
+async fn every_field_of_an_event_is_delivered() {
     let plain = added("a", 1, 1);
     let full = Envelope {
         aggregate: "0190b6f0-0000-7000-8000-000000000000".to_owned(),
@@ -185,7 +189,7 @@ async fn everything_about_an_event_survives() {
     for bus in buses().await {
         let mut incoming = bus.subscribe("counter", "listener").await.expect("a subscription");
         for message in [&plain, &full, &empty] {
-            drop(bus.publish(Arc::new(message.clone())).await.expect("taken"));
+            drop(bus.publish(Arc::new(message.clone())).await.expect("published"));
             let delivery = next(&mut incoming).await;
             assert_eq!(*delivery.message().expect("a readable event"), *message);
             delivery.settle().await;
@@ -194,19 +198,19 @@ async fn everything_about_an_event_survives() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_consumer_is_known() {
+async fn the_number_of_unsettled_events_of_a_consumer_is_known() {
     for bus in buses().await {
         let mut incoming = bus.subscribe("counter", "listener").await.expect("a subscription");
-        let taken = bus.publish(Arc::new(added("a", 1, 1))).await.expect("taken");
+        let acknowledgement = bus.publish(Arc::new(added("a", 1, 1))).await.expect("published");
         let delivery = next(&mut incoming).await;
-        // The local bus says it by not acknowledging, JetStream by a count.
-        let waits = match bus {
+        // The local bus does not count: it acknowledges to the publisher only when the event is settled.
+        let unsettled = match bus {
             Bus::Local(_) => 0,
             Bus::JetStream(_) => 1,
         };
-        assert_eq!(bus.unsettled("counter", "listener").await.expect("a count"), waits);
+        assert_eq!(bus.unsettled("counter", "listener").await.expect("a count"), unsettled);
         delivery.settle().await;
-        taken.await.expect("the bus has it");
+        acknowledgement.await.expect("acknowledged");
         let start = Instant::now();
         while bus.unsettled("counter", "listener").await.expect("a count") > 0 {
             assert!(start.elapsed() < Duration::from_secs(5), "it was settled");

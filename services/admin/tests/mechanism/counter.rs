@@ -1,4 +1,4 @@
-//! Two small contexts: counters, and mirrors that write down what they hear of them.
+//! Two small contexts: counters, and mirrors that record the events of counters.
 
 use std::{
     cell::RefCell,
@@ -28,29 +28,29 @@ jumun_core::reasons! {
 }
 
 thread_local! {
-    /// The engines of the host that this thread, which is one test's, built last.
+    /// The engines that this thread built last. Each test has its own thread.
     static BUILT: RefCell<Built> = RefCell::default();
 }
 
-/// Counters whose events no mirror can apply, until they are cured.
+/// Counters whose events cannot be applied until [`cure`].
 static POISONED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Mirrors that hold their process up, the first time that it has read them.
+/// Mirrors that block their process when they are first read.
 static HELD_UP: Mutex<BTreeMap<String, HoldUp>> = Mutex::new(BTreeMap::new());
 
-/// Counters of whose first, third … event the mirror's policy thinks for a while, and how many events it was asked about.
-static PONDERED: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
-const THOUGHT: Duration = Duration::from_millis(20);
+/// Counters for whose odd events the mirror's policy is slow, with the number of calls of the policy.
+static SLOW_POLICIES: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+const POLICY_DELAY: Duration = Duration::from_millis(20);
 
-/// Tells that it was read, and waits until it may go on.
+/// Signals that the mirror was read, and the signal to go on.
 type HoldUp = (oneshot::Sender<()>, mpsc::Receiver<()>);
 
-/// Added to a counter, it leaves the mirror as it is.
+/// An amount on which the mirror decides to change nothing.
 pub(super) const LEFT: i64 = 1_700;
-/// Added to a counter, no mirror hears of it.
+/// An amount whose event the mirror's policy ignores.
 pub(super) const IGNORED: i64 = 1_300;
 
-/// The engines of one host.
+/// The engines of one process.
 #[derive(Clone, Default)]
 pub(super) struct Built {
     counters: Option<Engine<Counter>>,
@@ -65,10 +65,10 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    /// Counts on by `by`, and announces it; by zero is refused.
+    /// Adds `by`, with an event. Zero is refused.
     pub(super) fn add(existing: Option<&Counter>, id: &str, by: i64) -> Result<Decision<Counter>, Error> {
         if by == 0 {
-            return Err(Error::new(&NOTHING_TO_ADD, "zero is not counted"));
+            return Err(Error::new(&NOTHING_TO_ADD, "zero cannot be added"));
         }
         let zero = Counter { id: id.to_owned(), value: 0, note: None };
         let before = existing.unwrap_or(&zero);
@@ -76,7 +76,7 @@ impl Counter {
     }
 }
 
-/// What a counter announces.
+/// The event of a counter.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Added {
     #[prost(int64, tag = "1")]
@@ -112,11 +112,11 @@ impl Stored for Counter {
     const DEFERRED_INDEX: Option<DeferredIndex> = Some(DeferredIndex { name: "counters_by_note", column: "note" });
 }
 
-/// What was heard of one counter, in the order of hearing.
+/// The amounts that were added to one counter, in the order in which the events were applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mirror {
     pub(super) id: String,
-    pub(super) heard: Vec<i64>,
+    pub(super) applied: Vec<i64>,
 }
 
 impl Aggregate for Mirror {
@@ -131,7 +131,7 @@ impl Aggregate for Mirror {
 }
 
 engine::record! {
-    Mirror(id: String) in "mirrors" { heard as json }
+    Mirror(id: String) in "mirrors" { applied as json }
 }
 
 impl Stored for Mirror {
@@ -146,49 +146,49 @@ pub(super) fn mirror() -> Context {
     Context { name: "mirror", calls: &[], databases: vec![("mirror", MIRROR)], reasons: &[], build: build_mirror }
 }
 
-fn build_counter(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
-    let engine = unit.engine()?;
+fn build_counter(builder: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
+    let engine = builder.engine()?;
     BUILT.with_borrow_mut(|built| built.counters = Some(engine));
     Ok(())
 }
 
-fn build_mirror(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
-    let engine = unit.engine()?;
-    let reflects = policy(|added: Added, message| reflect(added.by, message));
-    let ponders: Policy<Mirror> = Arc::new(move |message| {
-        let reflected = reflects(message.clone());
+fn build_mirror(builder: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
+    let engine = builder.engine()?;
+    let plain = policy(|added: Added, message| effect_of(added.by, message));
+    let slow: Policy<Mirror> = Arc::new(move |message| {
+        let effect = plain(message.clone());
         Box::pin(async move {
-            if is_pondered(&message) {
-                tokio::time::sleep(THOUGHT).await;
+            if has_slow_policy(&message) {
+                tokio::time::sleep(POLICY_DELAY).await;
             }
-            reflected.await
+            effect.await
         })
     });
-    unit.subscribe("counter", &engine, &ponders);
+    builder.subscribe("counter", &engine, &slow);
     BUILT.with_borrow_mut(|built| built.mirrors = Some(engine));
     Ok(())
 }
 
-fn is_pondered(message: &Envelope) -> bool {
-    let mut pondered = PONDERED.lock().unwrap_or_else(PoisonError::into_inner);
-    pondered.get_mut(&message.aggregate).is_some_and(|asked| {
-        *asked += 1;
+fn has_slow_policy(message: &Envelope) -> bool {
+    let mut slow_policies = SLOW_POLICIES.lock().unwrap_or_else(PoisonError::into_inner);
+    slow_policies.get_mut(&message.aggregate).is_some_and(|calls| {
+        *calls += 1;
         message.number % 2 == 1
     })
 }
 
-/// Lets the mirror's policy think about a counter from now on.
-pub(super) fn ponder(id: &str) {
-    PONDERED.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), 0);
+/// Makes the mirror's policy slow for the odd events of a counter.
+pub(super) fn slow_down_policy(id: &str) {
+    SLOW_POLICIES.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), 0);
 }
 
-/// How many events of it the policy was asked about.
-pub(super) fn asked_about(id: &str) -> usize {
-    PONDERED.lock().unwrap_or_else(PoisonError::into_inner)[id]
+/// How often the policy was called for events of a counter.
+pub(super) fn policy_calls(id: &str) -> usize {
+    SLOW_POLICIES.lock().unwrap_or_else(PoisonError::into_inner)[id]
 }
 
-/// Writes down what was counted, unless it is poisoned.
-fn reflect(by: i64, message: &Envelope) -> Result<EventEffect<Mirror>, Error> {
+/// The effect of an event: records the amount, unless the counter is poisoned.
+fn effect_of(by: i64, message: &Envelope) -> Result<EventEffect<Mirror>, Error> {
     let id = message.aggregate.clone();
     if poisoned().contains(&id) {
         return Err(Error::unreadable_event("poisoned"));
@@ -201,20 +201,20 @@ fn reflect(by: i64, message: &Envelope) -> Result<EventEffect<Mirror>, Error> {
         if by == LEFT {
             return Ok(Decision::Leave);
         }
-        let mut heard = mirror.map(|mirror| mirror.heard.clone()).unwrap_or_default();
-        heard.push(by);
-        Decision::save(Mirror { id: id.clone(), heard })
+        let mut applied = mirror.map(|mirror| mirror.applied.clone()).unwrap_or_default();
+        applied.push(by);
+        Decision::save(Mirror { id: id.clone(), applied })
     }))
 }
 
-/// Holds up whoever reads this mirror first: tells when, and waits to be told to go on.
+/// Blocks the first process that reads this mirror. Returns the signal that it did, and the one that lets it go on.
 pub(super) fn hold_up(id: &str) -> (oneshot::Receiver<()>, mpsc::Sender<()>) {
     let ((reading, has_read), (go_on, may_go_on)) = (oneshot::channel(), mpsc::channel());
     HELD_UP.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), (reading, may_go_on));
     (has_read, go_on)
 }
 
-/// How long a process is held up between reading and writing. SQLite lets another one write only after it.
+/// How long a process is blocked between reading and writing at most. On SQLite no other process can write meanwhile.
 pub(super) fn held_up_at_most() -> Duration {
     if testkit::on_servers() { Duration::from_secs(4) } else { Duration::from_millis(300) }
 }
@@ -241,7 +241,7 @@ pub(super) fn cure(id: &str) {
 }
 
 impl Built {
-    /// The engines of the host that was built last.
+    /// The engines of the process that was built last.
     pub(super) fn last() -> Self {
         BUILT.with_borrow(Clone::clone)
     }
@@ -254,7 +254,7 @@ impl Built {
         self.add_once(id, by, None).await
     }
 
-    /// Counts on, for a request.
+    /// Adds `by`, idempotently by request id.
     pub(super) async fn add_for(&self, id: &str, by: i64, request_id: &str) -> Result<Done<Counter>, Error> {
         self.add_once(id, by, RequestKey::new("Add", request_id, &by)).await
     }
@@ -268,43 +268,43 @@ impl Built {
         self.counters().get(id).await.expect("a readable counter").map_or(0, |counter| counter.value)
     }
 
-    /// What the mirror wrote down.
-    pub(super) async fn heard(&self, id: &str) -> Vec<i64> {
+    /// The amounts that the mirror recorded.
+    pub(super) async fn applied(&self, id: &str) -> Vec<i64> {
         let mirrors = self.mirrors.clone().expect("a mirror");
-        mirrors.get(id).await.expect("a readable mirror").map(|mirror| mirror.heard).unwrap_or_default()
+        mirrors.get(id).await.expect("a readable mirror").map(|mirror| mirror.applied).unwrap_or_default()
     }
 
-    /// Waits until the mirror has heard so much.
-    pub(super) async fn hears(&self, id: &str, expected: &[i64]) {
+    /// Waits up to 10 s until the mirror has recorded exactly these amounts.
+    pub(super) async fn until_applied(&self, id: &str, expected: &[i64]) {
         let start = Instant::now();
-        while self.heard(id).await != expected {
-            let heard = self.heard(id).await;
-            assert!(start.elapsed() < Duration::from_secs(10), "{heard:?} was heard, not {expected:?}");
+        while self.applied(id).await != expected {
+            let applied = self.applied(id).await;
+            assert!(start.elapsed() < Duration::from_secs(10), "{applied:?} was applied, not {expected:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// For a while, the mirror hears no more than this.
-    pub(super) async fn hears_only(&self, id: &str, expected: &[i64]) {
+    /// Asserts for 400 ms that the mirror has recorded exactly these amounts.
+    pub(super) async fn only_applied(&self, id: &str, expected: &[i64]) {
         let start = Instant::now();
         while start.elapsed() < Duration::from_millis(400) {
-            assert_eq!(self.heard(id).await, expected);
+            assert_eq!(self.applied(id).await, expected);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
 
-/// A world with both contexts, and its engines.
-pub(super) async fn counting_world() -> (TestCluster, Built) {
-    let world = TestCluster::new(admin::platform(), vec![counter(), mirror()]).await;
-    (world, Built::last())
+/// Starts a cluster with both contexts; returns it with its engines.
+pub(super) async fn counting_cluster() -> (TestCluster, Built) {
+    let cluster = TestCluster::new(admin::platform(), vec![counter(), mirror()]).await;
+    (cluster, Built::last())
 }
 
-pub(super) fn admin(world: &TestCluster) -> AdminServiceClient<GrpcStack> {
-    AdminServiceClient::new(world.channel())
+pub(super) fn admin(cluster: &TestCluster) -> AdminServiceClient<GrpcStack> {
+    AdminServiceClient::new(cluster.channel())
 }
 
-/// An event as the counter announces it.
+/// An event of a counter, as the relay publishes it.
 pub(super) fn added(id: &str, number: i64, by: i64) -> Envelope {
     Envelope {
         context: "counter".to_owned(),

@@ -1,4 +1,4 @@
-//! Commands: many at once, refused, repeated, abandoned, and too many.
+//! Commands of an engine: concurrent, refused, repeated, abandoned, and too many.
 
 use std::time::{Duration, Instant};
 
@@ -7,39 +7,39 @@ use futures::{FutureExt, future::join_all};
 use jumun_core::name::new_id;
 use tonic::Code;
 
-use super::counter::{Built, Counter, counting_world};
+use super::counter::{Built, Counter, counting_cluster};
 
 #[tokio::test]
 async fn many_commands_at_once_are_all_answered_and_counted() {
-    let (world, built) = counting_world().await;
+    let (cluster, built) = counting_cluster().await;
     let ids: Vec<_> = (0..10).map(|index| format!("counter-{index}")).collect();
     let answers = join_all((0..1000).map(|index| built.add(&ids[index % 10], 1))).await;
     assert!(answers.iter().all(Result::is_ok));
     for id in &ids {
         assert_eq!(built.value(id).await, 100);
     }
-    world.settle().await;
+    cluster.settle().await;
     for id in &ids {
-        assert_eq!(built.heard(id).await, [1; 100]);
+        assert_eq!(built.applied(id).await, [1; 100]);
     }
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn each_caller_gets_the_answer_to_its_own_command() {
-    let (world, built) = counting_world().await;
+    let (cluster, built) = counting_cluster().await;
     let ids: Vec<_> = (0..200).map(|index| format!("counter-{index}")).collect();
     let answers = join_all(ids.iter().zip(1..).map(|(id, by)| built.add(id, by))).await;
     for ((id, by), answer) in ids.iter().zip(1..).zip(answers) {
         let counter = answer.expect("counted").state.expect("a counter");
         assert_eq!((&counter.id, counter.value), (id, by));
     }
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn a_refused_command_does_not_disturb_its_neighbours() {
-    let (world, built) = counting_world().await;
+    let (cluster, built) = counting_cluster().await;
     let answers = join_all((0..300).map(|index| built.add("a", i64::from(index % 3 != 0)))).await;
     for (index, answer) in answers.into_iter().enumerate() {
         match answer {
@@ -48,15 +48,15 @@ async fn a_refused_command_does_not_disturb_its_neighbours() {
         }
     }
     assert_eq!(built.value("a").await, 200);
-    world.settle().await;
-    assert_eq!(built.heard("a").await, [1; 200]);
-    world.finish().await;
+    cluster.settle().await;
+    assert_eq!(built.applied("a").await, [1; 200]);
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn a_row_that_the_database_refuses_fails_alone() {
-    let (world, built) = counting_world().await;
-    // A text that PostgreSQL cannot hold; SQLite takes it, so there nobody is to fail.
+    let (cluster, built) = counting_cluster().await;
+    // A text that PostgreSQL cannot store. SQLite can, so there the command succeeds.
     let spoil = |counter: Option<&Counter>| {
         let Some(counter) = counter else { return Ok(Decision::Leave) };
         Decision::save(Counter { note: Some("a\0b".to_owned()), ..counter.clone() })
@@ -68,12 +68,12 @@ async fn a_row_that_the_database_refuses_fails_alone() {
     assert_eq!(spoilt.is_err(), testkit::on_servers());
     assert!(neighbours.iter().all(Result::is_ok));
     assert_eq!(built.value("a").await, 50);
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn a_rule_that_panics_fails_alone() {
-    let (world, built) = counting_world().await;
+    let (cluster, built) = counting_cluster().await;
     let counters = built.counters();
     let both = futures::future::join(
         counters.execute("bad", None, |_| panic!("a fault in a rule")),
@@ -84,28 +84,28 @@ async fn a_rule_that_panics_fails_alone() {
     assert!(neighbours.iter().all(Result::is_ok));
     built.add("a", 1).await.expect("the writer goes on");
     assert_eq!(built.value("a").await, 51);
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn the_same_request_is_answered_as_the_first_time_even_when_the_counter_went_on() {
-    let (mut world, built) = counting_world().await;
+async fn a_repeated_request_gets_the_first_response_even_when_the_counter_changed_meanwhile() {
+    let (mut cluster, built) = counting_cluster().await;
     let first = built.add_for("a", 5, "r-1").await.expect("counted").into_response().expect("an answer");
     assert!(first.metadata().get("idempotency-replayed").is_none());
     built.add("a", 1).await.expect("counted");
-    world.settle().await;
-    world.restart().await;
+    cluster.settle().await;
+    cluster.restart().await;
     let built = Built::last();
     let second = built.add_for("a", 5, "r-1").await.expect("known").into_response().expect("an answer");
     assert_eq!(second.metadata().get("idempotency-replayed").expect("a mark"), "true");
     assert_eq!(prost::Message::encode_to_vec(second.get_ref()), prost::Message::encode_to_vec(first.get_ref()));
     assert_eq!(built.value("a").await, 6);
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn another_body_under_the_same_request_id_is_refused() {
-    let (world, built) = counting_world().await;
+    let (cluster, built) = counting_cluster().await;
     let at_once = tokio::join!(built.add_for("a", 5, "r-1"), built.add_for("a", 6, "r-1"));
     assert!(at_once.0.is_ok());
     for refused in [at_once.1, built.add_for("a", 7, "r-1").await] {
@@ -113,21 +113,21 @@ async fn another_body_under_the_same_request_id_is_refused() {
         assert_eq!((error.code, error.reason), (Code::FailedPrecondition, "REQUEST_ID_REUSED"));
     }
     assert_eq!(built.value("a").await, 5);
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn a_refused_request_is_not_remembered() {
-    let (world, built) = counting_world().await;
+    let (cluster, built) = counting_cluster().await;
     assert_eq!(built.add_for("a", 0, "r-1").await.expect_err("zero").reason, "NOTHING_TO_ADD");
     built.add_for("a", 5, "r-1").await.expect("counted");
     assert_eq!(built.value("a").await, 5);
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn the_same_request_fifty_times_at_once_counts_once() {
-    let (world, built) = counting_world().await;
+    let (cluster, built) = counting_cluster().await;
     let answers = join_all((0..50).map(|_| built.add_for("a", 5, "r-1"))).await;
     let mut replayed = 0;
     for answer in answers {
@@ -137,79 +137,79 @@ async fn the_same_request_fifty_times_at_once_counts_once() {
     }
     assert_eq!(replayed, 49);
     assert_eq!(built.value("a").await, 5);
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn a_caller_that_goes_away_does_not_stop_the_commit() {
-    let (world, built) = counting_world().await;
-    assert!(built.add("a", 5).now_or_never().is_none(), "nobody waits for the answer");
+    let (cluster, built) = counting_cluster().await;
+    assert!(built.add("a", 5).now_or_never().is_none(), "the command is answered at once");
     let start = Instant::now();
     while built.value("a").await != 5 {
         assert!(start.elapsed() < Duration::from_secs(5), "it was not counted");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn one_too_many_is_turned_away_and_told_when_to_come_again() {
-    let (world, built) = counting_world().await;
+async fn a_command_beyond_the_queue_is_rejected_with_a_retry_delay() {
+    let (cluster, built) = counting_cluster().await;
     built.add("a", 1).await.expect("counted");
-    world.settle().await;
-    let mut stalled = world.database("counter", "counter").connect().expect("a connection");
+    cluster.settle().await;
+    let mut stalled = cluster.database("counter", "counter").connect().expect("a connection");
     let lock = match stalled {
         Connection::Sqlite(_) => "BEGIN IMMEDIATE",
         Connection::Postgres(_) => "BEGIN; LOCK TABLE counters IN ACCESS EXCLUSIVE MODE",
     };
-    stalled.batch(lock).expect("nobody else writes");
+    stalled.batch(lock).expect("no other writer");
 
-    let mut taken = 0;
-    let turned_away = loop {
+    let mut queued = 0;
+    let rejected = loop {
         match built.add("a", 1).now_or_never() {
-            None => taken += 1,
+            None => queued += 1,
             Some(answer) => break answer.expect_err("the queue is full"),
         }
-        assert!(taken < 3 * MAX_QUEUED, "the queue has no bound");
+        assert!(queued < 3 * MAX_QUEUED, "the queue has no bound");
     };
-    assert_eq!((turned_away.code, turned_away.reason), (Code::ResourceExhausted, "QUEUE_FULL"));
-    assert!(turned_away.retry_after.is_some());
-    assert!(taken >= MAX_QUEUED);
+    assert_eq!((rejected.code, rejected.reason), (Code::ResourceExhausted, "QUEUE_FULL"));
+    assert!(rejected.retry_after.is_some());
+    assert!(queued >= MAX_QUEUED);
 
     drop(stalled);
-    let expected = 1 + i64::try_from(taken).expect("a small number");
+    let expected = 1 + i64::try_from(queued).expect("a small number");
     let start = Instant::now();
     while built.value("a").await != expected {
-        assert!(start.elapsed() < Duration::from_secs(15), "what was taken was not counted");
+        assert!(start.elapsed() < Duration::from_secs(15), "a queued command was not counted");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn what_was_answered_survives_a_restart() {
-    let (mut world, built) = counting_world().await;
+async fn answered_commands_survive_a_restart() {
+    let (mut cluster, built) = counting_cluster().await;
     for by in 1..=3 {
         built.add("a", by).await.expect("counted");
     }
-    world.settle().await;
-    world.restart().await;
+    cluster.settle().await;
+    cluster.restart().await;
     let built = Built::last();
     assert_eq!(built.value("a").await, 6);
     built.add("a", 4).await.expect("counted");
-    world.settle().await;
-    assert_eq!((built.value("a").await, built.heard("a").await), (10, vec![1, 2, 3, 4]));
-    world.finish().await;
+    cluster.settle().await;
+    assert_eq!((built.value("a").await, built.applied("a").await), (10, vec![1, 2, 3, 4]));
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn connections_that_the_server_ends_are_made_anew() {
-    let (world, built) = counting_world().await;
+async fn connections_that_the_server_closes_are_replaced() {
+    let (cluster, built) = counting_cluster().await;
     for by in 1..=5 {
         built.add("a", by).await.expect("counted");
-        // Readers keep several connections, and all of them are ended.
+        // Opens several reader connections; the server then closes all of them.
         join_all((0..8).map(|_| built.value("a"))).await;
-        let mut other = world.database("counter", "counter").connect().expect("a connection");
+        let mut other = cluster.database("counter", "counter").connect().expect("a connection");
         if matches!(other, Connection::Postgres(_)) {
             let others = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
                           WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -217,14 +217,14 @@ async fn connections_that_the_server_ends_are_made_anew() {
         }
     }
     assert_eq!(built.value("a").await, 15);
-    world.settle().await;
-    assert_eq!(built.heard("a").await, [1, 2, 3, 4, 5]);
-    world.finish().await;
+    cluster.settle().await;
+    assert_eq!(built.applied("a").await, [1, 2, 3, 4, 5]);
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn nothing_and_something_are_stored_apart() {
-    let (world, built) = counting_world().await;
+async fn null_and_empty_text_are_stored_differently() {
+    let (cluster, built) = counting_cluster().await;
     let counters = built.counters();
     let notes = [None, Some(""), Some("a note"), Some("ü\n'\"?"), None];
     for (step, note) in notes.iter().cycle().take(10).enumerate() {
@@ -245,12 +245,12 @@ async fn nothing_and_something_are_stored_apart() {
         assert_eq!(counters.get("b").await.expect("a readable counter").expect("a counter").note, None);
     }
     assert_eq!(counters.get("nobody").await.expect("readable"), None);
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn what_a_request_created_is_created_once_and_found_by_its_repetition_as_it_is_now() {
-    let (mut world, built) = counting_world().await;
+async fn a_create_request_creates_once_and_its_repetition_finds_the_present_state() {
+    let (mut cluster, built) = counting_cluster().await;
     let key = |body: i64| RequestKey::new("Create", "r-1", &body).expect("a key");
     let new = || Counter { id: new_id(), value: 7, note: None };
     let counters = built.counters();
@@ -259,8 +259,8 @@ async fn what_a_request_created_is_created_once_and_found_by_its_repetition_as_i
     assert!(created.iter().all(|counter| *counter == created[0]), "{created:?}");
 
     built.add(&created[0].id, 3).await.expect("counted");
-    world.settle().await;
-    world.restart().await;
+    cluster.settle().await;
+    cluster.restart().await;
     let counters = Built::last().counters();
     let again = counters.create(key(1), new()).await.expect("found");
     assert_eq!((&again.id, again.value), (&created[0].id, 10));
@@ -268,22 +268,22 @@ async fn what_a_request_created_is_created_once_and_found_by_its_repetition_as_i
     assert_eq!((error.code, error.reason), (Code::FailedPrecondition, "REQUEST_ID_REUSED"));
     let all = counters.find(Query::new(), 10).await.expect("readable");
     assert_eq!(all, [Counter::clone(&again)]);
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn what_is_to_begin_and_is_there_is_found_and_its_neighbours_begin() {
-    let (mut world, built) = counting_world().await;
+async fn begin_finds_what_exists_and_creates_the_others_of_its_batch() {
+    let (mut cluster, built) = counting_cluster().await;
     built.add("a", 5).await.expect("counted");
-    world.settle().await;
-    // Nothing of it is in memory any more.
-    world.restart().await;
+    cluster.settle().await;
+    // The restart empties the cache.
+    cluster.restart().await;
     let counters = Built::last().counters();
     let begin = |id: &'static str| counters.begin(id, move |counter| Counter::add(counter, id, 1));
     let begun = join_all(["a", "b", "c"].map(begin)).await;
     let values: Vec<_> = begun.into_iter().map(|done| done.expect("begun").state.expect("a counter").value).collect();
     assert_eq!(values, [6, 1, 1]);
-    world.restart().await;
+    cluster.restart().await;
     let counters = Built::last().counters();
     let unless_there = |counter: Option<&Counter>| match counter {
         None => Counter::add(None, "b", 100),
@@ -292,18 +292,18 @@ async fn what_is_to_begin_and_is_there_is_found_and_its_neighbours_begin() {
     assert_eq!(counters.begin("b", unless_there).await.expect("found").state.expect("a counter").value, 1);
     let refused = counters.begin("nobody", |counter| Counter::add(counter, "nobody", 0)).await;
     assert_eq!(refused.expect_err("zero").reason, "NOTHING_TO_ADD");
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_creation_that_fails_leaves_it_to_its_repetition() {
-    let (world, built) = counting_world().await;
+async fn after_a_failed_creation_its_repetition_creates() {
+    let (cluster, built) = counting_cluster().await;
     let counters = built.counters();
     let key = || RequestKey::new("Create", "r-1", &1_i64).expect("a key");
-    // A text that PostgreSQL cannot hold, so that there the first one fails.
+    // A text that PostgreSQL cannot store, so that there the first creation fails.
     let bad = Counter { id: new_id(), value: 1, note: Some("a\0b".to_owned()) };
     let good = Counter { id: new_id(), value: 2, note: None };
-    // While the writer is held up, both come to wait for the next transaction.
+    // Blocks the writer, so that both creations are in the next batch.
     let hold_up = |_: Option<&Counter>| {
         std::thread::sleep(Duration::from_millis(50));
         Ok(Decision::Leave)
@@ -318,5 +318,5 @@ async fn a_creation_that_fails_leaves_it_to_its_repetition() {
     assert_eq!(first.is_err(), testkit::on_servers());
     assert_eq!(*second.expect("created"), *created);
     assert_eq!(counters.get(&created.id).await.expect("readable").as_ref(), Some(created));
-    world.finish().await;
+    cluster.finish().await;
 }

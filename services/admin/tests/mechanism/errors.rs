@@ -1,4 +1,4 @@
-//! No error leaves without a reason: not those that the gRPC library answers by itself either.
+//! Every error has a reason, including those of the gRPC library.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use tonic::{Status, body::Body};
 use tonic_types::StatusExt;
 use tower::ServiceExt;
 
-use super::counter::counting_world;
+use super::counter::counting_cluster;
 
 const ECHO: &str = "/jumun.bench.v1.BenchService/Echo";
 
-/// How a call by hand ends, which bytes and headers belong to.
-async fn call(world: &TestCluster, path: &str, headers: &[(&'static str, &'static str)], body: Vec<u8>) -> Status {
+/// The status of a call with these headers and bytes.
+async fn call(cluster: &TestCluster, path: &str, headers: &[(&'static str, &'static str)], body: Vec<u8>) -> Status {
     let mut request = Request::post(format!("http://jumun{path}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
@@ -25,29 +25,29 @@ async fn call(world: &TestCluster, path: &str, headers: &[(&'static str, &'stati
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().expect("a value"));
     }
-    let response = world.channel().oneshot(request).await.unwrap_or_else(|never| match never {});
+    let response = cluster.channel().oneshot(request).await.unwrap_or_else(|never| match never {});
     let headers: &HeaderMap = response.headers();
-    assert_eq!(response.status(), 200, "an error of gRPC is no error of HTTP");
-    Status::from_header_map(headers).unwrap_or_else(|| Status::ok("it went well"))
+    assert_eq!(response.status(), 200, "a gRPC error has the HTTP status 200");
+    Status::from_header_map(headers).unwrap_or_else(|| Status::ok("success"))
 }
 
 fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
     [&[flag], u32::try_from(message.len()).expect("small").to_be_bytes().as_slice(), message].concat()
 }
 
-/// Asserts that a status carries an entry of the catalogue, and RetryInfo exactly where trying again helps.
-fn assert_explained(what: &str, status: &Status, reason: &Reason) {
+/// Asserts that a status has this reason, and the reason's RetryInfo.
+fn assert_has_reason(what: &str, status: &Status, reason: &Reason) {
     let info = status.get_details_error_info().unwrap_or_else(|| panic!("{what}: {status:?} has no ErrorInfo"));
-    let told = (status.code(), info.reason.as_str(), info.domain.as_str());
-    assert_eq!(told, (reason.code, reason.name, "jumun.dev"), "{what}");
+    let found = (status.code(), info.reason.as_str(), info.domain.as_str());
+    assert_eq!(found, (reason.code, reason.name, "jumun.dev"), "{what}");
     let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
     assert_eq!(retry, reason.retry_after, "{what}");
     assert!(!status.message().is_empty(), "{what}");
 }
 
 #[tokio::test]
-async fn what_the_library_answers_by_itself_has_a_reason() {
-    let (world, _) = counting_world().await;
+async fn errors_of_the_grpc_library_have_a_reason() {
+    let (cluster, _) = counting_cluster().await;
     let too_large = framed(0, &vec![0; MAX_REQUEST_BYTES + 1]);
     let list = "/jumun.admin.v1.AdminService/ListDeadLetters";
     let health = "/grpc.health.v1.Health/Check";
@@ -65,16 +65,16 @@ async fn what_the_library_answers_by_itself_has_a_reason() {
         ("too large", list, &[], too_large, &reasons::MESSAGE_TOO_LARGE),
         ("health of nothing", health, &[], framed(0, &[0x0a, 1, b'x']), &reasons::NOT_FOUND),
     ] {
-        assert_explained(what, &call(&world, path, headers, body).await, reason);
+        assert_has_reason(what, &call(&cluster, path, headers, body).await, reason);
     }
-    assert_eq!(call(&world, ECHO, &[], framed(0, &[])).await.code(), Code::Ok);
-    world.finish().await;
+    assert_eq!(call(&cluster, ECHO, &[], framed(0, &[])).await.code(), Code::Ok);
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn the_platforms_own_errors_say_when_to_try_again() {
+async fn the_platforms_own_errors_say_when_to_retry() {
     for reason in reasons::ALL {
-        assert_explained(reason.name, &Error::new(reason, "words").into(), reason);
+        assert_has_reason(reason.name, &Error::new(reason, "words").into(), reason);
     }
     let later = Error::new(&reasons::QUEUE_FULL, "words").retry_after(Duration::from_secs(9));
     let retry = Status::from(later).get_details_retry_info().and_then(|info| info.retry_delay);
@@ -82,7 +82,7 @@ async fn the_platforms_own_errors_say_when_to_try_again() {
 }
 
 #[test]
-fn a_program_tells_refusals_from_faults_by_their_code() {
+fn refusals_and_faults_are_distinguished_by_their_code() {
     for (reason, class) in [
         (&reasons::REQUEST_ID_REUSED, Class::Refusal),
         (&reasons::STORAGE_UNAVAILABLE, Class::Fault),

@@ -1,5 +1,5 @@
-//! From hop to hop: the version that a request wants goes along with the calls that are made for it, and the answer
-//! names those who were called.
+//! Propagation of versions: the version that a request asks for is passed on with the calls that are made for it, and
+//! the response names the services that were called.
 
 use std::{
     convert::Infallible,
@@ -19,11 +19,11 @@ const PAYMENT: &str = "/jumun.payment.v1.PaymentService/GetPayment";
 
 type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-/// Answers what payment answers.
+/// Responds with the response of payment.
 #[derive(Clone)]
 struct Order(Channel);
 
-/// Answers with the version that was wanted.
+/// Responds with the requested version.
 #[derive(Clone)]
 struct Payment;
 
@@ -47,7 +47,7 @@ impl Service<Request<Body>> for Order {
     fn call(&mut self, _: Request<Body>) -> Answer {
         let mut channel = self.0.clone();
         Box::pin(async move {
-            // Twice, as when it is tried again.
+            // Twice, as with a retry.
             let _ = channel.call(post(PAYMENT)).await;
             Ok(channel.call(post(PAYMENT)).await.unwrap_or_else(Status::into_http))
         })
@@ -80,34 +80,34 @@ fn context(name: &'static str, build: fn(&mut ContextBuilder<'_>) -> anyhow::Res
     Context { name, calls: &[], databases: Vec::new(), reasons: &[], build }
 }
 
-/// Order's answer to a request that wants a version, or none when "".
-async fn ask(world: &TestCluster, wanted: &'static str) -> Response<Body> {
+/// Order's response to a request for a version; "": for none.
+async fn ask(cluster: &TestCluster, wanted: &'static str) -> Response<Body> {
     let mut request = post(ORDER);
     if !wanted.is_empty() {
         request.headers_mut().insert("x-jumun-version", http::HeaderValue::from_static(wanted));
     }
-    world.channel().oneshot(request).await.unwrap_or_else(|never| match never {})
+    cluster.channel().oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
 #[tokio::test]
-async fn a_wanted_version_reaches_whoever_is_called_and_the_answer_names_him_once() {
-    let order = context("order", |unit| {
-        let to_payment = unit.channel("payment")?;
-        unit.serve(Order(to_payment));
+async fn a_requested_version_reaches_every_called_service_and_the_response_names_each_once() {
+    let order = context("order", |builder| {
+        let to_payment = builder.channel("payment")?;
+        builder.serve(Order(to_payment));
         Ok(())
     });
-    let payment = context("payment", |unit| {
-        unit.serve(Payment);
+    let payment = context("payment", |builder| {
+        builder.serve(Payment);
         Ok(())
     });
-    let world = TestCluster::new(admin::platform(), vec![order, payment]).await;
+    let cluster = TestCluster::new(admin::platform(), vec![order, payment]).await;
     for (wanted, passed_on) in [("canary", Some("canary")), ("", None), ("No Label", None), ("a,b", None)] {
-        let answer = ask(&world, wanted).await;
+        let answer = ask(&cluster, wanted).await;
         let headers = answer.headers();
         assert_eq!(Status::from_header_map(headers).map_or(Code::Unknown, |status| status.code()), Code::Ok);
         assert_eq!(headers["x-jumun-served-by"], "order/stable, payment/stable");
         let seen = headers.get("wanted").map(|value| value.to_str().expect("ASCII"));
         assert_eq!(seen, passed_on, "{wanted:?}");
     }
-    world.finish().await;
+    cluster.finish().await;
 }

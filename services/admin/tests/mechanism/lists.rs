@@ -1,4 +1,4 @@
-//! Lists: every row once, and each token for its own list.
+//! Lists: pages, filters, page tokens and the deferred index.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,7 +7,7 @@ use jumun_core::name::new_id;
 use testkit::TestCluster;
 use tonic::Code;
 
-use super::counter::{Built, Counter, FILTER, counting_world};
+use super::counter::{Built, Counter, FILTER, counting_cluster};
 
 async fn create(built: &Built, id: &str, note: &str) {
     let counter = Counter { id: id.to_owned(), value: 0, note: Some(note.to_owned()) };
@@ -22,8 +22,8 @@ async fn page(built: &Built, size: i32, token: &str, filter: &str) -> Result<(Ve
 }
 
 #[tokio::test]
-async fn walking_all_pages_gives_every_row_once_while_rows_come_in() {
-    let (world, built) = counting_world().await;
+async fn walking_all_pages_gives_every_row_once_while_rows_are_inserted() {
+    let (cluster, built) = counting_cluster().await;
     let mut before = BTreeSet::new();
     for index in 0..57 {
         let id = format!("row-{index:02}");
@@ -37,7 +37,7 @@ async fn walking_all_pages_gives_every_row_once_while_rows_come_in() {
             let (ids, next) = page(&built, size, &token, "").await.expect("a page");
             assert!(ids.len() <= usize::try_from(size).expect("small"));
             walked.extend(ids);
-            // Before, among and after those that there are.
+            // Before, among and after the existing rows.
             create(&built, &format!("{}-{size}-{step}", ["a", "row-30", "z"][step % 3]), "new").await;
             token = next;
             if token.is_empty() {
@@ -48,12 +48,12 @@ async fn walking_all_pages_gives_every_row_once_while_rows_come_in() {
         assert_eq!(distinct.len(), walked.len(), "a row came twice on pages of {size}");
         assert!(distinct.is_superset(&before), "a row was left out on pages of {size}");
     }
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn rows_are_listed_newest_first_as_their_ids_say() {
-    let (world, built) = counting_world().await;
+async fn rows_are_listed_newest_first_by_their_ids() {
+    let (cluster, built) = counting_cluster().await;
     let ids: Vec<_> = (0..120).map(|_| new_id()).collect();
     for id in &ids {
         create(&built, id, "x").await;
@@ -62,12 +62,12 @@ async fn rows_are_listed_newest_first_as_their_ids_say() {
     assert_eq!(listed, ids.iter().rev().take(100).cloned().collect::<Vec<_>>());
     assert_eq!(page(&built, 0, "", "").await.expect("a page").0, listed[..50]);
     assert_eq!(page(&built, 1_000_000, "", "").await.expect("a page").0, listed);
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_filter_finds_exactly_what_it_says_and_is_never_sql() {
-    let (world, built) = counting_world().await;
+async fn a_filter_finds_exact_matches_and_is_never_sql() {
+    let (cluster, built) = counting_cluster().await;
     create(&built, "plain", "note").await;
     create(&built, "odd", "it's; DROP TABLE counters --").await;
     assert_eq!(page(&built, 0, "", "note = note").await.expect("a page").0, ["plain"]);
@@ -77,12 +77,12 @@ async fn a_filter_finds_exactly_what_it_says_and_is_never_sql() {
     for wrong in ["value = 0", "id = plain", "note", "note = ", "note = a b", "note = a OR note = b"] {
         assert_eq!(page(&built, 0, "", wrong).await.expect_err(wrong).code, Code::InvalidArgument, "{wrong}");
     }
-    world.finish().await;
+    cluster.finish().await;
 }
 
-/// Entries of the late index that were sorted in, and those that wait.
-fn sorted_and_waiting(world: &TestCluster) -> (i64, i64) {
-    let mut connection = world.database("counter", "counter").connect().expect("a connection");
+/// Entries of the deferred index that are merged, and those that wait.
+fn merged_and_waiting(cluster: &TestCluster) -> (i64, i64) {
+    let mut connection = cluster.database("counter", "counter").connect().expect("a connection");
     let mut count = |table: &str| {
         let sql = format!("SELECT COUNT(*) FROM {table}");
         connection.query(&sql, &[]).expect("a count").remove(0).int().expect("a count")
@@ -90,40 +90,40 @@ fn sorted_and_waiting(world: &TestCluster) -> (i64, i64) {
     (count("counters_by_note"), count("counters_by_note_waiting"))
 }
 
-async fn until_all_are_sorted(world: &TestCluster, entries: i64) {
-    let sorted = async {
-        while sorted_and_waiting(world) != (entries, 0) {
+async fn until_all_are_merged(cluster: &TestCluster, entries: i64) {
+    let merged = async {
+        while merged_and_waiting(cluster) != (entries, 0) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), sorted).await.expect("they are sorted in");
+    tokio::time::timeout(Duration::from_secs(10), merged).await.expect("they are merged");
 }
 
 #[tokio::test]
-async fn a_late_index_finds_what_waits_and_what_was_sorted_in() {
-    let (mut world, built) = counting_world().await;
-    // At the start nobody knows how many wait, so the first are sorted in.
+async fn a_deferred_index_finds_waiting_and_merged_entries() {
+    let (mut cluster, built) = counting_cluster().await;
+    // After a start the number of waiting entries is unknown, so the first ones are merged.
     create(&built, "a", "note").await;
-    until_all_are_sorted(&world, 1).await;
+    until_all_are_merged(&cluster, 1).await;
     for id in ["b", "c", "d"] {
         create(&built, id, if id == "c" { "other" } else { "note" }).await;
     }
-    assert_eq!(sorted_and_waiting(&world), (1, 3), "few are left to wait");
+    assert_eq!(merged_and_waiting(&cluster), (1, 3), "few entries stay waiting");
     let (first, token) = page(&built, 2, "", "note = note").await.expect("a page");
     let (rest, _) = page(&built, 2, &token, "note = note").await.expect("the rest");
     assert_eq!((first, rest), (vec!["d".to_owned(), "b".to_owned()], vec!["a".to_owned()]));
-    world.restart().await;
+    cluster.restart().await;
     let built = Built::last();
     create(&built, "e", "note").await;
-    until_all_are_sorted(&world, 5).await;
+    until_all_are_merged(&cluster, 5).await;
     assert_eq!(page(&built, 0, "", "note = note").await.expect("a page").0, ["e", "d", "b", "a"]);
     assert_eq!(page(&built, 0, "", "note = other").await.expect("a page").0, ["c"]);
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn an_old_token_with_another_filter_is_refused() {
-    let (world, built) = counting_world().await;
+    let (cluster, built) = counting_cluster().await;
     for index in 0..3 {
         create(&built, &format!("row-{index}"), "note").await;
     }
@@ -139,5 +139,5 @@ async fn an_old_token_with_another_filter_is_refused() {
         let fields: Vec<_> = error.violations.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!((error.code, fields), (Code::InvalidArgument, vec!["page_token"]));
     }
-    world.finish().await;
+    cluster.finish().await;
 }

@@ -1,4 +1,4 @@
-//! Relays of one process share a bus, and none may keep another, or itself, from what it waits for.
+//! The relays of one process share a bus: none may block another or itself, and a stalled one reports it.
 
 use std::time::{Duration, Instant};
 
@@ -12,23 +12,23 @@ use runtime::{Context, ContextBuilder};
 use testkit::{TestCluster, on_servers};
 
 use super::{
-    counter::{Built, Counter, counter, counting_world},
-    outbox::bus_that_is_away,
+    counter::{Built, Counter, counter, counting_cluster},
+    outbox::bus_that_is_down,
 };
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("tests/mechanism/migrations/counter");
 const CONTEXTS: [&str; 4] = ["north", "east", "south", "west"];
-/// More than a JetStream context lets wait for an acknowledgement.
+/// More than the limit of unacknowledged messages of a JetStream client.
 const EVENTS: i64 = 6_000;
 const EVENTS_OF_A_BATCH: i64 = 500;
 
-/// A context that announces, and that nobody hears.
-fn announcing(name: &'static str) -> Context {
-    let build = |unit: &mut ContextBuilder<'_>| unit.engine::<Counter>().map(drop);
+/// A context with events, to which no other subscribes.
+fn publisher(name: &'static str) -> Context {
+    let build = |builder: &mut ContextBuilder<'_>| builder.engine::<Counter>().map(drop);
     Context { name, calls: &[], databases: vec![(name, MIGRATIONS)], reasons: &[], build }
 }
 
-/// Writes unpublished events into an outbox, as if they had been committed while the bus was away.
+/// Writes unpublished events into an outbox, as if they had been committed while the bus was down.
 fn fill(database: &Database) {
     let mut connection = database.connect().expect("a connection");
     let filled = connection.transaction(|connection| {
@@ -40,9 +40,10 @@ fn fill(database: &Database) {
                     "INSERT INTO events (aggregate, number, kind, payload, time) VALUES ('a', ?, 'Added', ?, 0)";
                 connection.execute(event, &[number.into(), [8_u8, 1].as_slice().into()])?;
             }
-            let waits = "INSERT INTO unpublished (batch, events, size, time) VALUES (?, ?, ?, 0)";
+            let unpublished = "INSERT INTO unpublished (batch, events, size, time) VALUES (?, ?, ?, 0)";
             let events = format!("[{}]", keys.join(","));
-            connection.execute(waits, &[format!("{first:05}").into(), events.into(), Value::Int(EVENTS_OF_A_BATCH)])?;
+            connection
+                .execute(unpublished, &[format!("{first:05}").into(), events.into(), Value::Int(EVENTS_OF_A_BATCH)])?;
         }
         Ok(())
     });
@@ -55,7 +56,7 @@ async fn outbox(stack: GrpcStack, context: &str) -> Outbox {
     found.expect("the context's outbox")
 }
 
-/// Waits until a relay is stalled, or not.
+/// Waits until the relay is stalled (true) or is not (false).
 async fn until_stalled(stack: &GrpcStack, context: &str, stalled: bool) {
     let start = Instant::now();
     while outbox(stack.clone(), context).await.stalled_since_time.is_some() != stalled {
@@ -65,43 +66,43 @@ async fn until_stalled(stack: &GrpcStack, context: &str, stalled: bool) {
 }
 
 #[tokio::test]
-async fn relays_that_have_more_to_publish_than_may_be_unacknowledged_do_not_block_each_other() {
-    let mut world = TestCluster::new(admin::platform(), CONTEXTS.map(announcing).into()).await;
-    world.restart_without(&CONTEXTS).await;
-    CONTEXTS.iter().for_each(|context| fill(&world.database(context, context)));
-    world.restart().await;
-    world.settle().await;
-    world.finish().await;
+async fn relays_with_more_events_than_may_be_unacknowledged_do_not_block_each_other() {
+    let mut cluster = TestCluster::new(admin::platform(), CONTEXTS.map(publisher).into()).await;
+    cluster.restart_without(&CONTEXTS).await;
+    CONTEXTS.iter().for_each(|context| fill(&cluster.database(context, context)));
+    cluster.restart().await;
+    cluster.settle().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_relay_whose_bus_is_away_says_since_when_it_is_stalled() {
-    let (mut world, _) = counting_world().await;
-    world.restart_without(&["counter"]).await;
-    let mut replica = world.replica_without(&["mirror"], &bus_that_is_away().await).await;
+async fn a_relay_whose_bus_is_down_reports_since_when_it_is_stalled() {
+    let (mut cluster, _) = counting_cluster().await;
+    cluster.restart_without(&["counter"]).await;
+    let mut replica = cluster.replica_without(&["mirror"], &bus_that_is_down().await).await;
     Built::last().add("a", 1).await.expect("commits need no bus");
     let stack = replica.stack();
     assert_eq!(outbox(stack.clone(), "counter").await.stalled_since_time, None);
     until_stalled(&stack, "counter", true).await;
     let since = outbox(stack, "counter").await.stalled_since_time.expect("stalled");
-    assert!(since.seconds < world.now().to_timestamp().seconds, "{since}");
+    assert!(since.seconds < cluster.now().to_timestamp().seconds, "{since}");
     replica.stop().await;
-    world.restart().await;
-    world.finish().await;
+    cluster.restart().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn a_relay_whose_consumer_settles_nothing_is_stalled_until_it_does() {
     if on_servers() {
-        // A broker acknowledges what it has stored, whoever settles it.
+        // A broker acknowledges when it has stored an event, not when a consumer settles it.
         return;
     }
-    let world = TestCluster::new(admin::platform(), vec![counter()]).await;
-    let mut silent = world.bus().subscribe("counter", "silent").await.expect("a subscription");
+    let cluster = TestCluster::new(admin::platform(), vec![counter()]).await;
+    let mut idle = cluster.bus().subscribe("counter", "idle").await.expect("a subscription");
     Built::last().add("a", 1).await.expect("counted");
-    let held = silent.next().await.expect("a subscription").expect("a delivery");
-    until_stalled(&world.channel(), "counter", true).await;
+    let held = idle.next().await.expect("a subscription").expect("a delivery");
+    until_stalled(&cluster.channel(), "counter", true).await;
     held.settle().await;
-    until_stalled(&world.channel(), "counter", false).await;
-    world.finish().await;
+    until_stalled(&cluster.channel(), "counter", false).await;
+    cluster.finish().await;
 }

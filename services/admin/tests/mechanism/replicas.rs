@@ -1,4 +1,4 @@
-//! Two processes on the same databases: whatever they do at the same time, no change is lost and none is made twice.
+//! Two processes on the same databases: no concurrent change is lost, and none is made twice.
 
 use std::sync::{
     Arc,
@@ -14,17 +14,17 @@ use runtime::Runtime;
 use testkit::TestCluster;
 use tokio::sync::oneshot;
 
-use super::counter::{self, Built, Counter, added, counting_world};
+use super::counter::{self, Built, Counter, added, counting_cluster};
 
-/// A world, its own process and another one. The other's consumers hear a bus of their own.
+/// A cluster with a second process, which has its own bus.
 async fn two_processes() -> (TestCluster, Built, Built, (Runtime, Bus)) {
-    let (world, first) = counting_world().await;
+    let (cluster, first) = counting_cluster().await;
     let bus = Bus::Local(LocalBus::default());
-    let host = world.replica_without(&[], &bus).await;
-    (world, first, Built::last(), (host, bus))
+    let replica = cluster.replica_without(&[], &bus).await;
+    (cluster, first, Built::last(), (replica, bus))
 }
 
-/// Adds 1 and, the first time that it has read, waits until it is let go on. Counts how often it decides.
+/// A command that adds 1, and blocks after its first read until [`HeldUp::finish`]. Counts how often its rule runs.
 struct HeldUp {
     answer: tokio::task::JoinHandle<Result<Done<Counter>, Error>>,
     go_on: mpsc::Sender<()>,
@@ -59,21 +59,21 @@ impl HeldUp {
 
 #[tokio::test]
 async fn two_processes_that_write_the_same_counter_lose_no_update() {
-    let (world, first, second, (mut host, _)) = two_processes().await;
+    let (cluster, first, second, (mut replica, _)) = two_processes().await;
     let adds = (0..100).flat_map(|_| [first.add("a", 1), second.add("a", 1)]);
     let answers = join_all(adds).await;
     assert!(answers.iter().all(Result::is_ok), "{:?}", answers.iter().find(|answer| answer.is_err()));
     assert_eq!(first.value("a").await, 200);
-    host.stop().await;
-    world.settle().await;
-    assert_eq!(first.heard("a").await.len(), 200);
-    world.finish().await;
+    replica.stop().await;
+    cluster.settle().await;
+    assert_eq!(first.applied("a").await.len(), 200);
+    cluster.finish().await;
 }
 
-/// Where nothing is announced, only the versions tell.
+/// Without events, only the versions of rows detect a conflict.
 #[tokio::test]
-async fn two_processes_that_announce_nothing_lose_no_update_either() {
-    let (world, first, second, (mut host, _)) = two_processes().await;
+async fn two_processes_without_events_lose_no_update_either() {
+    let (cluster, first, second, (mut replica, _)) = two_processes().await;
     first.add("a", 1).await.expect("counted");
     let add = |built: &Built| {
         let counters = built.counters();
@@ -85,19 +85,19 @@ async fn two_processes_that_announce_nothing_lose_no_update_either() {
     for answer in join_all((0..100).flat_map(|_| [add(&first), add(&second)])).await {
         answer.expect("counted");
     }
-    // One after another, each from what the other one wrote.
+    // In turn, so that each reads what the other wrote.
     for _ in 0..10 {
         add(&first).await.expect("counted");
         add(&second).await.expect("counted");
     }
     assert_eq!(first.value("a").await, 221);
-    host.stop().await;
-    world.finish().await;
+    replica.stop().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_decision_upon_what_another_process_changed_meanwhile_is_made_again() {
-    let (world, first, second, (mut host, _)) = two_processes().await;
+async fn a_decision_on_a_state_that_another_process_changed_meanwhile_is_repeated() {
+    let (cluster, first, second, (mut replica, _)) = two_processes().await;
     for (id, before) in [("new", 0), ("old", 1)] {
         if before > 0 {
             first.add(id, before).await.expect("counted");
@@ -111,13 +111,13 @@ async fn a_decision_upon_what_another_process_changed_meanwhile_is_made_again() 
         }
         assert_eq!(first.value(id).await, before + 11, "{id}");
     }
-    host.stop().await;
-    world.finish().await;
+    replica.stop().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn the_same_request_to_two_processes_at_once_is_done_once() {
-    let (world, first, second, (mut host, _)) = two_processes().await;
+    let (cluster, first, second, (mut replica, _)) = two_processes().await;
     let key = || RequestKey::new("Add", "r-1", &1_i64);
     let held_up = HeldUp::start(&first, "a", key()).await;
     let other = second.add_for("a", 1, "r-1").await.expect("counted").into_response().expect("an answer");
@@ -125,13 +125,13 @@ async fn the_same_request_to_two_processes_at_once_is_done_once() {
     let answer = answer.expect("counted").into_response().expect("an answer");
     assert_eq!((answer.into_inner(), other.into_inner()), (1, 1));
     assert_eq!(first.value("a").await, 1);
-    host.stop().await;
-    world.finish().await;
+    replica.stop().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
 async fn the_same_requests_to_two_processes_at_once_are_each_done_once() {
-    let (world, first, second, (mut host, _)) = two_processes().await;
+    let (cluster, first, second, (mut replica, _)) = two_processes().await;
     for round in 0..5 {
         let ids: Vec<_> = (0..50).map(|index| format!("r-{round}-{index}")).collect();
         let adds = ids.iter().flat_map(|id| [first.add_for(id, 1, id), second.add_for(id, 1, id)]);
@@ -139,44 +139,44 @@ async fn the_same_requests_to_two_processes_at_once_are_each_done_once() {
             assert_eq!(answer.expect("counted").into_response().expect("an answer").into_inner(), 1);
         }
     }
-    host.stop().await;
-    world.finish().await;
+    replica.stop().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn both_processes_hear_the_same_events_and_apply_each_once() {
-    let (world, first, second, (mut host, other_bus)) = two_processes().await;
-    let buses = [world.bus().clone(), other_bus];
+async fn both_processes_receive_the_same_events_and_apply_each_once() {
+    let (cluster, first, second, (mut replica, other_bus)) = two_processes().await;
+    let buses = [cluster.bus().clone(), other_bus];
     let publish = (1..=30).flat_map(|number| buses.iter().map(move |bus| (bus, number)));
     for (bus, number) in publish {
-        drop(bus.publish(Arc::new(added("a", number, number))).await.expect("taken"));
+        drop(bus.publish(Arc::new(added("a", number, number))).await.expect("published"));
     }
-    first.hears("a", &(1..=30).collect::<Vec<_>>()).await;
-    second.hears("a", &(1..=30).collect::<Vec<_>>()).await;
-    host.stop().await;
-    world.finish().await;
+    first.until_applied("a", &(1..=30).collect::<Vec<_>>()).await;
+    second.until_applied("a", &(1..=30).collect::<Vec<_>>()).await;
+    replica.stop().await;
+    cluster.finish().await;
 }
 
-/// What a process heard must not be forgotten because a slower one hears an earlier event again.
+/// The position of a consumer must not go back because a slower process receives an earlier event again.
 #[tokio::test]
-async fn a_slower_process_does_not_set_back_how_far_a_consumer_has_come() {
-    let (world, quick, _, (mut host, slow_bus)) = two_processes().await;
+async fn a_slower_process_does_not_set_back_the_position_of_a_consumer() {
+    let (cluster, quick, _, (mut replica, slow_bus)) = two_processes().await;
     let id = new_id();
     let (has_read, go_on) = counter::hold_up(&id);
     let ignored = || Arc::new(added(&id, 1, counter::LEFT));
-    drop(slow_bus.publish(ignored()).await.expect("taken"));
+    drop(slow_bus.publish(ignored()).await.expect("published"));
     has_read.await.expect("the slow one reads");
     for message in [ignored(), Arc::new(added(&id, 2, 2))] {
-        drop(world.bus().publish(message).await.expect("taken"));
+        drop(cluster.bus().publish(message).await.expect("published"));
     }
     if testkit::on_servers() {
-        quick.hears(&id, &[2]).await;
+        quick.until_applied(&id, &[2]).await;
     }
-    // The slow one had seen nothing of event 2 when it writes down that it heard event 1.
+    // The slow process does not know of event 2 when it records event 1.
     let _ = go_on.send(());
-    quick.hears(&id, &[2]).await;
-    host.stop().await;
-    drop(world.bus().publish(Arc::new(added(&id, 3, 3))).await.expect("taken"));
-    quick.hears(&id, &[2, 3]).await;
-    world.finish().await;
+    quick.until_applied(&id, &[2]).await;
+    replica.stop().await;
+    drop(cluster.bus().publish(Arc::new(added(&id, 3, 3))).await.expect("published"));
+    quick.until_applied(&id, &[2, 3]).await;
+    cluster.finish().await;
 }

@@ -1,4 +1,4 @@
-//! What an error of a database means: only what can never succeed is put aside; everything else is tried again.
+//! The classification of database errors: only what can never succeed becomes a dead letter; the rest is retried.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use contracts::admin::v1::{ListDeadLettersRequest, RedriveDeadLettersRequest};
 use engine::{storage::Connection, storage::Database, storage::StorageError};
 use testkit::{TestCluster, on_servers};
 
-use super::counter::{admin, counter, counting_world};
+use super::counter::{admin, counter, counting_cluster};
 
 #[derive(Debug, PartialEq, Eq)]
 enum Meaning {
@@ -25,8 +25,7 @@ fn meaning(error: &StorageError) -> Meaning {
     }
 }
 
-/// An error that a database really gives: statements before, on a connection of their own and on the one that fails, and
-/// the statement that fails.
+/// A real database error: the statement that fails, with statements before it on another connection and on its own.
 struct Case {
     meaning: Meaning,
     other: &'static str,
@@ -83,7 +82,7 @@ const OF_POSTGRES: &[Case] = &[
     case(Meaning::Stale, "", "", "DO $$ BEGIN RAISE deadlock_detected USING MESSAGE = 'deadlock detected'; END $$"),
     // 23503.
     case(Meaning::Refused, "", "", "INSERT INTO things VALUES ('b', 1, 'c')"),
-    // 22P02, 22003, 22021, 22P05, 54000: none of them names a place in the statement when the value was bound.
+    // 22P02, 22003, 22021, 22P05, 54000: without a position in the statement, because the values are bound.
     case(Meaning::Refused, "", "", "INSERT INTO things SELECT 'b', id::bigint, NULL FROM things"),
     case(Meaning::Refused, "", "", "INSERT INTO things SELECT 'b', size * 9223372036854775807 * 2, NULL FROM things"),
     case(Meaning::Refused, "", "", "SELECT convert_from('\\x00'::bytea, 'UTF8')"),
@@ -97,9 +96,9 @@ const OF_POSTGRES: &[Case] = &[
 ];
 
 #[tokio::test]
-async fn errors_of_a_database_are_told_apart() {
-    let world = TestCluster::new(admin::platform(), vec![counter()]).await;
-    let database = world.database("counter", "counter");
+async fn database_errors_are_classified() {
+    let cluster = TestCluster::new(admin::platform(), vec![counter()]).await;
+    let database = cluster.database("counter", "counter");
     let of_this = if on_servers() { OF_POSTGRES } else { OF_SQLITE };
     for Case { meaning: expected, other, before, failing } in OF_EITHER.iter().chain(of_this) {
         let mut fresh = database.connect().expect("a connection");
@@ -113,10 +112,10 @@ async fn errors_of_a_database_are_told_apart() {
         assert_eq!(meaning(&error), *expected, "{failing}: {error:?}");
         drop((held, fresh));
     }
-    world.finish().await;
+    cluster.finish().await;
 }
 
-/// A connection that holds something until it is dropped.
+/// A connection that holds a transaction, or a lock, until it is dropped.
 fn hold(database: &Database, statements: &str) -> Connection {
     let mut connection = database.connect().expect("a connection");
     if !statements.is_empty() {
@@ -129,17 +128,17 @@ fn hold(database: &Database, statements: &str) -> Connection {
 }
 
 #[tokio::test]
-async fn an_event_that_the_database_refuses_for_good_is_put_aside_and_applied_when_it_is_redriven() {
-    let (world, built) = counting_world().await;
+async fn an_event_that_the_database_always_refuses_becomes_a_dead_letter_and_is_applied_when_redriven() {
+    let (cluster, built) = counting_cluster().await;
     built.add("a", 1).await.expect("counted");
-    world.settle().await;
+    cluster.settle().await;
     let rename = |from: &str, to: &str| {
-        let mut connection = world.database("mirror", "mirror").connect().expect("a connection");
+        let mut connection = cluster.database("mirror", "mirror").connect().expect("a connection");
         connection.batch(&format!("ALTER TABLE mirrors RENAME COLUMN {from} TO {to}")).expect("renamed");
     };
-    rename("heard", "unheard");
+    rename("applied", "hidden");
     built.add("b", 2).await.expect("counted");
-    let mut admin = admin(&world);
+    let mut admin = admin(&cluster);
     let start = std::time::Instant::now();
     while admin
         .list_dead_letters(ListDeadLettersRequest::default())
@@ -149,22 +148,22 @@ async fn an_event_that_the_database_refuses_for_good_is_put_aside_and_applied_wh
         .dead_letters
         .is_empty()
     {
-        assert!(start.elapsed() < Duration::from_secs(10), "the event is tried for ever");
+        assert!(start.elapsed() < Duration::from_secs(10), "the event is retried for ever");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    rename("unheard", "heard");
+    rename("hidden", "applied");
     let redriven = admin.redrive_dead_letters(RedriveDeadLettersRequest::default()).await.expect("redriven");
     assert_eq!(redriven.into_inner().applied_count, 1);
-    assert_eq!(built.heard("b").await, [2]);
-    world.finish().await;
+    assert_eq!(built.applied("b").await, [2]);
+    cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_locked_database_turns_a_whole_batch_away_at_once_and_says_when_to_repeat() {
-    let (world, built) = counting_world().await;
-    // The relay writes down which bus it feeds.
-    world.settle().await;
-    let database = world.database("counter", "counter");
+async fn a_locked_database_rejects_a_whole_batch_at_once_with_a_retry_delay() {
+    let (cluster, built) = counting_cluster().await;
+    // Before, the relay records the identity of its bus.
+    cluster.settle().await;
+    let database = cluster.database("counter", "counter");
     let held = hold(&database, if on_servers() { "BEGIN; LOCK TABLE counters" } else { "BEGIN IMMEDIATE" });
     let start = std::time::Instant::now();
     let ids: Vec<_> = (0..20).map(|index| format!("counter-{index}")).collect();
@@ -174,11 +173,11 @@ async fn a_locked_database_turns_a_whole_batch_away_at_once_and_says_when_to_rep
         assert_eq!(error.reason, "STORAGE_BUSY");
         assert!(error.retry_after.is_some() && error.is_transient());
     }
-    // Each lock is waited for 5 s: once for the first job, which may be alone in its batch, and about once for the others.
+    // The lock timeout is 5 s: once for the first job, which may be alone in its batch, and about once for the others.
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     drop(held);
     built.add("counter-0", 1).await.expect("counted");
-    world.finish().await;
+    cluster.finish().await;
 }
 
 #[tokio::test]
@@ -187,8 +186,8 @@ async fn a_database_that_cannot_store_every_text_is_refused_at_the_start() {
         // SQLite stores every text.
         return;
     }
-    let (world, _) = counting_world().await;
-    let database = world.database("counter", "counter");
+    let (cluster, _) = counting_cluster().await;
+    let database = cluster.database("counter", "counter");
     let name = format!("latin-{}", jumun_core::name::new_id());
     let mut connection = database.connect().expect("a connection");
     let create = format!("CREATE DATABASE \"{name}\" ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
@@ -197,8 +196,8 @@ async fn a_database_that_cannot_store_every_text_is_refused_at_the_start() {
     let (server, _) = server.rsplit_once('/').expect("a URL with a database");
     let url = format!("{server}/{name}").parse().expect("a URL");
     let migrations = counter().databases.remove(0).1;
-    let error = Database::new("counter", url).migrate(&migrations).expect_err("it is not fit");
+    let error = Database::new("counter", url).migrate(&migrations).expect_err("an unsupported encoding");
     assert!(error.to_string().contains("has the encoding LATIN1"), "{error}");
     connection.batch(&format!("DROP DATABASE \"{name}\" WITH (FORCE)")).expect("dropped");
-    world.finish().await;
+    cluster.finish().await;
 }

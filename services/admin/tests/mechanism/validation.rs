@@ -1,4 +1,4 @@
-//! What protos declare about requests, by every kind of rule that they use: the codec enforces it before a handler.
+//! The validation of requests in the codec, by every kind of rule that the protos use.
 
 use contracts::{
     Money,
@@ -13,38 +13,38 @@ use prost::Message;
 use tonic::{Code, Status, Streaming, codec::Codec};
 use tonic_types::StatusExt;
 
-use super::counter::{admin, counting_world};
+use super::counter::{admin, counting_cluster};
 
-/// Bytes as gRPC frames them.
+/// A gRPC frame.
 fn framed(message: &[u8]) -> Full<prost::bytes::Bytes> {
     let length = u32::try_from(message.len()).expect("small").to_be_bytes();
     Full::new([&[0], length.as_slice(), message].concat().into())
 }
 
-/// What a server makes of a request's bytes.
+/// Decodes a request as a server does.
 async fn received<M: Received + Send + 'static>(bytes: &[u8]) -> Result<M, Status> {
     let decoder = CheckingCodec::<(), M>::default().decoder();
     let message = Streaming::new_request(decoder, framed(bytes), None, None).message().await?;
     Ok(message.expect("a message"))
 }
 
-/// What a client makes of a response's bytes.
+/// Decodes a response as a client does.
 async fn answered<M: Received + Send + 'static>(bytes: &[u8]) -> Result<M, Status> {
     let decoder = CheckingCodec::<(), M>::default().decoder();
     let message = Streaming::new_response(decoder, framed(bytes), StatusCode::OK, None, None).message().await?;
     Ok(message.expect("a message"))
 }
 
-/// What is wrong with a request, as `field: description`.
+/// The violations of a request, as `field: description`.
 async fn wrong<M: Received + Send + 'static>(request: &M) -> Vec<String> {
     let Err(status) = received::<M>(&request.encode_to_vec()).await else { return Vec::new() };
     let info = status.get_details_error_info().expect("an ErrorInfo");
     assert_eq!((status.code(), info.reason.as_str()), (Code::InvalidArgument, "INVALID_ARGUMENT"));
     assert_eq!(info.domain, ERROR_DOMAIN);
     let violations = status.get_details_bad_request().expect("a BadRequest").field_violations;
-    let words: Vec<_> = violations.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.description)).collect();
-    assert_eq!(status.message(), words.join("; "));
-    words
+    let described: Vec<_> = violations.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.description)).collect();
+    assert_eq!(status.message(), described.join("; "));
+    described
 }
 
 fn right() -> CreateOrderRequest {
@@ -104,7 +104,7 @@ async fn a_list_of_the_wrong_length_is_one_violation() {
 }
 
 #[tokio::test]
-async fn no_more_violations_are_told_than_headers_hold() {
+async fn no_more_violations_are_reported_than_fit_into_headers() {
     let request = DiscardDeadLettersRequest { names: vec!["x".to_owned(); 1000] };
     let error = received::<DiscardDeadLettersRequest>(&request.encode_to_vec()).await.expect_err("no names");
     assert_eq!(error.get_details_bad_request().expect("a BadRequest").field_violations.len(), 16);
@@ -115,7 +115,7 @@ async fn no_more_violations_are_told_than_headers_hold() {
 }
 
 #[tokio::test]
-async fn what_may_be_left_out_is_checked_when_it_is_there() {
+async fn an_optional_field_is_checked_when_it_is_set() {
     let cancel =
         |request_id: &str| CancelOrderRequest { name: "orders/1".to_owned(), request_id: request_id.to_owned() };
     assert!(wrong(&cancel("")).await.is_empty());
@@ -124,7 +124,10 @@ async fn what_may_be_left_out_is_checked_when_it_is_there() {
         assert_eq!(wrong(&cancel(&id)).await, ["request_id: must be 1 to 64 of A-Z a-z 0-9 . _ -"], "{id:?}");
     }
     let list = |page_size| ListDeadLettersRequest { page_size, page_token: String::new() };
-    assert!(wrong(&list(0)).await.is_empty() && wrong(&list(i32::MAX)).await.is_empty(), "more is less, not wrong");
+    assert!(
+        wrong(&list(0)).await.is_empty() && wrong(&list(i32::MAX)).await.is_empty(),
+        "a page size above the limit is reduced, not refused"
+    );
     assert_eq!(wrong(&list(-1)).await, ["page_size: must not be negative"]);
     let ordered = |by: &str| ListOrdersRequest { order_by: by.to_owned(), ..Default::default() };
     assert!(wrong(&ordered("create_time")).await.is_empty() && wrong(&ordered("")).await.is_empty());
@@ -134,13 +137,13 @@ async fn what_may_be_left_out_is_checked_when_it_is_there() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_request_are_the_callers_fault() {
+async fn bytes_that_cannot_be_decoded_are_an_invalid_argument() {
     let error = received::<CreateOrderRequest>(&[0xff; 8]).await.expect_err("no message");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::InvalidArgument, UNREADABLE_REQUEST));
 }
 
 #[tokio::test]
-async fn what_another_service_answers_is_not_checked() {
+async fn responses_of_other_services_are_not_checked() {
     let nothing = Order::default();
     assert!(!wrong(&CreateOrderRequest { order: Some(nothing), ..right() }).await.is_empty());
     answered::<Order>(&[]).await.expect("an answer with nothing in it");
@@ -149,10 +152,10 @@ async fn what_another_service_answers_is_not_checked() {
 
 #[tokio::test]
 async fn a_service_refuses_before_its_handler_runs() {
-    let (world, _) = counting_world().await;
+    let (cluster, _) = counting_cluster().await;
     let request = RedriveDeadLettersRequest { context: "No Such Context".to_owned() };
-    let error = admin(&world).redrive_dead_letters(request).await.expect_err("no context's name");
-    // The handler itself would say NOT_FOUND.
+    let error = admin(&cluster).redrive_dead_letters(request).await.expect_err("no context's name");
+    // The handler itself would return NOT_FOUND.
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::InvalidArgument, "INVALID_ARGUMENT"));
-    world.finish().await;
+    cluster.finish().await;
 }

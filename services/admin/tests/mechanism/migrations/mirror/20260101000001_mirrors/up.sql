@@ -2,5 +2,5 @@ CREATE TABLE mirrors (
     id TEXT PRIMARY KEY,
     version BIGINT NOT NULL,
     last_event BIGINT NOT NULL,
-    heard TEXT NOT NULL
+    applied TEXT NOT NULL
 );
