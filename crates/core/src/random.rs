@@ -1,4 +1,4 @@
-//! The one place that reads entropy, for keys.
+//! Entropy for cryptographic keys. No other module reads it.
 
 /// The source of randomness for cryptographic keys.
 pub fn secure() -> ring::rand::SystemRandom {

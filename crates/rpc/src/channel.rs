@@ -13,7 +13,7 @@ use auth::ServiceToken;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
 use jumun_core::{Caller, Error, reasons};
-use net::tls::Trust;
+use net::tls::ClientTls;
 use tonic::{Code, Status, body::Body};
 use tower::{Service, ServiceBuilder, ServiceExt};
 
@@ -51,7 +51,7 @@ impl Channel {
     /// A channel to a process at `http://host:port` or `https://host:port`. It connects when it is first used.
     pub fn remote(
         address: &str,
-        trust: &Trust,
+        trust: &ClientTls,
         token: Option<ServiceToken>,
         circuit: Arc<Circuit>,
     ) -> anyhow::Result<Self> {

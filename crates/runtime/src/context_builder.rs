@@ -6,7 +6,7 @@ use engine::{Engine, EngineHandle, Stored, outbox};
 use eventing::{Bus, Policy, Relay, Subscription, SubscriptionHandle};
 use futures::future::BoxFuture;
 use jumun_core::{Caller, Clock, Error, RoleTable};
-use net::tls::Trust;
+use net::tls::ClientTls;
 use rpc::{Bulkhead, Channel, Circuit, LocalStack};
 use tokio::sync::watch;
 use tonic::{body::Body, server::NamedService};
@@ -166,7 +166,7 @@ impl ContextBuilder<'_> {
     }
 
     /// The certificates that are trusted when an outside party is called over TLS.
-    pub fn trust(&self) -> &Trust {
+    pub fn trust(&self) -> &ClientTls {
         &self.wiring.topology.trust
     }
 

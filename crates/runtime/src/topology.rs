@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use auth::Authentication;
 use engine::storage::{Database, DatabaseUrl};
-use net::tls::Trust;
+use net::tls::ClientTls;
 
 /// Where the databases and neighbours of a process are, by context.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +16,7 @@ pub struct Topology {
     /// How callers are authenticated. By default nobody is, and every call goes through.
     pub authentication: Authentication,
     /// Whom to trust at addresses that are `https://`.
-    pub trust: Trust,
+    pub trust: ClientTls,
     /// The settings of contexts, by the setting's flag.
     pub settings: BTreeMap<String, String>,
 }

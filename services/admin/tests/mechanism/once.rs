@@ -1,17 +1,17 @@
 //! What happens once and can be taken back once, in whatever order it is asked for.
 
-use engine::{Decision, Done, RequestKey};
+use engine::{CommandOutcome, Decision, RequestKey};
 use futures::future::join_all;
 use jumun_core::Error;
 
 use super::counter::{Built, Counter, counting_world};
 
-async fn take(built: &Built, subject: &str, by: i64) -> Result<Done<Counter>, Error> {
+async fn take(built: &Built, subject: &str, by: i64) -> Result<CommandOutcome<Counter>, Error> {
     let key = RequestKey::reservation("Take", subject, &by);
     built.counters().execute("a", Some(key), move |counter| Counter::add(counter, "a", by)).await
 }
 
-async fn take_back(built: &Built, subject: &str, by: i64) -> Result<Done<Counter>, Error> {
+async fn take_back(built: &Built, subject: &str, by: i64) -> Result<CommandOutcome<Counter>, Error> {
     let key = RequestKey::release("Take", subject, &by);
     built.counters().execute("a", Some(key), move |counter| Counter::add(counter, "a", -by)).await
 }

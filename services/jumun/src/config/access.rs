@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use auth::{Authentication, AuthenticationSettings, KeySource, SigningKey};
 use clap::{Args, ValueEnum};
-use net::tls::Trust;
+use net::tls::ClientTls;
 
 use super::{
     Line, shown,
@@ -122,7 +122,7 @@ impl AccessPlan {
     }
 
     /// Reads the keys, and says who is let in.
-    pub(crate) async fn authentication(self, trust: Trust) -> anyhow::Result<Authentication> {
+    pub(crate) async fn authentication(self, trust: ClientTls) -> anyhow::Result<Authentication> {
         let (issuer, audience, keys, service_key) = match self {
             Self::Off => {
                 tracing::warn!("authorization is off: whoever reaches this process may do everything (JUMUN_AUTH)");
