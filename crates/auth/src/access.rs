@@ -1,4 +1,4 @@
-//! What the protos declare about who may call a method.
+//! The access that the protos declare for methods: which callers may call them.
 
 use std::collections::HashMap;
 
@@ -9,32 +9,32 @@ use jumun_core::{
     contracts::{option, path},
 };
 
-/// Services of the protocol itself: everybody may call them.
+/// Standard gRPC services, which all callers may call.
 const PUBLIC_SERVICES: &[&str] =
     &["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
 
-/// Who may call a method.
+/// The callers that may call a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody.
+    /// All callers.
     Public,
-    /// Everybody with a valid token.
+    /// All callers with a valid token.
     Authenticated,
     /// Callers with one of these roles.
     Only(Roles),
 }
 
-/// Who may call what, by path.
+/// The access of methods, by path.
 #[derive(Debug)]
 pub struct AccessTable(HashMap<String, Access>);
 
 impl AccessTable {
-    /// What the methods of these services declare; an error names the first that declares nothing.
+    /// Reads the access of all methods of these services; fails at the first method that declares none.
     pub fn of_services(contracts: &Contracts, services: &[&str]) -> anyhow::Result<Self> {
         let mut table = HashMap::new();
         for service in services {
             let found = contracts.pool.get_service_by_name(service);
-            let found = found.ok_or_else(|| anyhow::anyhow!("{service} is served, but no contract describes it"))?;
+            let found = found.ok_or_else(|| anyhow::anyhow!("{service} is served, but is not in the contracts"))?;
             for method in found.methods() {
                 table.insert(path(&method), declared(&method, contracts)?);
             }
@@ -42,7 +42,7 @@ impl AccessTable {
         Ok(Self(table))
     }
 
-    /// None: there is no such method.
+    /// The access of the method at this path; None if there is no such method.
     pub fn of_path(&self, path: &str) -> Option<Access> {
         let is_public = || PUBLIC_SERVICES.iter().any(|service| path.starts_with(service));
         self.0.get(path).copied().or_else(|| is_public().then_some(Access::Public))
@@ -76,10 +76,7 @@ fn role_of(value: &Value, contracts: &Contracts) -> Option<Role> {
 }
 
 fn nothing_declared(method: &MethodDescriptor, option: &str) -> anyhow::Error {
-    anyhow::anyhow!(
-        "{} does not declare who may call it: give it `option ({option}) = {{roles: […]}}` in its proto",
-        path(method)
-    )
+    anyhow::anyhow!("{} declares no access: add `option ({option}) = {{roles: […]}}` to its proto", path(method))
 }
 
 #[cfg(test)]

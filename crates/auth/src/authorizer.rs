@@ -1,4 +1,4 @@
-//! Who is let in: once per call, by the method's declaration and the caller's token.
+//! Authentication and authorization of calls, by the access of the method and the token of the caller.
 
 use std::{
     fmt,
@@ -8,52 +8,52 @@ use std::{
 use http::{HeaderMap, header::AUTHORIZATION};
 
 use jumun_core::{Caller, Error, Principal, RoleTable, Roles, reasons};
-use net::tls::Trust;
+use net::tls::ClientTls;
 
 use crate::{
     access::{Access, AccessTable},
-    keys::Fault,
+    keys::TokenError,
     mint::{ServiceToken, SigningKey},
     source::{KeyRing, KeySource},
     token::{Expected, unix_now},
 };
 
-/// Which tokens are taken.
+/// Which tokens are accepted.
 #[derive(Clone, Debug)]
 pub struct AuthenticationSettings {
-    /// The `iss` that they must have.
+    /// The required `iss`.
     pub issuer: String,
-    /// What their `aud` must have among others.
+    /// The required member of `aud`.
     pub audience: String,
-    /// The keys that they are signed with.
+    /// Where the keys are that verify tokens.
     pub keys: KeySource,
-    /// Whom to trust when the keys are fetched over TLS.
-    pub trust: Trust,
-    /// The key by which contexts of different processes know each other.
+    /// TLS settings for fetching the keys.
+    pub trust: ClientTls,
+    /// The key that signs and verifies tokens between contexts in different processes.
     pub service_key: Option<SigningKey>,
-    /// The roles that tokens name.
+    /// The roles that tokens can have.
     pub roles: RoleTable,
 }
 
-/// How callers are authenticated. The default authenticates nobody and lets every call through.
+/// Authenticates callers. The default is off: every call is allowed.
 #[derive(Clone, Default)]
-pub struct Authentication(Option<Arc<Tokens>>);
+pub struct Authentication(Option<Arc<TokenVerifier>>);
 
-struct Tokens {
+struct TokenVerifier {
     expected: Expected,
     keys: Arc<KeyRing>,
     service_key: Option<SigningKey>,
 }
 
 impl Authentication {
-    /// Takes tokens by these settings. An error tells which setting is wrong.
+    /// Requires tokens that comply with these settings; fails if a setting is wrong.
     pub async fn required(settings: AuthenticationSettings) -> anyhow::Result<Self> {
         let AuthenticationSettings { issuer, audience, keys, trust, service_key, roles } = settings;
         let keys = KeyRing::open(keys, trust, service_key.clone()).await?;
-        Ok(Self(Some(Arc::new(Tokens { expected: Expected { issuer, audience, roles }, keys, service_key }))))
+        Ok(Self(Some(Arc::new(TokenVerifier { expected: Expected { issuer, audience, roles }, keys, service_key }))))
     }
 
-    /// How a context of this process shows others who it is; None where nobody asks, or there is no key for it.
+    /// The token of a context for calls to other processes; None if authentication is off or there is no service key.
     pub fn service_token(&self, context: &str) -> Option<ServiceToken> {
         let tokens = self.0.as_ref()?;
         let (key, expected) = (tokens.service_key.clone()?, tokens.expected.clone());
@@ -72,17 +72,19 @@ impl fmt::Debug for Authentication {
     }
 }
 
-/// Decides for each call who is calling, and whether it may. Where authentication is off, everything is allowed.
+/// Authenticates the caller of each call, and checks the access of the method. If authentication is off, every call is
+/// allowed.
 #[derive(Clone)]
 pub struct Authorizer(Option<Arc<Checks>>);
 
 struct Checks {
-    tokens: Arc<Tokens>,
+    tokens: Arc<TokenVerifier>,
     table: AccessTable,
 }
 
 impl Authorizer {
-    /// Who is calling, where that is known without waiting for anything and the call is allowed.
+    /// The caller, if the call can be authorized without waiting, by a cached token; None if not, or if it is not
+    /// allowed.
     pub fn recognize(&self, path: &str, headers: &HeaderMap, known: Option<&Caller>) -> Option<Caller> {
         match &self.0 {
             Some(checks) => checks.recognize(path, headers, known),
@@ -90,11 +92,11 @@ impl Authorizer {
         }
     }
 
-    /// Who is calling, if it may. A call from within the process brings its caller along.
+    /// The caller, if it may call the method. A call from within the process has a `known` caller and needs no token.
     pub async fn authorize(&self, path: &str, headers: &HeaderMap, known: Option<&Caller>) -> Result<Caller, Error> {
         match &self.0 {
             Some(checks) => checks.authorize(path, headers, known).await.inspect_err(|error| {
-                tracing::debug!(path, reason = error.reason, "call refused");
+                tracing::debug!(path, reason = error.reason, "call rejected");
             }),
             None => Ok(Caller::default()),
         }
@@ -105,11 +107,11 @@ impl Checks {
     fn recognize(&self, path: &str, headers: &HeaderMap, known: Option<&Caller>) -> Option<Caller> {
         let access = self.table.of_path(path)?;
         if access == Access::Public {
-            return Some(nobody());
+            return Some(anonymous());
         }
         let caller = match known {
             Some(caller) => caller.clone(),
-            None => Caller::new(self.tokens.keys.present().recall(bearer(headers).ok()?, unix_now())?),
+            None => Caller::new(self.tokens.keys.current().cached(bearer(headers).ok()?, unix_now())?),
         };
         access.allows(&caller).then_some(caller)
     }
@@ -117,7 +119,7 @@ impl Checks {
     async fn authorize(&self, path: &str, headers: &HeaderMap, known: Option<&Caller>) -> Result<Caller, Error> {
         let access = self.table.of_path(path).ok_or_else(|| Error::unimplemented(path))?;
         if access == Access::Public {
-            return Ok(nobody());
+            return Ok(anonymous());
         }
         let caller = match known {
             Some(caller) => caller.clone(),
@@ -136,22 +138,22 @@ impl Access {
     }
 }
 
-/// Somebody who has no name and owns nothing.
-fn nobody() -> Caller {
-    static NOBODY: LazyLock<Arc<Principal>> = LazyLock::new(|| {
+/// The caller of a public method: without a subject or roles.
+fn anonymous() -> Caller {
+    static ANONYMOUS: LazyLock<Arc<Principal>> = LazyLock::new(|| {
         Arc::new(Principal { subject: String::new(), roles: Roles::default(), is_unrestricted: false })
     });
-    Caller::new(NOBODY.clone())
+    Caller::new(ANONYMOUS.clone())
 }
 
-impl Tokens {
+impl TokenVerifier {
     async fn principal(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Error> {
         let token = bearer(headers)?;
         match self.verify(token) {
-            Err(Fault::UnknownKey) => {
+            Err(TokenError::UnknownKey) => {
                 self.keys.refresh().await;
-                if self.keys.present().is_unread() {
-                    let message = "the keys of tokens cannot be read at present";
+                if self.keys.current().is_unread() {
+                    let message = "the keys that verify tokens have not been loaded yet";
                     return Err(Error::new(&reasons::TOKEN_KEYS_UNAVAILABLE, message));
                 }
                 Ok(self.verify(token)?)
@@ -160,28 +162,28 @@ impl Tokens {
         }
     }
 
-    fn verify(&self, token: &str) -> Result<Arc<Principal>, Fault> {
-        let (keys, now) = (self.keys.present(), unix_now());
-        if let Some(principal) = keys.recall(token, now) {
+    fn verify(&self, token: &str) -> Result<Arc<Principal>, TokenError> {
+        let (keys, now) = (self.keys.current(), unix_now());
+        if let Some(principal) = keys.cached(token, now) {
             return Ok(principal);
         }
         let verified = self.expected.verify(token, &keys, now)?;
         let principal = verified.principal.clone();
-        keys.remember(token, verified, now);
+        keys.cache(token, verified, now);
         Ok(principal)
     }
 }
 
-/// The one token that a request shows (RFC 6750).
+/// The bearer token of a request (RFC 6750), which must have exactly one.
 fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
-    let mut shown = headers.get_all(AUTHORIZATION).iter();
-    let missing = || Error::new(&reasons::TOKEN_MISSING, "show a token: `authorization: Bearer …`");
-    let value = shown.next().ok_or_else(missing)?;
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let missing = || Error::new(&reasons::TOKEN_MISSING, "the request has no token: send `authorization: Bearer …`");
+    let value = values.next().ok_or_else(missing)?;
     let scheme = |text: &str| text.eq_ignore_ascii_case("bearer");
-    let token = value.to_str().ok().and_then(|text| text.split_once(' ')).filter(|(word, _)| scheme(word));
-    match (token, shown.next()) {
+    let token = value.to_str().ok().and_then(|text| text.split_once(' ')).filter(|(name, _)| scheme(name));
+    match (token, values.next()) {
         (Some((_, token)), None) if !token.is_empty() => Ok(token.trim_start()),
         (_, None) => Err(missing()),
-        (_, Some(_)) => Err(Fault::Invalid("there is more than one").into()),
+        (_, Some(_)) => Err(TokenError::Invalid("there is more than one").into()),
     }
 }

@@ -1,7 +1,7 @@
-//! The keys that tokens are signed with, and what was verified by them.
+//! The keys that verify tokens, and a cache of the tokens that they verified.
 //!
-//! The key decides the algorithm, never the token: one that names another algorithm than its key's is refused, so
-//! neither `none` nor a public key used as a shared secret gets anywhere.
+//! The key determines the algorithm, never the token: a token that names another algorithm than its key's is rejected.
+//! This prevents `none`, and public keys that are used as shared secrets (RFC 8725).
 
 #[cfg(test)]
 mod tests;
@@ -24,39 +24,39 @@ use jumun_core::{Error, Principal, reasons};
 
 use crate::mint::SigningKey;
 
-/// Keys of one set.
+/// Maximum number of keys in a set.
 const MAX_KEYS: usize = 64;
-/// Verified tokens that are remembered.
-const MAX_REMEMBERED: usize = 16_384;
+/// Maximum number of cached tokens.
+const MAX_CACHED_TOKENS: usize = 16_384;
 
-/// Why a token is not taken.
+/// Why a token is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// A newer set may have its key.
+pub(crate) enum TokenError {
+    /// Its key is not in the set; a newer set may have it.
     UnknownKey,
     Expired,
     Invalid(&'static str),
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Expired => Error::new(&reasons::TOKEN_EXPIRED, "the token has expired; get a new one"),
-            Fault::UnknownKey => Error::new(&reasons::TOKEN_INVALID, "the token is not valid: its key is not known"),
-            Fault::Invalid(why) => Error::new(&reasons::TOKEN_INVALID, format!("the token is not valid: {why}")),
+impl From<TokenError> for Error {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Expired => Error::new(&reasons::TOKEN_EXPIRED, "the token has expired; get a new one"),
+            TokenError::UnknownKey => Error::new(&reasons::TOKEN_INVALID, "the token is not valid: its key is unknown"),
+            TokenError::Invalid(why) => Error::new(&reasons::TOKEN_INVALID, format!("the token is not valid: {why}")),
         }
     }
 }
 
-/// Who shows a token, and until when it is valid (seconds since the Unix epoch).
+/// The principal of a verified token, and its expiry (seconds since the Unix epoch).
 pub(crate) struct Verified {
     pub(crate) principal: Arc<Principal>,
     pub(crate) expires: u64,
 }
 
-/// The keys of an issuer. What they verified is forgotten with them.
+/// The keys of an issuer, with a cache of the tokens that they verified.
 pub(crate) struct KeySet {
-    /// The text that it was read from, to notice that nothing changed.
+    /// The document that it was read from, to detect changes.
     source: String,
     keys: Vec<Key>,
     verified: Mutex<HashMap<[u8; SHA256_OUTPUT_LEN], Verified>>,
@@ -65,8 +65,8 @@ pub(crate) struct KeySet {
 struct Key {
     id: Option<String>,
     material: Material,
-    /// Signs only for contexts.
-    of_service: bool,
+    /// Whether it signs only tokens of contexts.
+    is_service: bool,
 }
 
 enum Material {
@@ -80,7 +80,7 @@ struct Document {
     keys: Vec<serde_json::Value>,
 }
 
-/// A JSON Web Key (RFC 7517), as far as it is read.
+/// The supported members of a JSON Web Key (RFC 7517).
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -96,7 +96,7 @@ struct Jwk {
 }
 
 impl KeySet {
-    /// Reads a JSON Web Key Set; keys of a kind that is not used here are left out. The contexts' own key goes along.
+    /// Parses a JSON Web Key Set, skipping keys of unsupported types, and adds the service key.
     pub(crate) fn read(source: String, service: Option<&SigningKey>) -> Result<Self, String> {
         let document: Document = serde_json::from_str(&source).map_err(|error| format!("not a key set: {error}"))?;
         if document.keys.len() > MAX_KEYS {
@@ -110,7 +110,7 @@ impl KeySet {
         Ok(Self { source, keys, verified: Mutex::default() })
     }
 
-    /// No key but the contexts' own: nothing was read yet.
+    /// A set with only the service key, before the source was read.
     pub(crate) fn unread(service: Option<&SigningKey>) -> Self {
         Self { source: String::new(), keys: service.map(service_key).into_iter().collect(), verified: Mutex::default() }
     }
@@ -123,35 +123,41 @@ impl KeySet {
         self.source == other.source
     }
 
-    /// Verifies what a token says of its signature; true when its key signs only for contexts.
-    pub(crate) fn verify(&self, id: Option<&str>, algorithm: &str, signed: &[u8], of: &[u8]) -> Result<bool, Fault> {
+    /// Verifies the signature of a token; returns whether its key signs only tokens of contexts.
+    pub(crate) fn verify(
+        &self,
+        id: Option<&str>,
+        algorithm: &str,
+        signed: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, TokenError> {
         let named = |key: &&Key| key.id.as_deref() == id;
         let key = match id {
-            Some(_) => self.keys.iter().find(named).ok_or(Fault::UnknownKey)?,
-            // A token need not name its key where there is no choice.
+            Some(_) => self.keys.iter().find(named).ok_or(TokenError::UnknownKey)?,
+            // A token need not name its key if there is only one.
             None if self.keys.len() == 1 => &self.keys[0],
-            None => return Err(Fault::Invalid("it names no key")),
+            None => return Err(TokenError::Invalid("it names no key")),
         };
         if key.material.algorithm() != algorithm {
-            return Err(Fault::Invalid("its algorithm is not its key's"));
+            return Err(TokenError::Invalid("its algorithm differs from its key's"));
         }
-        key.material.verify(signed, of).map_err(|_| Fault::Invalid("its signature does not hold"))?;
-        Ok(key.of_service)
+        key.material.verify(signed, signature).map_err(|_| TokenError::Invalid("its signature is invalid"))?;
+        Ok(key.is_service)
     }
 
-    /// Who shows a token that was verified before, and is valid still.
-    pub(crate) fn recall(&self, token: &str, now: u64) -> Option<Arc<Principal>> {
+    /// The principal of a cached token that has not expired.
+    pub(crate) fn cached(&self, token: &str, now: u64) -> Option<Arc<Principal>> {
         let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         verified.get(&hash(token)).filter(|found| now < found.expires).map(|found| found.principal.clone())
     }
 
-    /// Remembers a token by its hash until it expires.
-    pub(crate) fn remember(&self, token: &str, found: Verified, now: u64) {
+    /// Caches a verified token, by its hash, until it expires.
+    pub(crate) fn cache(&self, token: &str, found: Verified, now: u64) {
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        if verified.len() >= MAX_REMEMBERED {
-            verified.retain(|_, remembered| now < remembered.expires);
+        if verified.len() >= MAX_CACHED_TOKENS {
+            verified.retain(|_, cached| now < cached.expires);
         }
-        if verified.len() >= MAX_REMEMBERED {
+        if verified.len() >= MAX_CACHED_TOKENS {
             verified.clear();
         }
         verified.insert(hash(token), found);
@@ -166,7 +172,7 @@ fn hash(token: &str) -> [u8; SHA256_OUTPUT_LEN] {
 
 fn service_key(key: &SigningKey) -> Key {
     let material = Material::Ed25519(key.public().to_vec());
-    Key { id: Some(key.id().to_owned()), material, of_service: true }
+    Key { id: Some(key.id().to_owned()), material, is_service: true }
 }
 
 fn read_key(value: serde_json::Value) -> Option<Key> {
@@ -174,7 +180,7 @@ fn read_key(value: serde_json::Value) -> Option<Key> {
     let material = jwk.material()?;
     let fits = jwk.alg.as_deref().is_none_or(|algorithm| algorithm == material.algorithm());
     let signs = jwk.purpose.as_deref().is_none_or(|purpose| purpose == "sig");
-    (fits && signs).then_some(Key { id: jwk.kid, material, of_service: false })
+    (fits && signs).then_some(Key { id: jwk.kid, material, is_service: false })
 }
 
 impl Jwk {

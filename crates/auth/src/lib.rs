@@ -1,5 +1,5 @@
-//! Authentication and authorization: who a caller is, by its token, and whether it may call a method, by the method's
-//! `access` option. Which rows it may see is the engine's affair.
+//! Authentication and authorization: the token identifies the caller, and the `access` option of a method says who may
+//! call it. The engine restricts the aggregates that a caller may see.
 
 mod access;
 mod authorizer;

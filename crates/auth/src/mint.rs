@@ -1,4 +1,4 @@
-//! Tokens of our own: for development, and for calls from one context to another.
+//! Issues tokens: for development, and for calls from one context to another.
 
 use std::{
     fmt,
@@ -27,25 +27,25 @@ use jumun_core::{
     time::{Instant, system_now},
 };
 
-/// How long a token lives that one context shows another. It is replaced at half of that.
+/// Lifetime of the token of a context, which is replaced after half of it.
 const SERVICE_TOKEN_TTL: Duration = Duration::from_secs(300);
-/// The columns of a PEM file.
+/// Characters per line of a PEM file.
 const PEM_COLUMNS: usize = 64;
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Clone, Debug)]
 pub struct Claims<'a> {
-    /// Who issues it.
+    /// The issuer, `iss`.
     pub issuer: &'a str,
-    /// Whom it is for.
+    /// The audience, `aud`.
     pub audience: &'a str,
-    /// Who shows it, e.g. `readers/mina`.
+    /// The resource name of the caller, `sub`, e.g. `readers/mina`.
     pub subject: &'a str,
-    /// The roles of who shows it.
+    /// The roles of the caller.
     pub roles: &'a [Role],
-    /// How tokens write them.
+    /// The claims of the roles.
     pub table: &'a RoleTable,
-    /// How long it is valid from now on.
+    /// Its lifetime from now on.
     pub ttl: Duration,
 }
 
@@ -68,13 +68,14 @@ impl SigningKey {
         read().with_context(|| format!("cannot read the signing key {}", path.display()))
     }
 
-    /// Makes a new key, in a file that only its owner reads. Fails when there is one, whole, at the path.
+    /// Creates a key in a file that only its owner can read. Fails if the file exists.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
         let der = Ed25519KeyPair::generate_pkcs8(&random::secure()).map_err(|_| anyhow::anyhow!("no randomness"))?;
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        // Nobody finds it half written, and of two who make one at the same time the second fails.
+        // The file is written under another name and linked, so that it is never half written, and the second of two
+        // concurrent creations fails.
         let draft = path.with_extension(new_id());
         let write = || -> std::io::Result<()> {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
@@ -88,7 +89,7 @@ impl SigningKey {
         Self::open(path)
     }
 
-    /// The JSON Web Key Set with its public part.
+    /// The JSON Web Key Set with the public key.
     pub fn jwks(&self) -> String {
         let x = BASE64_URL.encode(self.public());
         let key = json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": self.id, "x": x});
@@ -134,25 +135,25 @@ fn pem(der: &[u8]) -> String {
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
 }
 
-/// How a context shows another process who it is.
+/// The token of a context for calls to other processes, replaced before it expires.
 pub struct ServiceToken {
     key: SigningKey,
     issuer: String,
     audience: String,
     subject: String,
     roles: RoleTable,
-    present: Mutex<Option<(HeaderValue, Instant)>>,
+    current: Mutex<Option<(HeaderValue, Instant)>>,
 }
 
 impl ServiceToken {
     pub(crate) fn new(key: SigningKey, issuer: String, audience: String, subject: String, roles: RoleTable) -> Self {
-        Self { key, issuer, audience, subject, roles, present: Mutex::default() }
+        Self { key, issuer, audience, subject, roles, current: Mutex::default() }
     }
 
-    /// The value of `authorization`.
+    /// The value of the header `authorization`.
     pub fn header(&self) -> HeaderValue {
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((header, signed)) = &*present
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((header, signed)) = &*current
             && signed.elapsed() < SERVICE_TOKEN_TTL / 2
         {
             return header.clone();
@@ -167,7 +168,7 @@ impl ServiceToken {
         });
         let mut header = HeaderValue::try_from(format!("Bearer {token}")).expect("base64 and dots are ASCII");
         header.set_sensitive(true);
-        *present = Some((header.clone(), Instant::now()));
+        *current = Some((header.clone(), Instant::now()));
         header
     }
 }

@@ -1,5 +1,5 @@
-//! Where the keys are: a file, or a URL. They are read again without stopping, and the old ones stay while the source
-//! is away.
+//! Loads the key set from a file or a URL, and reloads it periodically. While the source is unavailable, the previous
+//! keys stay in use.
 
 use std::{
     fmt,
@@ -15,24 +15,24 @@ use jumun_core::{
     time::{Instant, sleep, timeout},
     url::without_password,
 };
-use net::{fetch, tls::Trust};
+use net::{fetch, tls::ClientTls};
 
 use crate::{keys::KeySet, mint::SigningKey};
 
-/// Bytes of a key set.
-const MAX_BYTES: u64 = 256 * 1024;
-/// How often the keys are read again, and how soon at the earliest when a token names one that is not known.
+/// Maximum size of a key set, in bytes.
+const MAX_KEY_SET_BYTES: u64 = 256 * 1024;
+/// How often the keys are reloaded, and the minimum time between reloads for tokens with unknown keys.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 const REFRESH_PAUSE: Duration = Duration::from_secs(5);
-/// How long the source may take.
+/// Timeout of a read of the source.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Where a JSON Web Key Set is.
+/// The location of a JSON Web Key Set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
-    /// In a file.
+    /// A file.
     File(PathBuf),
-    /// At an `http://` or `https://` address.
+    /// An `http://` or `https://` address.
     Url(http::Uri),
 }
 
@@ -63,59 +63,61 @@ impl fmt::Display for KeySource {
     }
 }
 
-/// The keys as they were last read.
+/// The current key set of a source.
 pub(crate) struct KeyRing {
     source: KeySource,
-    trust: Trust,
+    tls: ClientTls,
     service: Option<SigningKey>,
-    present: RwLock<Arc<KeySet>>,
-    /// When the source was last asked. Locked while it is: who comes meanwhile waits for the same answer.
-    asked: tokio::sync::Mutex<Option<Instant>>,
+    current: RwLock<Arc<KeySet>>,
+    /// When the source was last read. Locked during a read, so that concurrent callers wait for the same result.
+    last_read: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl KeyRing {
-    /// Reads the keys, and goes on doing so. A file must be there; a URL may be away for now.
+    /// Loads the keys, and starts the periodic reload. A file must be readable; a URL may be unavailable at first.
     pub(crate) async fn open(
         source: KeySource,
-        trust: Trust,
+        tls: ClientTls,
         service: Option<SigningKey>,
     ) -> anyhow::Result<Arc<Self>> {
-        let present = RwLock::new(Arc::new(KeySet::unread(service.as_ref())));
-        let ring = Arc::new(Self { source, trust, service, present, asked: tokio::sync::Mutex::default() });
+        let current = RwLock::new(Arc::new(KeySet::unread(service.as_ref())));
+        let ring = Arc::new(Self { source, tls, service, current, last_read: tokio::sync::Mutex::default() });
         match (ring.read().await, &ring.source) {
             (Ok(keys), _) => ring.replace(keys),
             (Err(error), KeySource::File(_)) => anyhow::bail!("cannot read the keys in {}: {error}", ring.source),
             (Err(error), KeySource::Url(_)) => {
-                tracing::warn!(error, source = %ring.source, "the keys of tokens cannot be read yet");
+                tracing::warn!(error, source = %ring.source, "cannot load the token keys yet");
             }
         }
         task::spawn(keep_fresh(Arc::downgrade(&ring)));
         Ok(ring)
     }
 
-    pub(crate) fn present(&self) -> Arc<KeySet> {
-        self.present.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn current(&self) -> Arc<KeySet> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the keys again, unless that was just done.
+    /// Reloads the keys, unless that was done within the last REFRESH_PAUSE.
     pub(crate) async fn refresh(&self) {
-        let mut asked = self.asked.lock().await;
-        if asked.is_some_and(|asked| asked.elapsed() < REFRESH_PAUSE) {
+        let mut last_read = self.last_read.lock().await;
+        if last_read.is_some_and(|last_read| last_read.elapsed() < REFRESH_PAUSE) {
             return;
         }
         match self.read().await {
             Ok(keys) => self.replace(keys),
-            Err(error) => tracing::warn!(error, source = %self.source, "the keys of tokens stay as they are"),
+            Err(error) => {
+                tracing::warn!(error, source = %self.source, "cannot reload the token keys; the previous ones stay in use")
+            }
         }
-        *asked = Some(Instant::now());
+        *last_read = Some(Instant::now());
     }
 
     fn replace(&self, keys: KeySet) {
-        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
-        // What is the same stays, with what it verified.
-        if !present.is_same(&keys) {
-            *present = Arc::new(keys);
-            tracing::info!(source = %self.source, "the keys of tokens were read");
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        // An unchanged set stays, with its cache.
+        if !current.is_same(&keys) {
+            *current = Arc::new(keys);
+            tracing::info!(source = %self.source, "token keys loaded");
         }
     }
 
@@ -123,10 +125,10 @@ impl KeyRing {
         let read = async {
             match &self.source {
                 KeySource::File(path) => read_file(path.clone()).await,
-                KeySource::Url(url) => fetch::get(url, &self.trust, MAX_BYTES).await,
+                KeySource::Url(url) => fetch::get(url, &self.tls, MAX_KEY_SET_BYTES).await,
             }
         };
-        let text = timeout(FETCH_TIMEOUT, read).await.map_err(|_| "no answer in time".to_owned())?;
+        let text = timeout(FETCH_TIMEOUT, read).await.map_err(|_| "the source did not answer in time".to_owned())?;
         KeySet::read(text?, self.service.as_ref())
     }
 }
@@ -134,13 +136,13 @@ impl KeyRing {
 async fn read_file(path: PathBuf) -> Result<String, String> {
     let read = move || {
         let mut text = String::new();
-        let read = File::open(&path)?.take(MAX_BYTES + 1).read_to_string(&mut text)? as u64;
-        if read > MAX_BYTES { Err(io::Error::other("it is too large")) } else { Ok(text) }
+        let read = File::open(&path)?.take(MAX_KEY_SET_BYTES + 1).read_to_string(&mut text)? as u64;
+        if read > MAX_KEY_SET_BYTES { Err(io::Error::other("it is too large")) } else { Ok(text) }
     };
     task::spawn_blocking(read).await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }
 
-/// Reads the keys every so often, for as long as somebody needs them.
+/// Reloads the keys periodically, until the key ring is dropped.
 async fn keep_fresh(ring: Weak<KeyRing>) {
     loop {
         sleep(REFRESH_INTERVAL).await;

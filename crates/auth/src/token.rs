@@ -1,4 +1,4 @@
-//! Bearer tokens: JSON Web Tokens in the compact form of JWS (RFC 7515, 7519; BCP 225).
+//! Verification of bearer tokens: JSON Web Tokens in the compact serialization of JWS (RFC 7515, 7519; BCP 225).
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use jumun_core::{RoleTable, Roles, time::system_now};
 
-use crate::keys::{Fault, KeySet, Verified};
+use crate::keys::{KeySet, TokenError, Verified};
 
-/// Bytes of a token, and of the subject in it.
+/// Maximum length of a token, and of its subject, in bytes.
 const MAX_TOKEN_LENGTH: usize = 8 * 1024;
 const MAX_SUBJECT_LENGTH: usize = 256;
-/// How far the clocks of issuer and platform may be apart.
+/// Maximum clock difference between the issuer and the platform.
 pub const LEEWAY: Duration = Duration::from_secs(30);
 
-/// Whom a token must be from and for.
+/// The required issuer and audience of tokens, and the known roles.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
     pub(crate) issuer: String,
@@ -27,7 +27,7 @@ pub(crate) struct Expected {
 struct Header {
     alg: String,
     kid: Option<String>,
-    /// Extensions that must be understood: none is.
+    /// Extensions that the recipient must understand (RFC 7515); none is supported.
     crit: Option<serde_json::Value>,
 }
 
@@ -59,45 +59,45 @@ impl Audience {
 }
 
 impl Expected {
-    /// Verifies a token's signature, then reads what it says.
-    pub(crate) fn verify(&self, token: &str, keys: &KeySet, now: u64) -> Result<Verified, Fault> {
-        let malformed = Fault::Invalid("it is not a JSON Web Token");
+    /// Verifies the signature of a token, and then its claims.
+    pub(crate) fn verify(&self, token: &str, keys: &KeySet, now: u64) -> Result<Verified, TokenError> {
+        let malformed = TokenError::Invalid("it is not a JSON Web Token");
         if token.len() > MAX_TOKEN_LENGTH {
-            return Err(Fault::Invalid("it is too long"));
+            return Err(TokenError::Invalid("it is too long"));
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(malformed)?;
         let (header, claims) = signed.split_once('.').ok_or(malformed)?;
         let signature = BASE64_URL.decode(signature).map_err(|_| malformed)?;
         let header: Header = decode(header).ok_or(malformed)?;
         if header.crit.is_some() {
-            return Err(Fault::Invalid("it has a critical extension"));
+            return Err(TokenError::Invalid("it has a critical extension"));
         }
-        let of_service = keys.verify(header.kid.as_deref(), &header.alg, signed.as_bytes(), &signature)?;
-        let claims: Claims =
-            decode(claims).ok_or(Fault::Invalid("it lacks one of exp, nbf, iss, aud and sub, or one is wrong"))?;
-        self.admit(claims, of_service, now)
+        let is_service = keys.verify(header.kid.as_deref(), &header.alg, signed.as_bytes(), &signature)?;
+        let claims: Claims = decode(claims)
+            .ok_or(TokenError::Invalid("it lacks one of exp, nbf, iss, aud and sub, or one is malformed"))?;
+        self.check_claims(claims, is_service, now)
     }
 
-    fn admit(&self, claims: Claims, of_service: bool, now: u64) -> Result<Verified, Fault> {
+    fn check_claims(&self, claims: Claims, is_service: bool, now: u64) -> Result<Verified, TokenError> {
         if claims.iss != self.issuer {
-            return Err(Fault::Invalid("it is from another issuer"));
+            return Err(TokenError::Invalid("it is from another issuer"));
         }
         if !claims.aud.contains(&self.audience) {
-            return Err(Fault::Invalid("it is for another audience"));
+            return Err(TokenError::Invalid("it is for another audience"));
         }
         let (not_before, expires) = (seconds(claims.nbf)?, seconds(claims.exp)?.saturating_add(LEEWAY.as_secs()));
         if now.saturating_add(LEEWAY.as_secs()) < not_before {
-            return Err(Fault::Invalid("it is not valid yet"));
+            return Err(TokenError::Invalid("it is not valid yet"));
         }
         if now >= expires {
-            return Err(Fault::Expired);
+            return Err(TokenError::Expired);
         }
         if claims.sub.is_empty() || claims.sub.len() > MAX_SUBJECT_LENGTH {
-            return Err(Fault::Invalid("its subject is empty or too long"));
+            return Err(TokenError::Invalid("its subject is empty or too long"));
         }
-        // Roles that are not ours are another application's.
+        // Unknown roles belong to other applications.
         let roles = claims.roles.iter().filter_map(|claim| self.roles.parse(claim).ok());
-        let roles: Roles = roles.filter(|role| !of_service || *role == self.roles.service).collect();
+        let roles: Roles = roles.filter(|role| !is_service || *role == self.roles.service).collect();
         Ok(Verified { principal: Arc::new(self.roles.principal(claims.sub, roles)), expires })
     }
 }
@@ -107,10 +107,10 @@ fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {
 }
 
 /// A NumericDate, which may have a fraction.
-fn seconds(date: f64) -> Result<u64, Fault> {
+fn seconds(date: f64) -> Result<u64, TokenError> {
     /// The year 9999.
     const LAST: f64 = 253_402_300_800.0;
-    if (0.0..LAST).contains(&date) { Ok(date as u64) } else { Err(Fault::Invalid("it has a date that is none")) }
+    if (0.0..LAST).contains(&date) { Ok(date as u64) } else { Err(TokenError::Invalid("it has an invalid date")) }
 }
 
 /// Seconds since the Unix epoch.

@@ -23,7 +23,7 @@ pub const NAMES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// The place of a code in [`NAMES`].
+/// The index of a code in [`NAMES`].
 pub fn index(code: Code) -> usize {
     usize::try_from(i32::from(code)).unwrap_or_default()
 }
@@ -33,7 +33,7 @@ pub fn name(code: Code) -> &'static str {
     NAMES.get(index(code)).copied().unwrap_or("UNKNOWN")
 }
 
-/// The code of this name; None where there is none.
+/// The code with this name; None if there is none.
 pub fn of_name(name: &str) -> Option<Code> {
     let number = NAMES.iter().position(|known| *known == name)?;
     i32::try_from(number).ok().map(Code::from_i32)

@@ -1,24 +1,25 @@
-//! The contracts that a process serves, as values: mechanism reads descriptors and options, and knows no contract.
+//! The contracts that a process serves, passed in as values: descriptors, and the names of method options. The
+//! mechanism crates depend on no generated code.
 
 use prost_reflect::{DescriptorPool, FileDescriptor, MethodDescriptor, Value};
 use prost_types::source_code_info::Location;
 
 use crate::RoleTable;
 
-/// What the binary tells the platform about its contracts.
+/// The protobuf contracts of a binary, and the options and roles that they declare.
 #[derive(Clone, Debug)]
 pub struct Contracts {
-    /// Every file, with its comments and options, as `google.protobuf.FileDescriptorSet`.
+    /// All files with comments and options, as an encoded `google.protobuf.FileDescriptorSet`.
     pub encoded: &'static [u8],
-    /// The same, decoded.
+    /// `encoded`, decoded.
     pub pool: DescriptorPool,
-    /// The method option that bounds a call, a `google.protobuf.Duration`.
+    /// The full name of the method option with a call's deadline, a `google.protobuf.Duration`.
     pub deadline_option: &'static str,
-    /// The method option that says which roles may call.
+    /// The full name of the method option with the roles that may call.
     pub access_option: &'static str,
-    /// The roles that the access option names.
+    /// The roles that the access option can name.
     pub roles: RoleTable,
-    /// Prefixes of services that are served even when the process refuses everything else.
+    /// Path prefixes of services that stay available while the process rejects all other calls.
     pub essential_services: &'static [&'static str],
 }
 
@@ -46,7 +47,7 @@ pub fn option(method: &MethodDescriptor, name: &str) -> Option<Value> {
     options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned())
 }
 
-/// The comment before a declaration, as one paragraph; empty where there is none.
+/// The comment before a declaration, as one paragraph; empty if there is none.
 pub fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     let locations = file.file_descriptor_proto().source_code_info.iter().flat_map(|info| &info.location);
     let comment = locations.into_iter().find(|location| location.path == path).map(Location::leading_comments);

@@ -1,35 +1,35 @@
-//! An event on its way: what the outbox stores, the bus carries and the inbox counts.
+//! The event envelope: the form in which the outbox stores an event, the bus carries it and the inbox deduplicates it.
 
 use crate::Time;
 
-/// One committed event.
+/// One committed event, with its metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// The context that announced it, e.g. "things".
+    /// The context that emitted it, e.g. "things".
     pub context: String,
     /// The aggregate's id.
     pub aggregate: String,
-    /// Its place among the aggregate's events: 1, 2, 3 … without gaps.
+    /// Its sequence number within the aggregate: 1, 2, 3 … without gaps.
     pub number: i64,
-    /// What happened, e.g. "ThingCreated".
+    /// The event type, e.g. "ThingCreated".
     pub kind: String,
-    /// The event, encoded.
+    /// The encoded protobuf message of the event.
     pub payload: Vec<u8>,
-    /// When it was decided.
+    /// When the transaction that emitted it began.
     pub time: Time,
-    /// W3C trace context of the work that announced it.
+    /// The W3C `traceparent` of the operation that emitted it.
     pub traceparent: Option<String>,
-    /// The id of the event that led to it.
+    /// The id of the event that caused it; None if a command did.
     pub causation: Option<String>,
 }
 
 impl Envelope {
-    /// Unique everywhere: `{context}/{aggregate}/{number}`. The bus deduplicates by it.
+    /// The globally unique id, `{context}/{aggregate}/{number}`, by which the bus deduplicates.
     pub fn id(&self) -> String {
         format!("{}/{}/{}", self.context, self.aggregate, self.number)
     }
 
-    /// Unique in its context: the aggregate, and the event's number there.
+    /// The key within the context: the aggregate's id and the event's number.
     pub fn key(&self) -> (&str, i64) {
         (&self.aggregate, self.number)
     }

@@ -1,4 +1,4 @@
-//! The one error that leaves a context: a gRPC code, a reason a program can switch on, and google.rpc details.
+//! The error type of the platform: a gRPC code, a reason that programs switch on, and google.rpc details.
 
 use std::time::Duration;
 
@@ -9,10 +9,11 @@ use crate::{Reason, reasons};
 
 /// The `domain` of every ErrorInfo (AIP-193).
 pub const ERROR_DOMAIN: &str = "jumun.dev";
-/// Violations in one answer: errors travel in headers, and some clients take no more than 8 KiB of those.
+/// Maximum number of violations in a response. Errors are sent in headers, and some clients accept only 8 KiB of
+/// headers.
 const MAX_REPORTED: usize = 16;
 
-/// One field of a request that is wrong.
+/// One invalid field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The field's path in the request, e.g. `item.parts[3].quantity`.
@@ -21,7 +22,7 @@ pub struct Violation {
     pub description: String,
 }
 
-/// Why a request was refused or could not be served: an entry of the catalogue, and what it is about this time.
+/// Why a request was rejected or failed: an entry of the catalogue of reasons, with the details of this occurrence.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 #[error("{reason}: {message}")]
@@ -30,18 +31,18 @@ pub struct Error {
     pub code: Code,
     /// UPPER_SNAKE, stable: clients switch on it.
     pub reason: &'static str,
-    /// One sentence for a person.
+    /// One sentence for people; it may change.
     pub message: String,
-    /// When to try again, where trying again helps.
+    /// The delay before a retry; None if a retry cannot help.
     pub retry_after: Option<Duration>,
-    /// The request's fields that are wrong.
+    /// The invalid fields of the request.
     pub violations: Vec<Violation>,
-    /// More for a program, e.g. the resource's name.
+    /// Further details for programs, e.g. the resource's name: the metadata of ErrorInfo.
     pub metadata: Vec<(&'static str, String)>,
 }
 
 impl Error {
-    /// An error of the catalogue, and what it is about here in one sentence for a person.
+    /// An error with this reason and a message for people.
     pub fn new(reason: &'static Reason, message: impl Into<String>) -> Self {
         Self {
             code: reason.code,
@@ -53,71 +54,74 @@ impl Error {
         }
     }
 
-    /// The request's fields are wrong, whatever the state of the system.
+    /// INVALID_ARGUMENT: fields of the request are invalid in every state of the system.
     pub fn invalid(violations: Vec<Violation>) -> Self {
         let (message, violations) = reported(violations);
         Self { violations, ..Self::new(&reasons::INVALID_ARGUMENT, message) }
     }
 
-    /// Nothing has this name, or nothing the caller may see.
+    /// NOT_FOUND: no resource has this name, or the caller may not see it.
     pub fn not_found(name: &str) -> Self {
         Self::new(&reasons::NOT_FOUND, format!("{name} does not exist")).with("name", name)
     }
 
-    /// The caller has none of the roles that the method at this path is for.
+    /// ROLE_MISSING: the caller has none of the roles that the method at this path requires.
     pub fn role_missing(path: &str) -> Self {
         let message = "the token's roles do not allow this call";
         Self::new(&reasons::ROLE_MISSING, message).with("method", path.trim_start_matches('/'))
     }
 
-    /// What the request would make belongs to somebody else than the caller.
+    /// NOT_YOURS: the request would create or change a resource of another principal.
     pub fn not_yours() -> Self {
-        Self::new(&reasons::NOT_YOURS, "this can be done for oneself only")
+        Self::new(&reasons::NOT_YOURS, "the resource would belong to another principal")
     }
 
-    /// There is no method at this path.
+    /// METHOD_UNKNOWN: there is no method at this path.
     pub fn unimplemented(path: &str) -> Self {
         Self::new(&reasons::METHOD_UNKNOWN, format!("there is no method {path}"))
     }
 
-    /// The `request_id` came before with another body (rule S10).
+    /// REQUEST_ID_REUSED: the `request_id` was already used with different parameters (rule S10 of `jumun check`).
     pub fn request_id_reused() -> Self {
-        Self::new(&reasons::REQUEST_ID_REUSED, "this request_id came before with another body")
+        Self::new(
+            &reasons::REQUEST_ID_REUSED,
+            "this request_id was already used with different parameters; nothing changed",
+        )
     }
 
-    /// An event does not say what it must: it becomes a dead letter.
+    /// UNREADABLE_EVENT: an event is malformed or lacks a required field. It becomes a dead letter.
     pub fn unreadable_event(message: impl Into<String>) -> Self {
         Self::new(&reasons::UNREADABLE_EVENT, message)
     }
 
-    /// Time ran out; it may have happened or not, and the same request may be repeated.
+    /// DEADLINE_EXCEEDED: the outcome is unknown, and the same request may be repeated.
     pub fn deadline_exceeded(message: impl Into<String>) -> Self {
         Self::new(&reasons::DEADLINE_EXCEEDED, message)
     }
 
-    /// What an operator set for a drill, with the code that was set.
+    /// DRILL_FAULT: a fault that an operator injected, with the code that the operator chose.
     pub fn drill(code: Code) -> Self {
-        let error = Self::new(&reasons::DRILL_FAULT, "a fault was set for a drill; nothing was done");
+        let error = Self::new(&reasons::DRILL_FAULT, "an operator injected this fault for a drill; nothing changed");
         let retry_after = error.retry_after.filter(|_| Reason::is_retried(code));
         Self { code, retry_after, ..error }
     }
 
-    /// A fault of ours. The cause is logged; the caller learns nothing of it.
+    /// INTERNAL: a defect of the platform. The cause is logged and not sent to the caller.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "internal error");
         Self::new(&reasons::INTERNAL, "internal error")
     }
 
-    /// Says better than the catalogue when to try again.
+    /// Replaces the retry delay of the catalogue.
     #[must_use]
     pub fn retry_after(self, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..self }
     }
 
-    /// Passes on when somebody else said to try again, where he said so.
+    /// Replaces the retry delay of the catalogue if the callee sent one.
     #[must_use]
-    pub fn retry_as_told(self, told: Option<Duration>) -> Self {
-        Self { retry_after: told.or(self.retry_after), ..self }
+    pub fn override_retry_after(self, retry_after: Option<Duration>) -> Self {
+        Self { retry_after: retry_after.or(self.retry_after), ..self }
     }
 
     /// Adds a pair to the ErrorInfo's metadata.
@@ -127,7 +131,7 @@ impl Error {
         self
     }
 
-    /// Whether the same work may succeed when repeated later.
+    /// Whether the same operation may succeed if it is repeated later.
     pub fn is_transient(&self) -> bool {
         matches!(
             self.code,
@@ -158,50 +162,51 @@ impl From<Error> for Status {
     }
 }
 
-/// What a caller is told: one sentence, and as many violations as fit an answer.
+/// The message and the violations of a response: at most 16 violations, and the number of further ones.
 pub fn reported(mut violations: Vec<Violation>) -> (String, Vec<Violation>) {
     let more = violations.len().saturating_sub(MAX_REPORTED);
     violations.truncate(MAX_REPORTED);
-    let mut words: Vec<_> = violations.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.description)).collect();
+    let mut descriptions: Vec<_> =
+        violations.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.description)).collect();
     if more > 0 {
-        words.push(format!("and {more} more"));
+        descriptions.push(format!("and {more} more"));
     }
-    (words.join("; "), violations)
+    (descriptions.join("; "), violations)
 }
 
-/// The reason in a status that another context answered, or "" when it has none.
+/// The reason in the ErrorInfo of a status, or "" if it has none.
 pub fn reason_of(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
-/// What a request must have, as its proto declares: it was decoded, so it is there.
+/// A field that the validation rules of the proto require: it is present in every decoded request.
 pub fn declared<T>(value: Option<T>) -> Result<T, Error> {
-    value.ok_or_else(|| Error::internal("a request came through without what it must have"))
+    value.ok_or_else(|| Error::internal("a validated request lacks a required field"))
 }
 
-/// Collects what is wrong with a request beyond what its proto can declare, so that the caller learns it all at once.
+/// Collects the violations that validation rules in protos cannot express, so that one response reports all of them.
 #[derive(Debug, Default)]
 pub struct Violations(Vec<Violation>);
 
 impl Violations {
-    /// Notes that `field` is wrong.
+    /// Adds a violation of `field`.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
         self.0.push(Violation { field: field.into(), description: description.into() });
     }
 
-    /// Notes `description` of `field` unless `holds`.
+    /// Adds a violation of `field` unless `holds`.
     pub fn require(&mut self, holds: bool, field: &str, description: &str) {
         if !holds {
             self.add(field, description);
         }
     }
 
-    /// Unwraps what was read from `field`, or notes why it could not be read.
+    /// Unwraps the value that was read from `field`, or adds the error as a violation.
     pub fn take<T>(&mut self, field: impl Into<String>, read: Result<T, String>) -> Option<T> {
         read.map_err(|description| self.add(field, description)).ok()
     }
 
-    /// Fails when anything was noted.
+    /// Fails with INVALID_ARGUMENT if there are violations.
     pub fn into_result(self) -> Result<(), Error> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::invalid(self.0)) }
     }

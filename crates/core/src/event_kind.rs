@@ -1,13 +1,14 @@
-//! What an event says happened.
+//! The type name of a domain event.
 
-/// An event that says what happened. The contracts' build implements it for the message of each context.
+/// A domain event that knows its type name. The build of the contracts implements it for the event message of each
+/// context.
 pub trait EventKind {
-    /// The name of what happened, which is the message in the event's `kind`, e.g. "ThingMoved"; empty when it does not
-    /// say. It is stored and part of the bus's subjects.
+    /// The name of the message in the event's `kind`, e.g. "ThingMoved"; empty if `kind` is not set. It is stored, and
+    /// part of the subjects on the bus.
     fn kind(&self) -> &'static str;
 }
 
-/// An aggregate that announces nothing.
+/// For aggregates that emit no events.
 impl EventKind for () {
     fn kind(&self) -> &'static str {
         ""

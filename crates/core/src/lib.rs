@@ -1,5 +1,5 @@
-//! What every other crate builds on: errors and their reasons, money, time, ids, principals, the request context, event
-//! envelopes and trace context. It is the one place that spawns, sleeps, and reads clocks and entropy.
+//! The foundation of all other crates: errors and reasons, money, time, ids, principals, the request context, event
+//! envelopes and trace context. Only this crate spawns tasks, sleeps, and reads clocks and entropy.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests may sleep and spawn as they like"))]
 

@@ -1,6 +1,6 @@
-//! Money in minor units of a known currency, and the parts of `google.type.Money`.
+//! Money in minor units of a supported currency, and its conversion from and to the parts of `google.type.Money`.
 
-/// The currencies that are taken, with the number of digits after the decimal point (ISO 4217).
+/// The supported currencies, with the number of digits after the decimal point (ISO 4217).
 const CURRENCIES: &[(&str, u32)] = &[
     ("AUD", 2),
     ("CAD", 2),
@@ -29,7 +29,7 @@ pub struct Money {
 }
 
 impl Money {
-    /// An amount of minor units of a currency that is taken.
+    /// An amount in minor units; fails if the currency is not supported.
     pub fn new(currency: &str, minor: i64) -> Result<Self, String> {
         let (currency, _) = CURRENCIES
             .iter()
@@ -38,7 +38,8 @@ impl Money {
         Ok(Self { currency, minor })
     }
 
-    /// Reads the parts of a `google.type.Money`; refuses fractions finer than the currency's minor unit, and overflow.
+    /// Converts the parts of a `google.type.Money`; fails on fractions finer than the currency's minor unit, and on
+    /// overflow.
     pub fn from_parts(currency_code: &str, units: i64, nanos: i32) -> Result<Self, String> {
         let zero = Self::new(currency_code, 0)?;
         let nanos = i64::from(nanos);
@@ -57,7 +58,7 @@ impl Money {
         Ok(Self { minor, ..zero })
     }
 
-    /// Whole units and billionths of a unit, as `google.type.Money` has them.
+    /// Whole units and billionths of a unit: the parts of `google.type.Money`.
     pub fn units_and_nanos(self) -> (i64, i32) {
         let per_unit = self.minor_per_unit();
         let nanos = i32::try_from(self.minor % per_unit * (NANOS_PER_UNIT / per_unit)).unwrap_or_default();
@@ -69,17 +70,17 @@ impl Money {
         self.currency
     }
 
-    /// How many minor units.
+    /// The amount in minor units.
     pub fn minor(self) -> i64 {
         self.minor
     }
 
-    /// `quantity` times the amount; None when it is too large.
+    /// `quantity` times the amount; None on overflow.
     pub fn checked_mul(self, quantity: i64) -> Option<Self> {
         Some(Self { minor: self.minor.checked_mul(quantity)?, ..self })
     }
 
-    /// The sum; None when it is too large or the currencies differ.
+    /// The sum; None on overflow, or if the currencies differ.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         (self.currency == other.currency)
             .then(|| self.minor.checked_add(other.minor))
@@ -102,14 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_is_written_again() {
+    fn parts_convert_back_to_the_same_parts() {
         for (currency, units, nanos) in [("EUR", 12, 500_000_000), ("KRW", 9_000, 0), ("USD", -1, -10_000_000)] {
             assert_eq!(Money::from_parts(currency, units, nanos).map(Money::units_and_nanos), Ok((units, nanos)));
         }
     }
 
     #[test]
-    fn refuses_what_the_currency_cannot_hold() {
+    fn rejects_what_the_currency_cannot_represent() {
         for (currency, units, nanos) in [
             ("KRW", 1, 500_000_000),
             ("EUR", 1, 1),

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::Time;
 
-/// The longest id within a resource name.
+/// Maximum length of an id in a resource name, in bytes.
 const MAX_ID_LENGTH: usize = 63;
 
 /// The id in `collection/{id}`, e.g. "mina" of "readers/mina".
@@ -18,7 +18,7 @@ pub fn id_in<'a>(collection: &str, name: &'a str) -> Result<&'a str, String> {
         })
 }
 
-/// Whether `name` is any `collection/{id}`.
+/// Whether `name` has the form `collection/{id}`.
 pub fn is_name(name: &str) -> bool {
     name.split_once('/').is_some_and(|(collection, id)| {
         !collection.is_empty() && collection.bytes().all(|byte| byte.is_ascii_alphabetic()) && is_id(id)
@@ -33,13 +33,13 @@ fn is_id(id: &str) -> bool {
         && id.bytes().last().is_some_and(inner)
 }
 
-/// A new UUID (version 7): sorts by time.
+/// A new UUID version 7, which sorts by creation time.
 #[allow(clippy::disallowed_methods, reason = "it is the one place")]
 pub fn new_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-/// The id of what `reason` led to at `time`: the same each time, and a UUID (version 7), so it sorts by time, too.
+/// A UUID version 7 that is derived from `time` and `reason`: equal for equal arguments, and sorted by time.
 pub fn id_of(time: Time, reason: &str) -> String {
     let millis = u64::try_from(time.0 / 1_000).unwrap_or_default();
     let hash = digest(&SHA256, reason.as_bytes());
@@ -47,12 +47,12 @@ pub fn id_of(time: Time, reason: &str) -> String {
     uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
 }
 
-/// Tells a request's repetition from another request under the same `request_id`.
+/// A hash of a request, which distinguishes a retry from another request with the same `request_id`.
 pub fn fingerprint(message: &impl prost::Message) -> String {
     short_hash(&message.encode_to_vec())
 }
 
-/// Half of a SHA-256, in hexadecimal digits.
+/// The first 128 bits of the SHA-256, as 32 hexadecimal digits.
 pub fn short_hash(bytes: &[u8]) -> String {
     let hash = digest(&SHA256, bytes);
     let half = hash.as_ref().first_chunk().copied().unwrap_or_default();
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_follows_from_a_reason_has_its_id_and_sorts_by_time() {
+    fn a_derived_id_is_stable_and_sorts_by_time() {
         let id = |time, reason| id_of(Time(time), reason);
         assert_eq!(id(1_700_000_000_000_000, "thing/a/1"), id(1_700_000_000_000_999, "thing/a/1"));
         assert_ne!(id(1_700_000_000_000_000, "thing/a/1"), id(1_700_000_000_000_000, "thing/a/2"));

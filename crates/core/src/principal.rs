@@ -1,4 +1,4 @@
-//! Who calls: roles, principals, and the caller that a piece of work acts for.
+//! Roles, principals, and the caller on whose behalf the current work runs.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl FromIterator<Role> for Roles {
     }
 }
 
-/// The roles that a contract declares, and what two of them mean to the platform.
+/// The roles that a contract declares, and those that the mechanism treats specially.
 #[derive(Clone, Copy, Debug)]
 pub struct RoleTable {
     /// The name of each role in the contract, with its number.
@@ -63,13 +63,13 @@ pub struct RoleTable {
 }
 
 impl RoleTable {
-    /// The role as a token writes it: the contract's name in lower case.
+    /// The claim of a role in a token: the role's name in lower case.
     pub fn claim(&self, role: Role) -> String {
         let name = self.names.iter().find(|(known, _)| *known == role);
         name.map_or_else(String::new, |(_, name)| name.to_ascii_lowercase())
     }
 
-    /// Reads a role as a token writes it.
+    /// The role of a claim in a token.
     pub fn parse(&self, claim: &str) -> Result<Role, String> {
         let found = self.names.iter().find(|(role, _)| self.claim(*role) == claim);
         found.map(|(role, _)| *role).ok_or_else(|| {
@@ -92,7 +92,7 @@ impl RoleTable {
 /// The authenticated caller, as its token describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// The resource that it is, e.g. `users/mina`.
+    /// Its resource name, e.g. `users/mina`.
     pub subject: String,
     /// Its roles.
     pub roles: Roles,
@@ -100,10 +100,10 @@ pub struct Principal {
     pub is_unrestricted: bool,
 }
 
-/// The caller that the present work acts for.
+/// The caller on whose behalf the current work runs.
 ///
-/// The default is the platform itself: workers and subscriptions act for nobody, and where authentication is off every
-/// caller is treated the same. Either may see and do everything. An authenticated request carries its principal, and
+/// The default is the platform itself, which may see and do everything: workers and subscriptions run as the platform,
+/// and so do all requests if authentication is off. An authenticated request carries its principal, and
 /// [`crate::request_context::with_context`] passes it on to spawned tasks.
 #[derive(Clone, Debug, Default)]
 pub struct Caller(Option<Arc<Principal>>);
@@ -114,7 +114,7 @@ impl Caller {
         Self(Some(principal))
     }
 
-    /// The principal; None where the caller may do everything.
+    /// The principal; None for the platform itself.
     pub fn principal(&self) -> Option<&Principal> {
         self.0.as_deref()
     }
@@ -124,7 +124,8 @@ impl Caller {
         self.principal().filter(|principal| !principal.is_unrestricted)
     }
 
-    /// Distinguishes this caller's requests from those of another caller that chose the same `request_id`.
+    /// The scope of `request_id`s: separates this caller's requests from those of other callers with the same
+    /// `request_id`.
     pub fn scope(&self) -> Option<&str> {
         self.principal().map(|principal| principal.subject.as_str())
     }

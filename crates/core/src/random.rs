@@ -1,4 +1,4 @@
-//! The one place that reads entropy, for keys.
+//! Entropy for cryptographic keys. No other module reads it.
 
 #![allow(clippy::disallowed_methods, reason = "it is the one place")]
 

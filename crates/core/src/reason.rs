@@ -1,39 +1,39 @@
-//! The catalogue: every reason that an error can carry, with its code and what its receiver can do about it.
+//! The catalogue of error reasons: each with its gRPC code, when it occurs, and what the client can do.
 //!
-//! An error is made from an entry, so none can leave without one. `jumun errors` prints the catalogue of every context.
+//! An error can be created only from an entry of the catalogue. `jumun errors` prints the catalogues of all contexts.
 
 use std::time::Duration;
 
 use tonic::Code;
 
-/// Why a request was refused or could not be served.
+/// A reason for which requests are rejected or fail.
 #[derive(Debug)]
 pub struct Reason {
     /// UPPER_SNAKE, stable: clients switch on it.
     pub name: &'static str,
     /// The gRPC code.
     pub code: Code,
-    /// When to try again, where trying again helps; an error may say better.
+    /// The delay before a retry; None if a retry cannot help. An error may replace it.
     pub retry_after: Option<Duration>,
-    /// When it happens.
+    /// When it occurs, as a sentence.
     pub when: &'static str,
-    /// What its receiver can do.
+    /// What the client can do, as a sentence.
     pub advice: &'static str,
 }
 
-/// What an error is about, for a program that has to decide what to do with it.
+/// The kind of an error, by which a client decides what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// The call is wrong, whatever the state of the system: mend the caller.
+    /// The call is wrong in every state of the system: fix the client.
     Call,
-    /// The business says no: tell the person. It is no fault, and repeating changes nothing.
+    /// A business rule rejects the request: tell the user. It is not a failure, and a retry changes nothing.
     Refusal,
-    /// Something did not work: try again, as RetryInfo says.
+    /// A failure: retry as RetryInfo says.
     Fault,
 }
 
 impl Reason {
-    /// An entry. What can be tried again says when (`retry_millis`), and nothing else does.
+    /// An entry of the catalogue. `retry_millis` is the retry delay of codes that can be retried, and 0 for all others.
     pub const fn new(
         name: &'static str,
         code: Code,
@@ -42,17 +42,17 @@ impl Reason {
         advice: &'static str,
     ) -> Self {
         let is_retried = Self::is_retried(code);
-        assert!(is_retried == (retry_millis > 0), "RetryInfo comes with the codes that can be tried again");
+        assert!(is_retried == (retry_millis > 0), "exactly the codes that can be retried have a retry delay");
         let retry_after = if is_retried { Some(Duration::from_millis(retry_millis)) } else { None };
         Self { name, code, retry_after, when, advice }
     }
 
-    /// Whether what fails with this code can be tried again.
+    /// Whether a call that failed with this code can be retried.
     pub const fn is_retried(code: Code) -> bool {
         matches!(code, Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded)
     }
 
-    /// What it is about. The code alone decides, so a program needs no list of reasons.
+    /// The kind of the error. The code alone determines it, so clients need no list of reasons.
     pub const fn class(&self) -> Class {
         match self.code {
             Code::FailedPrecondition => Class::Refusal,
@@ -62,7 +62,7 @@ impl Reason {
     }
 }
 
-/// Writes entries of the catalogue, as constants, and `ALL` of them.
+/// Declares entries of the catalogue as constants, and `ALL` with all of them.
 #[macro_export]
 macro_rules! reasons {
     ($($name:ident: $code:ident $(retry $millis:literal ms)?, $when:literal, $advice:literal;)*) => {
@@ -71,7 +71,7 @@ macro_rules! reasons {
             pub const $name: $crate::Reason =
                 $crate::Reason::new(stringify!($name), $crate::Code::$code, 0 $(+ $millis)?, $when, $advice);
         )*
-        /// Every one of them.
+        /// All reasons of this catalogue.
         pub const ALL: &[&$crate::Reason] = &[$(&$name),*];
     };
 }

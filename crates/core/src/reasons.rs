@@ -1,115 +1,115 @@
-//! The platform's own reasons, which every context shares.
+//! The reasons that all contexts share.
 
 crate::reasons! {
     INVALID_ARGUMENT: InvalidArgument,
-        "Fields of the request are wrong; BadRequest names each of them.",
+        "Fields of the request are invalid; BadRequest lists each of them.",
         "Correct the fields.";
     UNREADABLE_REQUEST: InvalidArgument,
-        "The bytes are not the request's message, or break the protocol.",
-        "Build the client from the present protos.";
+        "The bytes are not a valid encoding of the request message, or violate the protocol.",
+        "Generate the client from the current protos.";
     MESSAGE_TOO_LARGE: OutOfRange,
-        "The request is larger than a request may be.",
-        "Send less.";
+        "The request message exceeds the size limit.",
+        "Send a smaller request.";
     METHOD_NOT_ALLOWED: InvalidArgument,
-        "The path is for other HTTP methods (405).",
-        "Use one that the `Allow` header names.";
+        "The path does not support this HTTP method (405).",
+        "Use a method from the `Allow` header.";
     TARGET_TOO_LONG: InvalidArgument,
-        "The path and query of the HTTP request are longer than they may be (414).",
-        "Ask for less at once.";
+        "The path and query of the HTTP request exceed the length limit (414).",
+        "Request less at once.";
     BODY_TOO_LARGE: InvalidArgument,
-        "The body of the HTTP request is larger than it may be (413).",
-        "Send less.";
+        "The body of the HTTP request exceeds the size limit (413).",
+        "Send a smaller body.";
     BODY_BROKEN: InvalidArgument,
-        "The body of the HTTP request broke off.",
-        "Send it whole.";
+        "The body of the HTTP request ended before it was complete.",
+        "Send the complete body.";
     BODY_TOO_SLOW: InvalidArgument,
         "The body of the HTTP request did not arrive in time (408).",
-        "Send it at once.";
+        "Send the body without pauses.";
     UNSUPPORTED_MEDIA_TYPE: InvalidArgument,
         "The body of the HTTP request is not JSON, or is compressed (415).",
-        "Send `application/json`, as it is.";
+        "Send uncompressed `application/json`.";
     METHOD_UNKNOWN: Unimplemented,
-        "There is no such method here, or the compression is not one that is read.",
-        "Check the path and the address; ask reflection what there is.";
+        "There is no such method at this address, or the compression is not supported.",
+        "Check the path and the address; server reflection lists the methods.";
     NOT_FOUND: NotFound,
-        "Nothing has this name, or nothing that the caller may see.",
-        "Check the name; lists show what there is.";
+        "No resource has this name, or the caller may not see it.",
+        "Check the name; the list methods return what the caller may see.";
     TOKEN_MISSING: Unauthenticated,
-        "The request shows no token.",
+        "The request has no bearer token.",
         "Send `authorization: Bearer …` with a token of the platform's issuer.";
     TOKEN_EXPIRED: Unauthenticated,
         "The token has expired.",
         "Get a new token.";
     TOKEN_INVALID: Unauthenticated,
-        "The token is not one that is taken: its signature, its issuer, its audience, its times or its form; the message says which.",
-        "Get a token from the platform's issuer, for the platform.";
+        "The token is rejected for its signature, issuer, audience, validity period or format; the message says which.",
+        "Get a token for this platform from its issuer.";
     TOKEN_KEYS_UNAVAILABLE: Unavailable retry 2000 ms,
-        "The keys that tokens are verified by have not been read yet; nothing was done.",
+        "The keys that verify tokens have not been loaded yet; nothing changed.",
         "Repeat the request.";
     ROLE_MISSING: PermissionDenied,
-        "The token's roles do not allow this method.",
-        "Use a token of a role that does; the contract of the method names them.";
+        "The token has none of the roles that may call this method.",
+        "Use a token with one of the roles that the method declares in its proto.";
     NOT_YOURS: PermissionDenied,
-        "What the request would make belongs to somebody else than its caller.",
-        "Ask for yourself, or with a token of whom it is for.";
+        "The request would create or change a resource of another principal.",
+        "Act on your own resources, or use a token of their owner.";
     REQUEST_ID_REUSED: FailedPrecondition,
-        "The `request_id` came before with another body.",
-        "Use a new `request_id` for another request.";
+        "The `request_id` was already used with different parameters; nothing changed.",
+        "Use a new `request_id` for a new request.";
     DONE_OTHERWISE: FailedPrecondition,
-        "What happens once happened before, with another body, e.g. another quantity; nothing was done now.",
-        "Ask for what was done, or for something else.";
+        "Already performed with different parameters, e.g. another quantity; nothing changed.",
+        "Repeat the request with the original parameters, or make a request with another name.";
     TAKEN_BACK: FailedPrecondition,
-        "What is asked for was taken back before; it never happens any more.",
-        "Begin anew, under another name.";
+        "The reservation was already released, and can never be made again.",
+        "Make a new reservation with another name.";
     UNREADABLE_EVENT: FailedPrecondition,
-        "An event does not say what it must. It becomes a dead letter; no caller sees this.",
-        "Mend the consumer or the producer, then redrive the dead letter.";
+        "An event is malformed or lacks a required field. It becomes a dead letter; clients never receive this reason.",
+        "Fix the consumer or the producer, then redrive the dead letter.";
     CONCURRENT_CHANGE: Aborted retry 100 ms,
-        "Somebody else changed the same thing at the same time; nothing was done.",
+        "Another request changed the same resource at the same time; nothing changed.",
         "Repeat the request.";
     DEADLINE_EXCEEDED: DeadlineExceeded retry 1000 ms,
-        "Time ran out; it may have happened or not.",
-        "Repeat the same request, with the same `request_id`, or allow it more time.";
+        "The deadline passed; the request may or may not have been performed.",
+        "Repeat the same request with the same `request_id`, or allow it more time.";
     EARLIER_EVENT_MISSING: Unavailable retry 200 ms,
-        "An event came before the one that it follows; no caller sees this.",
-        "Nothing: the bus delivers it again.";
+        "An event arrived before its predecessor; clients never receive this reason.",
+        "Nothing: the bus redelivers the event.";
     STORAGE_UNAVAILABLE: Unavailable retry 1000 ms,
-        "The database does not answer; it may have happened or not.",
-        "Repeat the same request, with the same `request_id`.";
+        "The database does not respond; the request may or may not have been performed.",
+        "Repeat the same request with the same `request_id`.";
     STORAGE_BUSY: Unavailable retry 1000 ms,
-        "The database refuses for a while: it is locked, read-only or full, or took too long; nothing was done.",
-        "Repeat the same request, with the same `request_id`.";
+        "The database is temporarily locked, read-only or full, or a statement timed out; nothing changed.",
+        "Repeat the same request with the same `request_id`.";
     STOPPING: Unavailable retry 1000 ms,
-        "The process is stopping; nothing was done.",
-        "Repeat the request; another process takes it.";
+        "The process is stopping; nothing changed.",
+        "Repeat the request; another process serves it.";
     QUEUE_FULL: ResourceExhausted retry 200 ms,
-        "Too many requests are waiting for the same kind of thing; nothing was done.",
-        "Repeat the request later, and less often.";
+        "Too many requests for the same type of resource are queued; nothing changed.",
+        "Repeat the request later, and send fewer requests.";
     OVERLOADED: ResourceExhausted retry 1000 ms,
-        "More calls of this method are under way than go well; nothing was done.",
-        "Repeat the request when RetryInfo says, and less often.";
+        "The adaptive concurrency limit of this method is exceeded; nothing changed.",
+        "Repeat the request after the delay in RetryInfo, and send fewer requests.";
     PROVIDER_BUSY: ResourceExhausted retry 1000 ms,
-        "Too many calls to somebody outside are waiting; nothing was asked of `provider`.",
-        "Repeat the same request later, and less often.";
+        "Too many calls to the external provider `provider` are waiting; it was not called.",
+        "Repeat the same request later, and send fewer requests.";
     CIRCUIT_OPEN: Unavailable retry 2000 ms,
-        "Too many calls to `callee` were not answered, so it was not asked.",
-        "Repeat the request when RetryInfo says.";
+        "The circuit breaker is open: too many calls to `callee` were not answered, so it was not called.",
+        "Repeat the request after the delay in RetryInfo.";
     STREAM_EXPIRED: Unavailable retry 500 ms,
-        "The stream went on for as long as one may.",
+        "The stream reached its maximum duration.",
         "Open it again.";
     TOO_MANY_WATCHERS: ResourceExhausted retry 1000 ms,
-        "Too many callers are watching.",
-        "Watch later, or read instead.";
+        "The maximum number of concurrent watch streams is reached.",
+        "Watch later, or call the get method instead.";
     DRILLS_OFF: FailedPrecondition,
-        "Faults are for drills, and this process was not started for any.",
-        "Start it with `--drills` (`JUMUN_DRILLS=true`); a production process refuses to.";
+        "Fault injection is disabled in this process.",
+        "Start the process with `--drills` (`JUMUN_DRILLS=true`), which a production process rejects.";
     TOO_MANY_FAULTS: FailedPrecondition,
-        "The process has as many faults as it may have.",
-        "Clear some.";
+        "The process has the maximum number of injected faults.",
+        "Clear some faults.";
     DRILL_FAULT: Unavailable retry 500 ms,
-        "A fault that an operator set for a drill; nothing was done. The code is the one that was set.",
-        "Do as with any fault of this code; the operator clears it.";
+        "An operator injected this fault for a drill; nothing changed. The code is the one that the operator chose.",
+        "Handle it like any failure with this code; the operator clears it.";
     INTERNAL: Internal,
-        "A fault of ours, written to the log.",
-        "Report it, with the time and the trace.";
+        "An unexpected failure of the platform, which is written to the log.",
+        "Report it, with the time and the trace id.";
 }

@@ -1,4 +1,5 @@
-//! The request context: deadline, trace, caller and wanted version of the present work, kept in a task-local variable.
+//! The request context: deadline, trace, caller and requested service version of the current task, kept in a task-local
+//! variable.
 
 use std::{
     pin::Pin,
@@ -20,18 +21,18 @@ tokio::task_local! {
 /// The context of a request.
 #[derive(Clone, Debug, Default)]
 pub struct RequestContext {
-    /// When the caller stops waiting.
+    /// When the caller stops waiting for the response.
     pub deadline: Option<Instant>,
-    /// The caller's W3C trace context, where this process records no traces itself.
+    /// The caller's W3C `traceparent`; used if this process records no traces itself.
     pub traceparent: Option<String>,
-    /// The caller that the work acts for.
+    /// The caller on whose behalf the work runs.
     pub caller: Caller,
-    /// The version that the request wants to be served by. Events do not carry it.
+    /// The service version that the request selects. Events do not carry it.
     pub version: Option<HeaderValue>,
 }
 
 impl RequestContext {
-    /// The context of the present task.
+    /// The context of the current task.
     pub fn current() -> Self {
         CURRENT.try_with(Clone::clone).unwrap_or_default()
     }
@@ -42,36 +43,36 @@ impl RequestContext {
     }
 }
 
-/// The caller that the present work acts for.
+/// The caller of the current task.
 pub fn caller() -> Caller {
     CURRENT.try_with(|context| context.caller.clone()).unwrap_or_default()
 }
 
-/// The W3C trace context that the present work came with.
+/// The W3C `traceparent` in the context of the current task.
 pub fn traceparent() -> Option<String> {
     CURRENT.try_with(|context| context.traceparent.clone()).ok().flatten()
 }
 
-/// The version that the present request wants to be served by.
+/// The service version that the current request selects.
 pub fn version() -> Option<HeaderValue> {
     CURRENT.try_with(|context| context.version.clone()).ok().flatten()
 }
 
-/// The time that the present work has left; None: it has no deadline.
+/// The time until the deadline of the current task; None if it has no deadline.
 pub fn remaining() -> Option<Duration> {
     let deadline = CURRENT.try_with(|context| context.deadline).ok().flatten();
     deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }
 
-/// Copies the present context and span to a future that another task will run.
+/// Copies the current context and span to a future that another task will run.
 pub fn with_context<F: Future>(future: F) -> Instrumented<impl Future<Output = F::Output>> {
     RequestContext::current().scope(future).instrument(Span::current())
 }
 
-/// Work that runs to its end even when its caller stops waiting: it then becomes a task of its own.
+/// A future that runs to completion: if it is dropped early, a spawned task runs the rest.
 pub struct RunToCompletion<T: Send + 'static>(Option<BoxFuture<'static, T>>);
 
-/// Runs a future to its end, even when its caller is cancelled.
+/// Runs a future to completion, even if its caller is cancelled.
 pub fn run_to_completion<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> RunToCompletion<T> {
     RunToCompletion(Some(Box::pin(future)))
 }
@@ -91,7 +92,7 @@ impl<T: Send + 'static> Future for RunToCompletion<T> {
 
 impl<T: Send + 'static> Drop for RunToCompletion<T> {
     fn drop(&mut self) {
-        // A runtime that ends drops the work; recovery finds it by its stored state.
+        // At shutdown of the runtime the work is lost; recovery resumes it from the stored state.
         if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             task::spawn_on(&runtime, with_context(future));
         }

@@ -1,4 +1,4 @@
-//! Time: microseconds, a clock that tests can move, and the one place that sleeps and reads clocks.
+//! Timestamps in microseconds, timers, and a clock that tests can advance. No other module sleeps or reads clocks.
 
 #![allow(clippy::disallowed_methods, reason = "it is the one place")]
 
@@ -14,7 +14,7 @@ use std::{
 use prost_types::Timestamp;
 pub use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, Timeout};
 
-/// How often a sleeper looks at a manual clock.
+/// How often [`Clock::sleep`] reads a manual clock.
 const MANUAL_POLL: Duration = Duration::from_millis(2);
 
 /// Microseconds since the Unix epoch.
@@ -30,7 +30,7 @@ impl Time {
         }
     }
 
-    /// How long after `earlier` this is; zero when it is not.
+    /// The time since `earlier`; zero if `earlier` is later.
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_micros(u64::try_from(self.0 - earlier.0).unwrap_or_default())
     }
@@ -56,23 +56,23 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Where "now" comes from.
+/// A source of the current time.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
-    /// The machine's clock.
+    /// The system clock.
     #[default]
     System,
-    /// A clock that stands until it is moved.
+    /// A clock that only [`Clock::advance`] moves.
     Manual(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// A clock that stands at the machine's present time.
+    /// A manual clock that starts at the current system time.
     pub fn manual() -> Self {
         Self::Manual(Arc::new(AtomicI64::new(system_now().0)))
     }
 
-    /// The present instant.
+    /// The current time.
     pub fn now(&self) -> Time {
         match self {
             Self::System => system_now(),
@@ -80,7 +80,7 @@ impl Clock {
         }
     }
 
-    /// Waits until the clock has gone on by so much.
+    /// Waits until the clock has advanced by `duration`.
     pub async fn sleep(&self, duration: Duration) {
         match self {
             Self::System => sleep(duration).await,
@@ -93,7 +93,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock; the machine's clock goes by itself.
+    /// Advances a manual clock; does nothing to the system clock.
     pub fn advance(&self, by: Duration) {
         if let Self::Manual(now) = self {
             now.fetch_add(micros(by), Ordering::SeqCst);
@@ -101,7 +101,7 @@ impl Clock {
     }
 }
 
-/// The machine's time: for what other systems must agree with, such as the expiry of a token.
+/// The system time, for values that other systems check, such as the expiry of a token.
 pub fn system_now() -> Time {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(micros(elapsed))
@@ -127,7 +127,7 @@ pub fn interval(period: Duration) -> Interval {
     tokio::time::interval(period)
 }
 
-/// Blocks the present thread, which is kept for blocking work.
+/// Blocks the current thread, which must be a thread for blocking work.
 pub fn block_for(duration: Duration) {
     std::thread::sleep(duration);
 }

@@ -1,4 +1,4 @@
-//! W3C trace context: spans that are recorded as traces, and the `traceparent` that travels with requests and events.
+//! W3C trace context: spans that are recorded as traces, and the `traceparent` that requests and events carry.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -11,12 +11,12 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::request_context;
 
-/// The target of spans that are traces, not logs.
+/// The target of spans that are exported as traces and not logged.
 pub const TARGET: &str = "jumun::trace";
 
 static IS_RECORDING: AtomicBool = AtomicBool::new(false);
 
-/// Says that this process records traces from now on.
+/// Turns the recording of traces on for this process.
 pub fn start_recording() {
     IS_RECORDING.store(true, Relaxed);
 }
@@ -26,7 +26,7 @@ pub fn is_recording() -> bool {
     IS_RECORDING.load(Relaxed)
 }
 
-/// The W3C `traceparent` of the present work.
+/// The W3C `traceparent` of the current task.
 pub fn traceparent() -> Option<String> {
     if is_recording() { traceparent_of(&Span::current()) } else { request_context::traceparent() }
 }
@@ -38,8 +38,8 @@ fn traceparent_of(span: &Span) -> Option<String> {
     span.is_valid().then(|| format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags()))
 }
 
-/// A span that is recorded as a trace, child of the work that `traceparent` names; a disabled span where the process
-/// records no traces.
+/// A span that is recorded as a trace, with the span that `traceparent` identifies as its parent; a disabled span if
+/// the process records no traces.
 #[macro_export]
 macro_rules! trace_span {
     ($traceparent:expr, $name:literal, $($fields:tt)*) => {
@@ -53,15 +53,15 @@ macro_rules! trace_span {
     };
 }
 
-/// Makes `span` a child of the work that `traceparent` names.
+/// Makes `span` a child of the span that `traceparent` identifies.
 pub fn set_parent(span: &Span, traceparent: Option<&str>) {
     if let Some(parent) = traceparent.and_then(parse) {
-        // A disabled span has no parent to set.
+        // It fails only for a disabled span.
         let _ = span.set_parent(Context::new().with_remote_span_context(parent));
     }
 }
 
-/// Reads `00-<trace id>-<span id>-<flags>`.
+/// Parses `00-<trace id>-<span id>-<flags>`.
 fn parse(traceparent: &str) -> Option<SpanContext> {
     let mut parts = traceparent.split('-');
     let version = parts.next()?;

@@ -1,4 +1,4 @@
-//! URLs without the secrets in them.
+//! Removes secrets from URLs, so that they can be logged.
 
 /// A URL with its password, and any secret in its query, replaced by `***`.
 pub fn without_password(url: &str) -> String {

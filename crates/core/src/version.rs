@@ -1,13 +1,13 @@
-//! The version of a process, which tells it apart from others that serve the same.
+//! The service version of a process, by which requests can select among processes that serve the same contexts.
 
 use std::{fmt, str::FromStr};
 
-/// The version of a process that was given none.
+/// The version of a process without a configured version.
 pub const DEFAULT_SERVICE_VERSION: &str = "stable";
-/// The longest version (bytes): that of a DNS label.
+/// Maximum length in bytes: that of a DNS label (RFC 1035).
 const MAX_VERSION_BYTES: usize = 63;
 
-/// A DNS label, e.g. `stable` or `canary`.
+/// A service version: a DNS label, e.g. `stable` or `canary`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceVersion(String);
 
@@ -17,7 +17,7 @@ impl ServiceVersion {
         &self.0
     }
 
-    /// Whether this text is a version.
+    /// Whether this text is a valid version.
     pub fn is_valid(text: &[u8]) -> bool {
         let is_inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
         let ends = [text.first(), text.last()];

@@ -1,4 +1,4 @@
-//! What a context tells the engine about its aggregates.
+//! What a context declares about its aggregates: events, API resource, columns, owners and states.
 
 use jumun_core::{Error, EventKind};
 
@@ -8,46 +8,46 @@ use crate::{
     storage::{Field, Kind, Record, Row, StorageError, Value},
 };
 
-/// One consistency boundary: loaded, decided upon and saved as a whole. Its rules are pure.
+/// A consistency boundary (DDD): loaded, decided on and saved as a whole. Its rules are pure functions.
 pub trait Aggregate: Clone + Send + Sync + 'static {
-    /// What it announces: the message of `proto/jumun/<context>/v1/<context>_event.proto`.
+    /// The events that it emits: the message of `proto/jumun/<context>/v1/<context>_event.proto`.
     type Event: prost::Message + Default + EventKind;
-    /// What a caller sees of it.
+    /// Its resource in the API.
     type Resource: prost::Message + Default;
 
     /// The id within the collection, e.g. the UUID of `things/{uuid}`.
     fn id(&self) -> &str;
 
-    /// What a caller sees of it now.
+    /// The current state as the resource of the API.
     fn resource(&self) -> Self::Resource;
 }
 
-/// How an aggregate is stored: by the columns of its [`crate::record!`].
+/// An aggregate that the engine stores, in the columns that its [`crate::record!`] declares.
 pub trait Stored: Aggregate + Record<Given = String> {
-    /// Who sees it and decides upon it, besides operators and other contexts, who see everything: a line for each role,
-    /// e.g. `Owner::by(READER, "reader", |thing| &thing.reader)`.
+    /// The owners, who may see and change an aggregate: one line per role, e.g. `Owner::by(READER, "reader",
+    /// |thing| &thing.reader)`. Operators and other contexts may see and change all aggregates.
     const OWNERS: &'static [Owner<Self>];
 
-    /// The column by which lists go that has its index written late; the others' are the database's own.
+    /// The column whose index is written in bulk, if any. All other indexes are the database's own.
     const DEFERRED_INDEX: Option<DeferredIndex> = None;
 }
 
-/// What a rule decided.
+/// The result of a rule.
 #[derive(Debug)]
 pub enum Decision<A: Aggregate> {
-    /// It is as asked already; nothing is written.
+    /// The state is already as requested; nothing is written.
     Leave,
-    /// The new state, and what is announced with it.
+    /// The new state, and the events to emit with it.
     Save(A, Vec<A::Event>),
 }
 
 impl<A: Aggregate> Decision<A> {
-    /// The new state, with nothing to announce.
+    /// The new state, without events.
     pub fn save(state: A) -> Result<Self, Error> {
         Ok(Self::Save(state, Vec::new()))
     }
 
-    /// The new state, and one announcement.
+    /// The new state, and one event.
     pub fn announce(state: A, event: A::Event) -> Result<Self, Error> {
         Ok(Self::Save(state, vec![event]))
     }
@@ -58,7 +58,7 @@ pub trait StateName: Sized + Copy + 'static {
     /// Every state.
     const ALL: &'static [Self];
 
-    /// The state's name, as the contract writes it.
+    /// The state's name in the contract.
     fn name(self) -> &'static str;
 
     /// Every state and its name.
@@ -66,10 +66,10 @@ pub trait StateName: Sized + Copy + 'static {
         Self::ALL.iter().map(|state| (*state, state.name()))
     }
 
-    /// The state of this name.
+    /// The state with this name.
     fn of_name(name: &str) -> Result<Self, StorageError> {
         let found = Self::names().find(|(_, of)| *of == name).map(|(state, _)| state);
-        found.ok_or_else(|| StorageError::Unreadable(format!("no state is called {name:?}")))
+        found.ok_or_else(|| StorageError::Unreadable(format!("unknown state {name:?}")))
     }
 }
 
@@ -87,12 +87,11 @@ impl<S: StateName> Field for S {
 
 /// Declares a closed set of states, and implements [`StateName`].
 ///
-/// The states of a contract have its names, and convert to its enum and its number:
-/// `states! { /// Whether it arrived. enum State: contract::message::State { Delivered, Withdrawn } }`. All of them are
-/// declared, but for those that are left out by name (`State, without Withdrawn { … }`). One that is forgotten does not
-/// compile.
+/// States of a contract have the names of the contract's enum, and convert to it and to its number:
+/// `states! { /// Whether it arrived. enum State: contract::message::State { Delivered, Withdrawn } }`. Each state must
+/// be declared or excluded (`State, without Withdrawn { … }`); otherwise the code does not compile.
 ///
-/// States that no contract knows say their names themselves: `enum ChargeState { Held = "HELD" }`.
+/// States that are not part of a contract declare their names: `enum ChargeState { Held = "HELD" }`.
 #[macro_export]
 macro_rules! states {
     (

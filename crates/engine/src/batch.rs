@@ -1,4 +1,4 @@
-//! One transaction: what many jobs read, decide and write.
+//! One transaction of the writer: loads the rows of many jobs, runs their rules in memory, and saves the results.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,33 +11,33 @@ use prost::Message as _;
 
 use crate::{
     Decision, Stored,
-    job::{Arrival, Decide, Done, Job},
-    outbox::{self, Committed},
-    request_key::{Pairing, RequestKey},
+    job::{CommandOutcome, Decide, InboxEvent, Job},
+    outbox::{self, CommittedEvents},
+    request_key::{RequestKey, ReservationStep},
     row::{Revision, columns, read_stored, row, select},
     rows::{DeadLetter, InboxRow, RequestRow},
     storage::{self, Connection, Record, StorageError, differing, insert_rows, update_rows},
 };
 
-/// Aggregates that were written lately, as they were committed. A decision that saves may start from one, because the
-/// save finds out when somebody else wrote meanwhile; no other decision may.
-pub(crate) struct Recent<A>(HashMap<String, (Arc<A>, Revision)>);
+/// A cache of aggregates as this writer last committed them. Only a decision that saves may start from a cached state,
+/// because the save detects a concurrent change; any other decision is repeated from storage.
+pub(crate) struct StateCache<A>(HashMap<String, (Arc<A>, Revision)>);
 
-/// Aggregates remembered at most; beyond, all are forgotten.
-const MAX_RECENT: usize = 8192;
+/// Maximum number of cached aggregates; beyond it the cache is cleared.
+const MAX_CACHED: usize = 8192;
 
-impl<A> Recent<A> {
+impl<A> StateCache<A> {
     pub(crate) fn new() -> Self {
         Self(HashMap::new())
     }
 
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
-    pub(crate) fn remember(&mut self, written: impl ExactSizeIterator<Item = (String, (Arc<A>, Revision))>) {
-        if self.0.len() + written.len() > MAX_RECENT {
-            self.forget();
+    pub(crate) fn insert(&mut self, written: impl ExactSizeIterator<Item = (String, (Arc<A>, Revision))>) {
+        if self.0.len() + written.len() > MAX_CACHED {
+            self.clear();
         }
         self.0.extend(written);
     }
@@ -46,12 +46,12 @@ impl<A> Recent<A> {
 /// Aggregates as they were committed, by id.
 pub(crate) type Written<A> = Vec<(String, (Arc<A>, Revision))>;
 
-/// One aggregate while the batch works on it.
+/// One aggregate during the batch.
 struct Slot<A> {
     state: Option<Arc<A>>,
-    /// Not read: it was written lately, or it is taken to be not there.
+    /// The state was not read: it comes from the cache, or the aggregate is assumed not to exist.
     assumed: bool,
-    /// As it is stored; None, and version 0: it is not.
+    /// The stored state; None, with version 0, if the aggregate is not stored.
     before: Option<Arc<A>>,
     stored: Revision,
     now: Revision,
@@ -69,41 +69,41 @@ impl<A> Default for Slot<A> {
     }
 }
 
-/// How far a consumer has come with one aggregate.
+/// The inbox gate of one consumer and one aggregate, which each event passes once and in order.
 #[derive(Clone, Copy, Default)]
 struct Gate {
-    /// As it is stored; 0: it is not.
+    /// The version of the stored row; 0 if there is none.
     version: i64,
     last_event: i64,
-    /// Dead letters that later events wait behind.
+    /// Dead letters of the aggregate; while there are any, its later events become dead letters, too.
     parked: i64,
-    touched: bool,
+    changed: bool,
 }
 
-/// The rows that jobs name, and those they leave to be written.
+/// The rows that the jobs need, and the rows to write.
 pub(crate) struct Batch<A: Stored> {
     schema: String,
     now: Time,
     slots: HashMap<String, Slot<A>>,
     gates: HashMap<String, Gate>,
-    /// First answers: those stored before, then those of this batch.
+    /// Fingerprints and first replies of requests, by id: those stored before, and those of this batch.
     replies: HashMap<String, (String, Vec<u8>)>,
     new_requests: Vec<RequestRow>,
     dead_letters: Vec<DeadLetter>,
     new_parked: Vec<Parked>,
-    /// Dead letters that jobs try again and that are still there.
-    parked: HashSet<i64>,
+    /// Dead letters that jobs redrive and that still exist.
+    redrivable: HashSet<i64>,
     redriven: Vec<i64>,
-    messages: Vec<Envelope>,
-    /// Something was decided without a save from a state that may not be the present one.
-    doubtful: bool,
+    events: Vec<Envelope>,
+    /// A decision without a save was based on an assumed state, which may be outdated.
+    unverified: bool,
 }
 
-/// What is told once the transaction is committed.
-pub(crate) struct Outcome<A: Stored> {
-    pub(crate) answers: Vec<Result<Done<A>, Error>>,
+/// The results of a transaction, for the callers, the watchers and the relay.
+pub(crate) struct BatchOutcome<A: Stored> {
+    pub(crate) answers: Vec<Result<CommandOutcome<A>, Error>>,
     pub(crate) written: Written<A>,
-    pub(crate) events: Committed,
+    pub(crate) events: CommittedEvents,
     pub(crate) parked: Vec<Parked>,
 }
 
@@ -114,96 +114,96 @@ pub(crate) struct Parked {
     pub(crate) reason: String,
 }
 
-impl<A: Stored> Outcome<A> {
-    /// Answers, and nothing written.
-    pub(crate) fn nothing(answers: Vec<Result<Done<A>, Error>>) -> Self {
-        Self { answers, written: Vec::new(), events: Committed::default(), parked: Vec::new() }
+impl<A: Stored> BatchOutcome<A> {
+    /// Answers of a transaction that wrote nothing.
+    pub(crate) fn without_writes(answers: Vec<Result<CommandOutcome<A>, Error>>) -> Self {
+        Self { answers, written: Vec::new(), events: CommittedEvents::default(), parked: Vec::new() }
     }
 }
 
 impl<A: Stored> Batch<A> {
-    /// Reads everything that the jobs name: one query per table. When it is `trusting`, what a job is to begin is taken to
-    /// be not there: where that is wrong, an insert fails as stale.
+    /// Reads all rows that the jobs need, with one query per table. If `optimistic`, targets that are likely new are
+    /// assumed not to exist and are not read; if that is wrong, an INSERT fails as stale.
     pub(crate) fn load(
         connection: &mut Connection,
         schema: &str,
         now: Time,
         jobs: &[Job<A>],
-        recent: &Recent<A>,
-        trusting: bool,
+        cache: &StateCache<A>,
+        optimistic: bool,
     ) -> Result<Self, StorageError> {
-        // The aggregates last: they are then at least as new as the gates and replies that say what was done to them.
-        let replies = load_replies(connection, jobs, trusting)?;
+        // Aggregates are read last, so that they are at least as recent as the gates and replies that refer to them.
+        let replies = load_replies(connection, jobs, optimistic)?;
         let gates = load_gates(connection, jobs)?;
-        let parked = load_parked(connection, jobs)?;
+        let redrivable = load_redrivable(connection, jobs)?;
         Ok(Self {
-            doubtful: false,
+            unverified: false,
             schema: schema.to_owned(),
             now,
-            slots: load_slots(connection, jobs, &replies, recent, trusting)?,
+            slots: load_slots(connection, jobs, &replies, cache, optimistic)?,
             gates,
             replies,
             new_requests: Vec::new(),
             dead_letters: Vec::new(),
             new_parked: Vec::new(),
-            parked,
+            redrivable,
             redriven: Vec::new(),
-            messages: Vec::new(),
+            events: Vec::new(),
         })
     }
 
-    /// Decides one job in memory.
-    pub(crate) fn decide(&mut self, job: &mut Job<A>) -> Result<Done<A>, Error> {
-        match &job.arrival {
+    /// Runs the rule of one job in memory.
+    pub(crate) fn decide(&mut self, job: &mut Job<A>) -> Result<CommandOutcome<A>, Error> {
+        match &job.event {
             Some(_) => self.decide_event(job),
             None => self.decide_command(job),
         }
     }
 
-    fn decide_command(&mut self, job: &mut Job<A>) -> Result<Done<A>, Error> {
+    fn decide_command(&mut self, job: &mut Job<A>) -> Result<CommandOutcome<A>, Error> {
         if let Some(key) = &job.request {
-            self.refuse_released(key)?;
+            self.reject_if_released(key)?;
         }
         if let Some(key) = &job.request
             && let Some((fingerprint, reply)) = self.replies.get(&key.id)
         {
             if *fingerprint != key.fingerprint {
-                return Err(key.performed_differently());
+                return Err(key.parameters_differ());
             }
             if !key.creates {
-                return Ok(Done { state: None, replay: Some(reply.clone()) });
+                return Ok(CommandOutcome { state: None, replay: Some(reply.clone()) });
             }
-            return Ok(Done { state: self.apply(job, None)?, replay: None });
+            return Ok(CommandOutcome { state: self.apply(job, None)?, replay: None });
         }
         if let Some(key) = &job.request
-            && !self.is_there_to_release(key)?
+            && !self.needs_rule(key)?
         {
-            return Ok(self.forbid(key, job.target.as_deref()));
+            return Ok(self.prevent_reservation(key, job.target.as_deref()));
         }
         let state = self.apply(job, None)?;
         if let (Some(key), Some(state)) = (&job.request, &state) {
             let reply = if key.creates { state.id().as_bytes().to_vec() } else { state.resource().encode_to_vec() };
-            self.remember(key, reply);
+            self.record_reply(key, reply);
         }
-        Ok(Done { state, replay: None })
+        Ok(CommandOutcome { state, replay: None })
     }
 
-    /// Applies the next event of an aggregate, once; keeps a later one waiting; puts one aside that cannot be applied,
-    /// and those that follow it.
-    fn decide_event(&mut self, job: &mut Job<A>) -> Result<Done<A>, Error> {
-        let Some(arrival) = job.arrival.take() else { return Err(Error::internal("no event arrived")) };
-        let result = self.pass_gate(job, &arrival);
-        job.arrival = Some(arrival);
+    /// Applies an event once and in order: skips a duplicate, rejects an event whose predecessor is missing, and turns
+    /// an event that cannot be applied, and its successors, into dead letters.
+    fn decide_event(&mut self, job: &mut Job<A>) -> Result<CommandOutcome<A>, Error> {
+        let Some(event) = job.event.take() else { return Err(Error::internal("the job has no event")) };
+        let result = self.pass_gate(job, &event);
+        job.event = Some(event);
         result
     }
 
-    fn pass_gate(&mut self, job: &mut Job<A>, arrival: &Arrival) -> Result<Done<A>, Error> {
-        let done = Ok(Done { state: None, replay: None });
-        let gate = self.gates.get(&arrival.inbox_id()).copied().unwrap_or_default();
-        let number = arrival.message.number;
-        if let Some(dead_letter) = arrival.redriven {
-            // Two redrives at once: the other one was first.
-            if !self.parked.contains(&dead_letter) || self.redriven.contains(&dead_letter) {
+    fn pass_gate(&mut self, job: &mut Job<A>, event: &InboxEvent) -> Result<CommandOutcome<A>, Error> {
+        let done = Ok(CommandOutcome { state: None, replay: None });
+        let gate = self.gates.get(&event.inbox_id()).copied().unwrap_or_default();
+        let number = event.envelope.number;
+        if let Some(dead_letter) = event.redriven {
+            // A concurrent redrive was faster.
+            if !self.redrivable.contains(&dead_letter) || self.redriven.contains(&dead_letter) {
                 return done;
             }
         } else {
@@ -213,33 +213,33 @@ impl<A: Stored> Batch<A> {
             if number > gate.last_event + 1 {
                 return Err(Error::new(
                     &reasons::EARLIER_EVENT_MISSING,
-                    format!("{} waits for number {}", arrival.message.id(), gate.last_event + 1),
+                    format!("{} waits for event {}", event.envelope.id(), gate.last_event + 1),
                 ));
             }
             if gate.parked > 0 {
-                self.park(arrival, "waits behind an earlier dead letter");
+                self.park(event, "waits behind an earlier dead letter");
                 return done;
             }
         }
-        let causation = Some(arrival.message.id());
-        let applied = match &arrival.poison {
+        let causation = Some(event.envelope.id());
+        let applied = match &event.poison {
             Some(error) => Err(error.clone()),
             None => self.apply(job, causation.as_deref()),
         };
-        match (applied, arrival.redriven) {
-            // Not now; a dead letter that fails again stays where it is.
+        match (applied, event.redriven) {
+            // It is retried; a redriven dead letter that fails again stays a dead letter.
             (Err(error), redriven) if redriven.is_some() || error.is_transient() => return Err(error),
-            (Err(error), _) => self.park(arrival, &error.to_string()),
+            (Err(error), _) => self.park(event, &error.to_string()),
             (Ok(_), Some(dead_letter)) => {
                 self.redriven.push(dead_letter);
-                let gate = self.gates.entry(arrival.inbox_id()).or_default();
+                let gate = self.gates.entry(event.inbox_id()).or_default();
                 gate.parked -= 1;
-                gate.touched = true;
+                gate.changed = true;
             }
             (Ok(_), None) => {
-                let gate = self.gates.entry(arrival.inbox_id()).or_default();
+                let gate = self.gates.entry(event.inbox_id()).or_default();
                 gate.last_event = number;
-                gate.touched = true;
+                gate.changed = true;
             }
         }
         done
@@ -251,8 +251,8 @@ impl<A: Stored> Batch<A> {
         let slot = self.slots.entry(id.clone()).or_default();
         let decision = decide(&mut job.decide, slot.state.as_deref());
         let saves = matches!(decision, Ok(Decision::Save(..)));
-        // What this batch wrote itself is as good as the save it comes with.
-        self.doubtful |= slot.assumed && !saves && slot.now.version == slot.stored.version;
+        // A state that this batch wrote is verified by the save that it is part of.
+        self.unverified |= slot.assumed && !saves && slot.now.version == slot.stored.version;
         match decision? {
             Decision::Leave => {}
             Decision::Save(state, events) => {
@@ -260,7 +260,7 @@ impl<A: Stored> Batch<A> {
                 slot.now.version = slot.stored.version + 1;
                 for event in events {
                     slot.now.last_event += 1;
-                    self.messages.push(Envelope {
+                    self.events.push(Envelope {
                         context: self.schema.clone(),
                         aggregate: id.clone(),
                         number: slot.now.last_event,
@@ -277,17 +277,17 @@ impl<A: Stored> Batch<A> {
         Ok(slot.state.clone())
     }
 
-    /// The first answer to a request, and what tells the request from others.
+    /// The fingerprint and the first reply of a request.
     pub(crate) fn reply(&self, id: &str) -> Option<&(String, Vec<u8>)> {
         self.replies.get(id)
     }
 
-    /// An aggregate as the batch has it.
+    /// The state of an aggregate in this batch.
     pub(crate) fn state(&self, id: &str) -> Option<Arc<A>> {
         self.slots.get(id)?.state.clone()
     }
 
-    pub(crate) fn remember(&mut self, key: &RequestKey, reply: Vec<u8>) {
+    pub(crate) fn record_reply(&mut self, key: &RequestKey, reply: Vec<u8>) {
         self.new_requests.push(RequestRow {
             id: key.id.clone(),
             fingerprint: key.fingerprint.clone(),
@@ -297,42 +297,42 @@ impl<A: Stored> Batch<A> {
         self.replies.insert(key.id.clone(), (key.fingerprint.clone(), reply));
     }
 
-    fn park(&mut self, arrival: &Arrival, reason: &str) {
-        let message = &arrival.message;
+    fn park(&mut self, event: &InboxEvent, reason: &str) {
+        let envelope = &event.envelope;
         self.new_parked.push(Parked {
-            event: message.id(),
-            consumer: arrival.consumer.clone(),
+            event: envelope.id(),
+            consumer: event.consumer.clone(),
             reason: reason.to_owned(),
         });
         self.dead_letters.push(DeadLetter {
             seq: 0,
-            inbox_id: arrival.inbox_id(),
-            consumer: arrival.consumer.clone(),
-            event: message.id(),
-            context: message.context.clone(),
-            aggregate: message.aggregate.clone(),
-            number: message.number,
-            kind: message.kind.clone(),
-            payload: message.payload.clone(),
-            event_time: message.time,
-            traceparent: message.traceparent.clone(),
+            inbox_id: event.inbox_id(),
+            consumer: event.consumer.clone(),
+            event: envelope.id(),
+            context: envelope.context.clone(),
+            aggregate: envelope.aggregate.clone(),
+            number: envelope.number,
+            kind: envelope.kind.clone(),
+            payload: envelope.payload.clone(),
+            event_time: envelope.time,
+            traceparent: envelope.traceparent.clone(),
             reason: reason.to_owned(),
             time: self.now,
         });
-        let gate = self.gates.entry(arrival.inbox_id()).or_default();
-        gate.last_event = message.number;
+        let gate = self.gates.entry(event.inbox_id()).or_default();
+        gate.last_event = envelope.number;
         gate.parked += 1;
-        gate.touched = true;
+        gate.changed = true;
     }
 
-    /// Writes everything that the decisions left: one statement per table.
+    /// Writes the results of all decisions, with one statement per table.
     pub(crate) fn save(
         mut self,
         connection: &mut Connection,
-        answers: Vec<Result<Done<A>, Error>>,
-    ) -> Result<Outcome<A>, StorageError> {
-        if self.doubtful {
-            return Err(StorageError::Stale("memory"));
+        answers: Vec<Result<CommandOutcome<A>, Error>>,
+    ) -> Result<BatchOutcome<A>, StorageError> {
+        if self.unverified {
+            return Err(StorageError::Stale("cached state"));
         }
         let written = self.save_aggregates(connection)?;
         let events = self.save_events(connection)?;
@@ -342,26 +342,26 @@ impl<A: Stored> Batch<A> {
         for dead_letter in self.redriven {
             connection.execute("DELETE FROM dead_letters WHERE seq = ?", &[dead_letter.into()])?;
         }
-        Ok(Outcome { answers, written, events, parked: self.new_parked })
+        Ok(BatchOutcome { answers, written, events, parked: self.new_parked })
     }
 
-    /// The events, which stay as they are, and a note that they wait for the bus.
-    fn save_events(&mut self, connection: &mut Connection) -> Result<Committed, StorageError> {
-        let events = Committed { batch: new_id().into(), messages: std::mem::take(&mut self.messages) };
-        storage::insert(connection, &events.messages)?;
-        outbox::note(connection, &events.batch, events.messages.iter().map(Envelope::key), self.now)?;
-        Ok(events)
+    /// Inserts the events, and the outbox entry that marks them as unpublished.
+    fn save_events(&mut self, connection: &mut Connection) -> Result<CommittedEvents, StorageError> {
+        let committed = CommittedEvents { batch: new_id().into(), events: std::mem::take(&mut self.events) };
+        storage::insert(connection, &committed.events)?;
+        outbox::insert_unpublished(connection, &committed.batch, committed.events.iter().map(Envelope::key), self.now)?;
+        Ok(committed)
     }
 
     fn save_gates(&mut self, connection: &mut Connection) -> Result<(), StorageError> {
         let (mut created, mut updated) = (Vec::new(), Vec::new());
-        for (id, gate) in in_order(self.gates.drain().filter(|(_, gate)| gate.touched)) {
+        for (id, gate) in in_order(self.gates.drain().filter(|(_, gate)| gate.changed)) {
             let row = InboxRow { id, version: gate.version + 1, last_event: gate.last_event, parked: gate.parked };
             if gate.version == 0 { created.push(row) } else { updated.push(row) }
         }
         storage::insert(connection, &created)?;
         let saved = storage::update(connection, &updated)?;
-        // Another replica heard the same: run again, from how far it came.
+        // Another replica applied the same event: the batch runs again from the stored gates.
         if saved == updated.len() { Ok(()) } else { Err(StorageError::Stale("inbox")) }
     }
 
@@ -382,7 +382,7 @@ impl<A: Stored> Batch<A> {
             index.add(connection, &columns::<A>(), &created)?;
         }
         insert_rows(connection, A::TABLE.name, &columns::<A>(), created)?;
-        // SQLite writes the index of every column that is set, whether it differs or not.
+        // SQLite updates the index of every assigned column, even if its value stays the same.
         let (columns, updated) = differing(columns::<A>(), &before, updated);
         let saved = update_rows(connection, A::TABLE.name, &columns, updated)?;
         if saved != before.len() {
@@ -392,20 +392,20 @@ impl<A: Stored> Batch<A> {
     }
 }
 
-/// Rows in the order of their ids: replicas that write the same rows wait for each other, and never in a circle.
+/// Rows in the order of their ids, so that replicas that write the same rows cannot deadlock.
 fn in_order<T>(rows: impl Iterator<Item = (String, T)>) -> Vec<(String, T)> {
     let mut rows: Vec<_> = rows.collect();
     rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     rows
 }
 
-/// Runs a rule. One that panics is a fault of ours, and fails alone.
+/// Runs a rule. A rule that panics fails only its own job, as INTERNAL.
 fn decide<A: Stored>(rule: &mut Decide<A>, state: Option<&A>) -> Result<Decision<A>, Error> {
     catch_unwind(AssertUnwindSafe(|| rule(state))).unwrap_or_else(|_| Err(Error::internal("a rule panicked")))
 }
 
 impl<A: Stored> Job<A> {
-    /// The aggregate that the job is about: of a repeated creation, what the first one created.
+    /// The aggregate of the job; for a repeated creation, the aggregate that the first one created.
     fn target(&self, replies: &HashMap<String, (String, Vec<u8>)>) -> Option<String> {
         let key = self.request.as_ref().filter(|key| key.creates);
         match key.and_then(|key| replies.get(&key.id)) {
@@ -415,10 +415,10 @@ impl<A: Stored> Job<A> {
     }
 }
 
-impl Arrival {
-    /// The gate that the event passes: one per consumer and aggregate.
+impl InboxEvent {
+    /// The id of the inbox gate: one per consumer and aggregate.
     fn inbox_id(&self) -> String {
-        format!("{}/{}", self.consumer, self.message.aggregate)
+        format!("{}/{}", self.consumer, self.envelope.aggregate)
     }
 }
 
@@ -426,16 +426,16 @@ fn load_slots<A: Stored>(
     connection: &mut Connection,
     jobs: &[Job<A>],
     replies: &HashMap<String, (String, Vec<u8>)>,
-    recent: &Recent<A>,
-    trusting: bool,
+    cache: &StateCache<A>,
+    optimistic: bool,
 ) -> Result<HashMap<String, Slot<A>>, StorageError> {
     let mut slots = HashMap::with_capacity(jobs.len());
     let mut unknown = HashSet::new();
     for job in jobs {
         let Some(id) = job.target(replies) else { continue };
-        if let Some((state, revision)) = recent.0.get(&id) {
+        if let Some((state, revision)) = cache.0.get(&id) {
             slots.insert(id, Slot::of(state.clone(), *revision, true));
-        } else if trusting && job.begins {
+        } else if optimistic && job.likely_new {
             slots.insert(id, Slot { assumed: true, ..Slot::default() });
         } else {
             unknown.insert(id);
@@ -452,34 +452,34 @@ fn load_slots<A: Stored>(
 }
 
 fn load_gates<A: Stored>(connection: &mut Connection, jobs: &[Job<A>]) -> Result<HashMap<String, Gate>, StorageError> {
-    let ids: Vec<String> = jobs.iter().filter_map(|job| job.arrival.as_ref()).map(Arrival::inbox_id).collect();
+    let ids: Vec<String> = jobs.iter().filter_map(|job| job.event.as_ref()).map(InboxEvent::inbox_id).collect();
     let ids = distinct(ids.iter().map(String::as_str));
     let mut gates = HashMap::with_capacity(ids.len());
     if !ids.is_empty() {
         for mut row in connection.query_any(&storage::select::<InboxRow>(&[]), "id", &ids)? {
             let InboxRow { id, version, last_event, parked } = InboxRow::from_row((), &mut row)?;
-            gates.insert(id, Gate { version, last_event, parked, touched: false });
+            gates.insert(id, Gate { version, last_event, parked, changed: false });
         }
     }
     Ok(gates)
 }
 
-fn load_parked<A: Stored>(connection: &mut Connection, jobs: &[Job<A>]) -> Result<HashSet<i64>, StorageError> {
-    let mut parked = HashSet::new();
-    for dead_letter in jobs.iter().filter_map(|job| job.arrival.as_ref()?.redriven) {
+fn load_redrivable<A: Stored>(connection: &mut Connection, jobs: &[Job<A>]) -> Result<HashSet<i64>, StorageError> {
+    let mut redrivable = HashSet::new();
+    for dead_letter in jobs.iter().filter_map(|job| job.event.as_ref()?.redriven) {
         for mut row in connection.query("SELECT seq FROM dead_letters WHERE seq = ?", &[dead_letter.into()])? {
-            parked.insert(row.int()?);
+            redrivable.insert(row.int()?);
         }
     }
-    Ok(parked)
+    Ok(redrivable)
 }
 
 fn load_replies<A: Stored>(
     connection: &mut Connection,
     jobs: &[Job<A>],
-    trusting: bool,
+    optimistic: bool,
 ) -> Result<HashMap<String, (String, Vec<u8>)>, StorageError> {
-    let read = jobs.iter().filter(|job| !(trusting && job.begins));
+    let read = jobs.iter().filter(|job| !(optimistic && job.likely_new));
     let ids = distinct(read.filter_map(|job| job.request.as_ref()).flat_map(RequestKey::ids));
     let mut replies = HashMap::with_capacity(ids.len());
     if !ids.is_empty() {
@@ -497,35 +497,37 @@ fn distinct<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 
 /// Reservations and their releases; see [`RequestKey`].
 impl<A: Stored> Batch<A> {
-    fn refuse_released(&self, key: &RequestKey) -> Result<(), Error> {
-        match &key.pairing {
-            Pairing::UnlessReleasedBy(back) if self.reply(back).is_some() => {
-                Err(Error::new(&reasons::TAKEN_BACK, "this was taken back before; it never happens any more"))
-            }
+    fn reject_if_released(&self, key: &RequestKey) -> Result<(), Error> {
+        match &key.step {
+            ReservationStep::Reserve(release) if self.reply(release).is_some() => Err(Error::new(
+                &reasons::TAKEN_BACK,
+                "the reservation was already released, and can never be made again",
+            )),
             _ => Ok(()),
         }
     }
 
-    /// Whether there is something to decide: not, when something is to be taken back that did not happen.
-    fn is_there_to_release(&self, key: &RequestKey) -> Result<bool, Error> {
-        let Pairing::Releases(taken) = &key.pairing else { return Ok(true) };
-        match self.reply(taken) {
+    /// Whether a rule has to run: not for the release of a reservation that was not made.
+    fn needs_rule(&self, key: &RequestKey) -> Result<bool, Error> {
+        let ReservationStep::Release(reservation) = &key.step else { return Ok(true) };
+        match self.reply(reservation) {
             None => Ok(false),
             Some((fingerprint, _)) if *fingerprint == key.fingerprint => Ok(true),
-            Some(_) => Err(key.performed_differently()),
+            Some(_) => Err(key.parameters_differ()),
         }
     }
 
-    /// Remembers that something is taken back which did not happen; answers with the aggregate as it is, if it is.
-    fn forbid(&mut self, key: &RequestKey, target: Option<&str>) -> Done<A> {
+    /// Releases a reservation that was not made: records it as made and released, so that it never will be. Answers
+    /// with the current aggregate, if it exists.
+    fn prevent_reservation(&mut self, key: &RequestKey, target: Option<&str>) -> CommandOutcome<A> {
         let state = target.and_then(|id| self.state(id));
         let reply = state.as_ref().map(|state| state.resource().encode_to_vec()).unwrap_or_default();
-        if let Pairing::Releases(taken) = &key.pairing {
-            self.remember(&RequestKey { id: taken.clone(), ..key.clone() }, reply.clone());
+        if let ReservationStep::Release(reservation) = &key.step {
+            self.record_reply(&RequestKey { id: reservation.clone(), ..key.clone() }, reply.clone());
         }
-        self.remember(key, reply);
-        // Of what is not there, there is nothing to show.
+        self.record_reply(key, reply);
+        // Without an aggregate the reply is empty.
         let replay = state.is_none().then(Vec::new);
-        Done { state, replay }
+        CommandOutcome { state, replay }
     }
 }

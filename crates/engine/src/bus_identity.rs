@@ -1,18 +1,18 @@
-//! Which bus an outbox fed last. Another bus, or a stream that was made anew, is fed from the beginning.
+//! The identity of the bus that an outbox publishes to. Another bus, or a recreated stream, gets all events again.
 
 use jumun_core::Error;
 
 use crate::{
     EngineHandle,
-    outbox::{Key, note},
+    outbox::{Key, insert_unpublished},
     storage::{Connection, Database, Row, StorageError},
 };
 
-/// Events that wait as one batch when a bus is fed again.
-const REFEED_BATCH: usize = 512;
+/// Events per outbox entry when all events are published again.
+const REPUBLISH_BATCH: usize = 512;
 
-/// The identity of the bus that this outbox fed last.
-pub async fn fed_identity(database: &Database) -> Result<Option<String>, Error> {
+/// The identity of the bus that this outbox last published to; None if it never did.
+pub async fn stored_identity(database: &Database) -> Result<Option<String>, Error> {
     database
         .read(|connection| {
             connection
@@ -24,8 +24,8 @@ pub async fn fed_identity(database: &Database) -> Result<Option<String>, Error> 
         .await
 }
 
-/// Makes every event unpublished again, one range after another. Replicas that do so at the same time write the same.
-pub async fn feed_again(engine: &dyn EngineHandle) -> Result<(), Error> {
+/// Marks all events as unpublished, one range after another. Replicas that do so at the same time write the same rows.
+pub async fn republish_all(engine: &dyn EngineHandle) -> Result<(), Error> {
     let mut last = (String::new(), 0);
     loop {
         let keys = keys_after(engine.database(), last.clone()).await?;
@@ -33,25 +33,30 @@ pub async fn feed_again(engine: &dyn EngineHandle) -> Result<(), Error> {
         let batch = format!("{} {}..{} {}", first.0, first.1, end.0, end.1);
         last = end.clone();
         let now = engine.now();
-        let again = move |connection: &mut Connection| {
-            note(connection, &batch, keys.iter().map(|(aggregate, number)| (aggregate.as_str(), *number)), now)
+        let mark = move |connection: &mut Connection| {
+            insert_unpublished(
+                connection,
+                &batch,
+                keys.iter().map(|(aggregate, number)| (aggregate.as_str(), *number)),
+                now,
+            )
         };
-        engine.maintain(Box::new(again)).await?;
+        engine.maintain(Box::new(mark)).await?;
     }
 }
 
-/// The events of the range after `last`.
+/// The keys of the next range of events.
 async fn keys_after(database: &Database, (aggregate, number): Key) -> Result<Vec<Key>, Error> {
     let sql = format!(
         "SELECT aggregate, number FROM events WHERE (aggregate, number) > (?, ?) \
-         ORDER BY aggregate, number LIMIT {REFEED_BATCH}"
+         ORDER BY aggregate, number LIMIT {REPUBLISH_BATCH}"
     );
     let binds = [aggregate.into(), number.into()];
     database.read(move |connection| connection.query(&sql, &binds)?.iter_mut().map(read_key).collect()).await
 }
 
-/// Remembers which bus was fed.
-pub async fn remember_identity(engine: &dyn EngineHandle, identity: String) -> Result<(), Error> {
+/// Stores the identity of the bus.
+pub async fn store_identity(engine: &dyn EngineHandle, identity: String) -> Result<(), Error> {
     let sql = "INSERT INTO bus_identity (id, identity) VALUES ('bus', ?) \
                ON CONFLICT (id) DO UPDATE SET identity = excluded.identity";
     engine.maintain(Box::new(move |connection| connection.execute(sql, &[identity.as_str().into()]).map(drop))).await

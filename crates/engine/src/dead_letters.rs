@@ -1,4 +1,4 @@
-//! Dead letters: events that a subscription could not apply, kept in the consumer's own database.
+//! Dead letters: events that a subscription could not apply, stored in the database of the receiving context.
 
 use jumun_core::Error;
 
@@ -9,7 +9,7 @@ use crate::{
 
 pub use crate::rows::DeadLetter;
 
-/// Dead letters after `after`, oldest first, at most `limit` of them.
+/// At most `limit` dead letters with a `seq` greater than `after`, oldest first.
 pub async fn list(database: &Database, after: i64, limit: usize) -> Result<Vec<DeadLetter>, Error> {
     database
         .read(move |connection| {
@@ -21,13 +21,13 @@ pub async fn list(database: &Database, after: i64, limit: usize) -> Result<Vec<D
         .await
 }
 
-/// How many there are.
+/// The number of dead letters.
 pub async fn count(database: &Database) -> Result<i64, Error> {
     let sql = "SELECT COUNT(*) FROM dead_letters";
     database.read(|connection| connection.query(sql, &[])?.pop().map_or(Ok(0), |mut row| row.int())).await
 }
 
-/// Deletes a dead letter, and lets the events behind it go on; false where there is none.
+/// Deletes a dead letter, so that later events of its aggregate can be applied; returns false if there is none.
 pub async fn discard(engine: &dyn EngineHandle, seq: i64) -> Result<bool, Error> {
     let found = list(engine.database(), seq - 1, 1).await?.first().is_some_and(|found| found.seq == seq);
     if found {

@@ -1,17 +1,17 @@
-//! An index that is written late and in bulk.
+//! A deferred index: new entries wait in a list and are merged into the index in bulk.
 //!
-//! An index of values that come in no order takes each new entry to a page of its own, and a page written costs more than
-//! the row that it leads to. So entries wait in a list, in the order in which they come, and are sorted in when there are
-//! many: those of one value then share a page. Whoever looks for a value looks in both. (It is what PostgreSQL's GIN does
-//! with its pending list.)
+//! In an index on values in random order, each new entry changes another page, and writing a page costs more than the
+//! row itself. So new entries are appended to a table of waiting entries, and merged in sorted order once there are
+//! many: entries of one value then share a page. Queries read both tables. PostgreSQL's GIN does the same with its
+//! pending list.
 
 use crate::storage::{Column, Connection, StorageError, Value, insert_rows};
 
-/// Entries that wait at most, about: whoever looks for a value reads them all.
-pub(crate) const MAX_WAITING: usize = 8192;
+/// Approximate maximum of waiting entries; each query for a value may have to read them all.
+pub(crate) const MAX_WAITING_ENTRIES: usize = 8192;
 
-/// Tells which column of an aggregate's table has such an index. Its text never changes. The tables `{index}` and
-/// `{index}_waiting` have the columns `id` and that one.
+/// The declaration of such an index on a text column of an aggregate's table, whose values never change. The tables
+/// `{index}` and `{index}_waiting` have the columns `id` and that column.
 #[derive(Clone, Copy, Debug)]
 pub struct DeferredIndex {
     /// Its name, e.g. "things_by_reader".
@@ -21,25 +21,25 @@ pub struct DeferredIndex {
 }
 
 impl DeferredIndex {
-    /// The table of the entries that wait to be sorted in.
+    /// The table of the entries that wait for the next merge.
     pub fn waiting(&self) -> String {
         format!("{}_waiting", self.name)
     }
 
-    /// Lets the entries of new rows wait; `rows` have these columns, the id first.
+    /// Adds waiting entries for new rows; `rows` have the columns `columns`, the id first.
     pub(crate) fn add(
         &self,
         connection: &mut Connection,
         columns: &[&Column],
         rows: &[Vec<Value<'_>>],
     ) -> Result<(), StorageError> {
-        let place = columns.iter().position(|column| column.name == self.column).unwrap_or_default();
-        let entries = rows.iter().map(|row| vec![row[0].clone(), row[place].clone()]).collect();
+        let index = columns.iter().position(|column| column.name == self.column).unwrap_or_default();
+        let entries = rows.iter().map(|row| vec![row[0].clone(), row[index].clone()]).collect();
         let own = [&Column::text("id"), &Column::text(self.column)];
         insert_rows(connection, &self.waiting(), &own, entries).map(drop)
     }
 
-    /// Sorts in what waits. Replicas that do so at once move each entry once.
+    /// Moves the waiting entries into the index. Replicas that do so at the same time move each entry once.
     pub(crate) fn merge(&self, connection: &mut Connection) -> Result<(), StorageError> {
         let (Self { name, column }, waiting) = (self, self.waiting());
         let insert = format!("INSERT INTO {name} (id, {column}) SELECT id, {column} FROM");
@@ -51,8 +51,8 @@ impl DeferredIndex {
         }
     }
 
-    /// The condition that a column has a value, and how often it binds the value: an indexed column is looked up in both
-    /// tables.
+    /// The SQL condition that a column equals a bound value, and how often it binds the value: the indexed column is
+    /// looked up in both tables.
     pub(crate) fn condition(&self, column: &str) -> (String, usize) {
         if column != self.column {
             return (format!("{column} = ?"), 1);

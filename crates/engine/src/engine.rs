@@ -1,9 +1,9 @@
 //! The engine: load many, decide each, save many.
 //!
-//! Commands and events for one aggregate type wait in one bounded queue. A writer thread takes what is waiting, and in
-//! one transaction loads what they name with one query per table, runs each pure decision in memory, saves all rows
-//! with multi-row statements and commits; then it answers everybody. A refused command wrote nothing. When the
-//! transaction fails, its jobs run again one by one, so that the guilty one fails alone.
+//! Commands and events for one aggregate type wait in one bounded queue. A writer thread takes the waiting jobs and, in
+//! one transaction, loads their rows with one query per table, runs each pure rule in memory, saves all rows with
+//! multi-row statements and commits; then it answers all callers. A rejected command writes nothing. If the transaction
+//! fails, its jobs run again one by one, so that only the job at fault fails.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use tokio::sync::{broadcast, oneshot};
 
 use crate::{
     Decision, Stored,
-    job::{Arrival, Decide, Done, Job},
-    outbox::{Batch, Outgoing, Stall},
-    ownership::{has_owner_columns, require_own, require_sight},
+    job::{CommandOutcome, Decide, InboxEvent, Job},
+    outbox::{BatchId, CommittedSender, Stall},
+    ownership::{has_owner_columns, require_own, require_visible},
     queue::{Maintenance, Queue},
     request_key::RequestKey,
     row::{read_stored, select},
@@ -23,10 +23,10 @@ use crate::{
     writer,
 };
 
-/// Changed states that a slow watcher may be behind before it is told that it missed some.
+/// How many changed states a slow watcher may lag behind before it gets an error that it missed some.
 const MAX_UNSEEN_CHANGES: usize = 1024;
 
-/// The one writer of an aggregate type, and its readers.
+/// The single writer of an aggregate type in a process, and its readers.
 pub struct Engine<A: Stored>(pub(crate) Arc<Shared<A>>);
 
 impl<A: Stored> Clone for Engine<A> {
@@ -36,9 +36,9 @@ impl<A: Stored> Clone for Engine<A> {
 }
 
 impl<A: Stored> Engine<A> {
-    /// Starts the writer thread. It ends, after finishing what is queued, when the engine is closed.
-    pub fn start(database: Database, clock: Clock, outbox: Outgoing) -> anyhow::Result<Self> {
-        anyhow::ensure!(has_owner_columns::<A>(), "an owner of {} is in none of its columns", A::TABLE.name);
+    /// Starts the writer thread. It finishes the queued jobs and ends when the engine is closed.
+    pub fn start(database: Database, clock: Clock, outbox: CommittedSender) -> anyhow::Result<Self> {
+        anyhow::ensure!(has_owner_columns::<A>(), "an owner column of {} is not one of its columns", A::TABLE.name);
         let shared = Arc::new(Shared {
             queue: Queue::new(database.schema())?,
             changes: broadcast::Sender::new(MAX_UNSEEN_CHANGES),
@@ -53,26 +53,28 @@ impl<A: Stored> Engine<A> {
         Ok(Self(shared))
     }
 
-    /// Decides upon the aggregate `id` and answers after the commit. It happens even when the caller stops waiting.
+    /// Runs a rule on the aggregate `id`, and returns after the commit. The rule runs even if the caller stops waiting.
     pub async fn execute(
         &self,
         id: impl Into<String>,
         request: Option<RequestKey>,
         decide: impl FnMut(Option<&A>) -> Result<Decision<A>, Error> + Send + 'static,
-    ) -> Result<Done<A>, Error> {
+    ) -> Result<CommandOutcome<A>, Error> {
         self.submit(Job::command(id.into(), request, decide)).await
     }
 
-    /// The same, of an aggregate that this most likely begins.
+    /// Like [`Engine::execute`], for an aggregate that likely does not exist yet: the writer assumes so instead of
+    /// reading it, and reads it only if that was wrong.
     pub async fn begin(
         &self,
         id: impl Into<String>,
         decide: impl FnMut(Option<&A>) -> Result<Decision<A>, Error> + Send + 'static,
-    ) -> Result<Done<A>, Error> {
-        self.submit(Job { begins: true, ..Job::command(id.into(), None, decide) }).await
+    ) -> Result<CommandOutcome<A>, Error> {
+        self.submit(Job { likely_new: true, ..Job::command(id.into(), None, decide) }).await
     }
 
-    /// Writes a new aggregate down, the caller's own; a repetition of the request gets the one that the first created, as it is now.
+    /// Stores a new aggregate, which must belong to the caller. A retry returns the aggregate that the first request
+    /// created, in its current state.
     pub async fn create(&self, request: RequestKey, state: A) -> Result<Arc<A>, Error> {
         require_own(&request_context::caller(), &state)?;
         let id = state.id().to_owned();
@@ -81,29 +83,30 @@ impl<A: Stored> Engine<A> {
             Some(_) => Ok(Decision::Leave),
         };
         let request = RequestKey { creates: true, ..request };
-        let done = self.submit(Job { begins: true, ..Job::command(id, Some(request), create) }).await?;
-        done.state.ok_or_else(|| Error::internal("what was created is not there"))
+        let done = self.submit(Job { likely_new: true, ..Job::command(id, Some(request), create) }).await?;
+        done.state.ok_or_else(|| Error::internal("the created aggregate is missing"))
     }
 
-    /// Decides upon an aggregate that must exist and be the caller's, before and after: `name` is what it calls it.
+    /// Runs a rule on the aggregate with the resource name `name`, which must exist and be visible to the caller before
+    /// and after.
     pub async fn command(
         &self,
         name: &str,
         request: Option<RequestKey>,
         rule: impl FnMut(&A) -> Result<Decision<A>, Error> + Send + 'static,
-    ) -> Result<Done<A>, Error> {
-        self.execute(id_of(name), request, own(request_context::caller(), name, rule)).await
+    ) -> Result<CommandOutcome<A>, Error> {
+        self.execute(id_of(name), request, visible(request_context::caller(), name, rule)).await
     }
 
-    /// The aggregate that the caller calls `name`, when it may see it.
+    /// The aggregate with the resource name `name`; NOT_FOUND if the caller may not see it.
     pub async fn get_named(&self, name: &str) -> Result<A, Error> {
         let state = self.get(id_of(name)).await?.ok_or_else(|| Error::not_found(name))?;
-        require_sight(&request_context::caller(), &state, name)?;
+        require_visible(&request_context::caller(), &state, name)?;
         Ok(state)
     }
 
-    /// Whether a request came before; refuses another one under the same `request_id`. It is for those who do something
-    /// elsewhere before they decide here.
+    /// Whether this request was performed before; fails if a different request used the same `request_id`. For commands
+    /// that call other contexts before they run their rule.
     pub async fn remembers(&self, request: &RequestKey) -> Result<bool, Error> {
         let id = request.id.clone();
         let found = self.0.database.read(move |connection| {
@@ -111,19 +114,19 @@ impl<A: Stored> Engine<A> {
             rows.into_iter().next().map(|mut row| row.text()).transpose()
         });
         match found.await? {
-            Some(fingerprint) if fingerprint != request.fingerprint => Err(request.performed_differently()),
+            Some(fingerprint) if fingerprint != request.fingerprint => Err(request.parameters_differ()),
             found => Ok(found.is_some()),
         }
     }
 
-    pub(crate) async fn submit(&self, mut job: Job<A>) -> Result<Done<A>, Error> {
+    pub(crate) async fn submit(&self, mut job: Job<A>) -> Result<CommandOutcome<A>, Error> {
         let (answer, answered) = oneshot::channel();
         job.answer = Some(answer);
         self.0.queue.push(job)?;
         answered.await.map_err(|_| Error::new(&reasons::STOPPING, "the process is stopping"))?
     }
 
-    /// The aggregate as it was last committed.
+    /// The last committed state of an aggregate.
     pub async fn get(&self, id: &str) -> Result<Option<A>, Error> {
         let id = id.to_owned();
         let mut found = self.select(move |connection| {
@@ -132,7 +135,7 @@ impl<A: Stored> Engine<A> {
         Ok((&mut found).await?.pop())
     }
 
-    /// The aggregates that a query of this table finds.
+    /// The aggregates in the rows of a query.
     pub(crate) fn select(
         &self,
         mut query: impl FnMut(&mut Connection) -> Result<Vec<Row>, StorageError> + Send + 'static,
@@ -142,12 +145,12 @@ impl<A: Stored> Engine<A> {
         }))
     }
 
-    /// Each state as this process commits it, from now on; [`crate::may_see`] tells which are for a caller.
+    /// The states that this process commits from now on; [`crate::may_see`] says which of them a caller may see.
     pub fn changes(&self) -> broadcast::Receiver<Arc<A>> {
         self.0.changes.subscribe()
     }
 
-    /// The clock that the engine goes by.
+    /// The current time of the engine's clock.
     pub fn now(&self) -> Time {
         self.0.clock.now()
     }
@@ -157,22 +160,22 @@ impl<A: Stored> Engine<A> {
         &self.0.database
     }
 
-    /// Applies an event, or decides upon nothing where `target` is None; see [`Arrival`].
-    pub async fn apply(&self, target: Option<String>, arrival: Arrival, decide: Decide<A>) -> Result<(), Error> {
-        self.submit(Job::event(target, arrival, decide)).await.map(drop)
+    /// Applies an event through the inbox; without a `target` it changes no aggregate. See [`InboxEvent`].
+    pub async fn apply(&self, target: Option<String>, event: InboxEvent, decide: Decide<A>) -> Result<(), Error> {
+        self.submit(Job::event(target, event, decide)).await.map(drop)
     }
 
-    /// Strikes off batches whose events the bus has. It shares the next transaction.
-    pub async fn mark_published(&self, batches: &[Batch]) {
+    /// Deletes outbox entries whose events the bus has acknowledged, as part of the next transaction.
+    pub async fn mark_published(&self, batches: &[BatchId]) {
         self.0.queue.mark_published(batches).await;
     }
 
-    /// Whether the relay of this engine's outbox is stalled.
+    /// Since when the relay of this engine's outbox is stalled.
     pub fn stall(&self) -> &Stall {
         &self.0.stall
     }
 
-    /// Works on the engine's own tables, in a transaction of the writer.
+    /// Runs `work` on the engine's own tables, in a transaction of the writer thread.
     pub async fn maintain(&self, work: Maintenance) -> Result<(), Error> {
         self.0.queue.maintain(work).await
     }
@@ -183,7 +186,7 @@ fn id_of(name: &str) -> &str {
     name.rsplit_once('/').map_or(name, |(_, id)| id)
 }
 
-/// A rule for an aggregate that exists, as a decision that refuses when it does not.
+/// Extends a rule for an existing aggregate: it fails with NOT_FOUND if the aggregate does not exist.
 pub fn existing<A: Stored>(
     name: &str,
     mut rule: impl FnMut(&A) -> Result<Decision<A>, Error> + Send + 'static,
@@ -192,15 +195,15 @@ pub fn existing<A: Stored>(
     move |state| rule(state.ok_or_else(|| Error::not_found(&name))?)
 }
 
-/// A rule for what the caller may see, whose outcome it may see, too.
-fn own<A: Stored>(
+/// Restricts a rule to aggregates that the caller may see before and after it.
+fn visible<A: Stored>(
     caller: Caller,
     name: &str,
     mut rule: impl FnMut(&A) -> Result<Decision<A>, Error> + Send + 'static,
 ) -> impl FnMut(Option<&A>) -> Result<Decision<A>, Error> + Send + 'static {
-    let called = name.to_owned();
+    let resource_name = name.to_owned();
     existing(name, move |state: &A| {
-        require_sight(&caller, state, &called)?;
+        require_visible(&caller, state, &resource_name)?;
         let decision = rule(state)?;
         if let Decision::Save(after, _) = &decision {
             require_own(&caller, after)?;

@@ -1,9 +1,9 @@
-//! Filters (AIP-160, a small part of it):
+//! Filters, a small subset of AIP-160:
 //!
 //! ```text
 //! filter     = [ comparison { "AND" comparison } ]
 //! comparison = field "=" value
-//! value      = word | '"' text without quotes '"'
+//! value      = text without spaces, "=" and quotes | '"' text without quotes '"'
 //! ```
 
 use jumun_core::name;
@@ -15,12 +15,12 @@ use crate::StateName;
 pub struct FilterField {
     /// Its name.
     pub name: &'static str,
-    /// Why a value can never match, if so.
+    /// Validates a value; the error completes the sentence "<field> …".
     pub check: fn(&str) -> Result<(), String>,
 }
 
 impl FilterField {
-    /// A resource name.
+    /// A field with a resource name.
     pub const fn name(name: &'static str) -> Self {
         Self {
             name,
@@ -28,7 +28,7 @@ impl FilterField {
         }
     }
 
-    /// One of a closed set of states.
+    /// A field with one of a closed set of states.
     pub const fn state<S: StateName>() -> Self {
         Self {
             name: "state",
@@ -40,7 +40,7 @@ impl FilterField {
     }
 }
 
-/// The columns and values that a filter compares, or where and why it is none.
+/// Parses a filter into columns and values; the error says what is wrong and at which character.
 pub(crate) fn parse(filter: &str, fields: &[FilterField]) -> Result<Vec<(&'static str, String)>, String> {
     let mut reader = Reader { filter, at: 0 };
     let mut comparisons = Vec::new();
@@ -58,20 +58,20 @@ pub(crate) fn parse(filter: &str, fields: &[FilterField]) -> Result<Vec<(&'stati
 
 struct Reader<'a> {
     filter: &'a str,
-    /// Bytes read.
+    /// The position, in bytes.
     at: usize,
 }
 
 impl<'a> Reader<'a> {
     fn comparison(&mut self, fields: &[FilterField]) -> Result<(&'static str, String), String> {
-        let (start, name) = self.word();
+        let (start, name) = self.token();
         let field = fields.iter().find(|field| field.name == name).ok_or_else(|| {
             let names: Vec<_> = fields.iter().map(|field| field.name).collect();
-            self.wrong(start, &format!("expected one of {}", names.join(", ")))
+            self.error_at(start, &format!("expected one of {}", names.join(", ")))
         })?;
         self.expect("=")?;
         let (start, value) = self.value()?;
-        (field.check)(value).map_err(|reason| self.wrong(start, &format!("{name} {reason}")))?;
+        (field.check)(value).map_err(|reason| self.error_at(start, &format!("{name} {reason}")))?;
         Ok((field.name, value.to_owned()))
     }
 
@@ -79,30 +79,30 @@ impl<'a> Reader<'a> {
         self.skip_space();
         let start = self.at;
         let value = match self.rest().strip_prefix('"') {
-            None => self.word().1,
+            None => self.token().1,
             Some(quoted) => {
-                let (value, _) = quoted.split_once('"').ok_or_else(|| self.wrong(start, "a quote has no end"))?;
+                let (value, _) = quoted.split_once('"').ok_or_else(|| self.error_at(start, "a quote has no end"))?;
                 self.at += value.len() + 2;
                 value
             }
         };
-        if value.is_empty() { Err(self.wrong(start, "expected a value")) } else { Ok((start, value)) }
+        if value.is_empty() { Err(self.error_at(start, "expected a value")) } else { Ok((start, value)) }
     }
 
     fn expect(&mut self, token: &str) -> Result<(), String> {
-        let (start, word) = if token == "=" { self.sign() } else { self.word() };
-        if word == token { Ok(()) } else { Err(self.wrong(start, &format!("expected {token}"))) }
+        let (start, found) = if token == "=" { self.operator() } else { self.token() };
+        if found == token { Ok(()) } else { Err(self.error_at(start, &format!("expected {token}"))) }
     }
 
-    fn sign(&mut self) -> (usize, &'a str) {
+    fn operator(&mut self) -> (usize, &'a str) {
         self.skip_space();
-        let (start, sign) = (self.at, self.rest().get(..1).unwrap_or_default());
-        self.at += sign.len();
-        (start, sign)
+        let (start, operator) = (self.at, self.rest().get(..1).unwrap_or_default());
+        self.at += operator.len();
+        (start, operator)
     }
 
-    /// Up to the next space, sign or quote.
-    fn word(&mut self) -> (usize, &'a str) {
+    /// The text up to the next space, operator or quote.
+    fn token(&mut self) -> (usize, &'a str) {
         self.skip_space();
         let (start, rest) = (self.at, self.rest());
         let end = rest.find(|letter: char| letter.is_whitespace() || "=\"".contains(letter)).unwrap_or(rest.len());
@@ -123,8 +123,8 @@ impl<'a> Reader<'a> {
         &self.filter[self.at..]
     }
 
-    /// What is wrong, with the place counted in characters from 1.
-    fn wrong(&self, at: usize, what: &str) -> String {
+    /// An error at a position, which is counted in characters from 1.
+    fn error_at(&self, at: usize, what: &str) -> String {
         format!("at character {}: {what}", self.filter[..at].chars().count() + 1)
     }
 }
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_filter_is_refused_where_it_goes_wrong() {
+    fn an_invalid_filter_is_rejected_with_its_position() {
         for (filter, refusal) in [
             ("who = x", "at character 1: expected one of borrower, note"),
             ("= x", "at character 1: expected one of borrower, note"),

@@ -1,4 +1,4 @@
-//! An engine, whatever aggregate it is for: what admin calls, metrics and the end of a process need of it.
+//! An engine without its aggregate type, for the admin service, metrics and shutdown.
 
 use futures::future::BoxFuture;
 use jumun_core::{Error, Time};
@@ -6,27 +6,27 @@ use prometheus::Histogram;
 
 use crate::{Engine, Stored, queue::Maintenance, storage::Database};
 
-/// An engine without its aggregate's type.
+/// An engine without its aggregate type.
 pub trait EngineHandle: Send + Sync {
     /// The database that it writes.
     fn database(&self) -> &Database;
 
-    /// The present instant of its clock.
+    /// The current time of its clock.
     fn now(&self) -> Time;
 
-    /// Lets the writer thread finish what is queued, and end.
+    /// Ends the writer thread once it has finished the queued jobs.
     fn close(&self);
 
-    /// Works on the engine's own tables, in a transaction of the writer.
+    /// Runs `work` on the engine's own tables, in a transaction of the writer thread.
     fn maintain(&self, work: Maintenance) -> BoxFuture<'static, Result<(), Error>>;
 
-    /// Commands and events that wait for a transaction.
+    /// The numbers of commands and events that wait for a transaction.
     fn queued(&self) -> (usize, usize);
 
-    /// Jobs that shared a transaction.
+    /// The number of jobs per transaction.
     fn batch_sizes(&self) -> &Histogram;
 
-    /// Since when events wait while the bus acknowledges none; None while there is progress.
+    /// Since when events wait and the bus acknowledges none; None while it does.
     fn stalled_since(&self) -> Option<Time>;
 }
 

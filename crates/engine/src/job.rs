@@ -1,4 +1,4 @@
-//! One thing for the writer to do: a command of a caller, or an event that arrived.
+//! A job of the writer thread: a command of a caller, or an event to apply.
 
 use std::sync::Arc;
 
@@ -7,24 +7,24 @@ use tokio::sync::oneshot;
 
 use crate::{Decision, Stored, request_key::RequestKey};
 
-/// A pure rule: looks at the present state (None: there is no such aggregate) and decides.
-/// It may run more than once, so it must give the same decision for the same state.
+/// A pure rule: gets the current state (None if there is no such aggregate) and returns a decision. It may run more
+/// than once, so it must return the same decision for the same state.
 pub type Decide<A> = Box<dyn FnMut(Option<&A>) -> Result<Decision<A>, Error> + Send>;
 
-/// What became of a job.
+/// The outcome of a command.
 #[derive(Debug)]
-pub struct Done<A> {
-    /// The aggregate as it is now; None when it does not exist.
+pub struct CommandOutcome<A> {
+    /// The aggregate after the command; None if it does not exist.
     pub state: Option<Arc<A>>,
-    /// The first answer to the same request, when this was a repetition.
+    /// The first reply to the same request, if this was a retry.
     pub(crate) replay: Option<Vec<u8>>,
 }
 
-impl<A: Stored> Done<A> {
-    /// The answer for the caller, marked with `idempotency-replayed` when it was given before.
+impl<A: Stored> CommandOutcome<A> {
+    /// The response to the caller, with the header `idempotency-replayed` if it is the reply to an earlier request.
     pub fn into_response(self) -> Result<tonic::Response<A::Resource>, tonic::Status> {
         let Some(bytes) = self.replay else {
-            let state = self.state.ok_or_else(|| Error::internal("a command left nothing behind"))?;
+            let state = self.state.ok_or_else(|| Error::internal("the command left no aggregate"))?;
             return Ok(tonic::Response::new(state.resource()));
         };
         let resource = prost::Message::decode(bytes.as_slice()).map_err(Error::internal)?;
@@ -34,29 +34,29 @@ impl<A: Stored> Done<A> {
     }
 }
 
-/// Where an event came in, and what is to be written about it.
-pub struct Arrival {
-    /// Who hears it, e.g. "shelves-on-things".
+/// An event to apply through the inbox.
+pub struct InboxEvent {
+    /// The name of the subscription that received it, e.g. "shelves-on-things".
     pub consumer: String,
     /// The event.
-    pub message: Arc<Envelope>,
-    /// Why it cannot be applied, when that is known already.
+    pub envelope: Arc<Envelope>,
+    /// Why it cannot be applied, if that is known already: it becomes a dead letter.
     pub poison: Option<Error>,
-    /// The dead letter that this is a new attempt of.
+    /// The `seq` of the dead letter that this attempt redrives.
     pub redriven: Option<i64>,
 }
 
-/// One thing to do.
+/// One job of the writer thread.
 pub(crate) struct Job<A: Stored> {
-    /// The aggregate it is about; None for an event that the consumer ignores.
+    /// The id of the aggregate; None for an event that the subscription ignores.
     pub target: Option<String>,
-    /// Whether it most likely begins that, which is not there yet: it is looked for when this turns out to be wrong.
-    pub begins: bool,
+    /// Whether the target likely does not exist yet: the writer assumes so, and reads it only if that was wrong.
+    pub likely_new: bool,
     pub request: Option<RequestKey>,
-    pub arrival: Option<Arrival>,
+    pub event: Option<InboxEvent>,
     pub decide: Decide<A>,
     pub traceparent: Option<String>,
-    pub answer: Option<oneshot::Sender<Result<Done<A>, Error>>>,
+    pub answer: Option<oneshot::Sender<Result<CommandOutcome<A>, Error>>>,
 }
 
 impl<A: Stored> Job<A> {
@@ -67,21 +67,21 @@ impl<A: Stored> Job<A> {
     ) -> Self {
         Self {
             target: Some(id),
-            begins: false,
+            likely_new: false,
             request,
-            arrival: None,
+            event: None,
             decide: Box::new(decide),
             traceparent: trace::traceparent(),
             answer: None,
         }
     }
 
-    pub(crate) fn event(target: Option<String>, arrival: Arrival, decide: Decide<A>) -> Self {
+    pub(crate) fn event(target: Option<String>, event: InboxEvent, decide: Decide<A>) -> Self {
         Self {
             target,
-            begins: false,
+            likely_new: false,
             request: None,
-            arrival: Some(arrival),
+            event: Some(event),
             decide,
             traceparent: trace::traceparent(),
             answer: None,

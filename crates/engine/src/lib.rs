@@ -1,8 +1,11 @@
-//! The engine: load many, decide each, save many; with the storage below it and the tables that it keeps for a context:
-//! events, requests, inbox and dead letters.
+//! The engine: loads, decides and saves many aggregates per transaction. It includes the storage layer and the tables
+//! that
+//! the engine maintains for a context: events, requests, inbox and dead letters.
 //!
-//! A context describes an aggregate ([`Aggregate`], [`Stored`]) and decides by pure rules; the engine stores it in SQLite or
-//! PostgreSQL, answers repeated requests with the first answer, holds callers to what they own, and pages through lists.
+//! A context describes an aggregate ([`Aggregate`], [`Stored`]) and decides by pure rules; the engine stores it in
+//! SQLite or
+//! PostgreSQL, answers retries with the first reply, restricts callers to the aggregates that they own, and pages
+//! lists.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests may sleep and spawn as they like"))]
 
@@ -36,11 +39,11 @@ pub use deferred_index::DeferredIndex;
 pub use engine::{Engine, existing};
 pub use filter::FilterField;
 pub use handle::EngineHandle;
-pub use job::{Arrival, Decide, Done};
+pub use job::{CommandOutcome, Decide, InboxEvent};
 pub use list::{PageRequest, page_size};
 pub use owner::Owner;
 pub use ownership::may_see;
-pub use page_token::Tokens;
+pub use page_token::PageTokens;
 pub use query::Query;
 pub use queue::{MAX_BATCH, MAX_QUEUED, Maintenance};
 pub use request_key::RequestKey;

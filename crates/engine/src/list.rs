@@ -1,7 +1,8 @@
-//! Lists: pages by keyset (AIP-158), newest first or last, and filters of a small grammar (AIP-160).
+//! Lists: keyset pagination (AIP-158) in the order of creation, and filters (a subset of AIP-160).
 //!
-//! Ids are UUIDs of version 7, or follow from one, so the order of ids is the order of creation and needs no index.
-//! Which fields a filter may compare is the table's affair; a name has an index of it and `id`.
+//! Ids are UUIDs version 7 or derived from one, so the order of ids is the order of creation and needs no further
+//! index. Each list declares the fields that a filter may compare; a field with resource names has an index on it and
+//! `id`.
 
 use jumun_core::{Error, Violations, request_context};
 
@@ -9,18 +10,18 @@ use crate::{
     Engine, Stored,
     filter::{self, FilterField},
     ownership::restriction,
-    page_token::Tokens,
+    page_token::PageTokens,
     row::select,
     storage::Value,
 };
 
-/// Items on a page when the caller does not say, and at most.
+/// Items per page: the default, and the maximum.
 const DEFAULT_PAGE_SIZE: usize = 50;
 const MAX_PAGE_SIZE: usize = 100;
-/// What sorts a list with the oldest first; its proto allows nothing else but the newest first.
+/// The `order_by` of oldest first. The protos allow only this and newest first.
 const OLDEST_FIRST: &str = "create_time";
 
-/// What a caller asks of a list.
+/// The parameters of a list request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PageRequest<'a> {
     /// 0: the default.
@@ -34,10 +35,10 @@ pub struct PageRequest<'a> {
 }
 
 impl<A: Stored> Engine<A> {
-    /// One page of what the caller may see, and the token of the next; empty when there is none.
+    /// One page of the aggregates that the caller may see, and the token of the next page; empty on the last page.
     pub async fn list(&self, request: PageRequest<'_>, fields: &[FilterField]) -> Result<(Vec<A>, String), Error> {
-        // A token is for one list: this collection, in this order, of these rows.
-        let tokens = Tokens::of(self.database(), &[A::TABLE.name, request.order_by, request.filter]).await?;
+        // A token is bound to this collection, order and filter.
+        let tokens = PageTokens::of(self.database(), &[A::TABLE.name, request.order_by, request.filter]).await?;
         let mut violations = Violations::default();
         let filter = violations.take("filter", filter::parse(request.filter, fields));
         let after = violations.take("page_token", tokens.read(request.page_token));
@@ -62,7 +63,7 @@ impl<A: Stored> Engine<A> {
         }
         let condition =
             if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
-        // One more than the page tells whether there is another.
+        // One row more than the page size shows whether there is a next page.
         let sql = format!("{} {condition} ORDER BY id {direction} LIMIT {}", select::<A>(), size + 1);
         let mut found = self.select(move |connection| connection.query(&sql, &binds)).await?;
         let mut next = String::new();
@@ -76,7 +77,7 @@ impl<A: Stored> Engine<A> {
     }
 }
 
-/// How many items a caller gets that asked for so many: never more than there may be, and 0 asks for the default.
+/// The page size for a requested size: 0 requests the default, and larger sizes are capped at the maximum.
 pub fn page_size(asked: i32) -> usize {
     match usize::try_from(asked) {
         Ok(0) | Err(_) => DEFAULT_PAGE_SIZE,

@@ -1,7 +1,8 @@
-//! The outbox: the `events` table is a context's history, and `unpublished` is the queue of what the bus does not have yet.
+//! The transactional outbox: the table `events` is a context's history, and the table `unpublished` is the queue of
+//! events that the bus has not acknowledged.
 //!
-//! The queue is a table of what is unpublished, not a cursor: a transaction that commits late is never skipped. It has a row
-//! for each transaction that announced something, because a row for each event would cost as much as the event.
+//! The queue is a table and not a cursor, so that a transaction that commits late is never skipped. It has one row per
+//! transaction with events, because a row per event would cost as much as the event.
 
 use std::{
     collections::HashSet,
@@ -14,51 +15,51 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::storage::{Connection, Database, Record, StorageError, Value, json_column, select};
 
-/// Batches, and events about, that are read at once.
+/// Maximum number of outbox entries, and approximate number of events, per scan.
 const SCAN_BATCH: usize = 2048;
-/// Batches that may wait for the relay before it has to read the table.
-const MAX_FRESH: usize = 64;
+/// Batches that are queued for the relay; beyond them it reads the table.
+const MAX_QUEUED_BATCHES: usize = 64;
 
-/// An event's aggregate, and its number there.
+/// The id of an event's aggregate, and the event's number within it.
 pub type Key = (String, i64);
-/// The id of the events of one transaction while they wait for the bus.
-pub type Batch = Arc<str>;
+/// The id of an outbox entry: of the events of one transaction that wait for the bus.
+pub type BatchId = Arc<str>;
 
 /// The events of one transaction.
 #[derive(Debug, Default)]
-pub struct Committed {
-    /// What they are called together while they wait for the bus.
-    pub batch: Arc<str>,
-    /// The events, as they are numbered.
-    pub messages: Vec<Envelope>,
+pub struct CommittedEvents {
+    /// The id of their outbox entry.
+    pub batch: BatchId,
+    /// The events.
+    pub events: Vec<Envelope>,
 }
 
-/// What was just committed, on its way to the relay.
+/// Hands committed events from the writer over to the relay.
 #[derive(Clone)]
-pub struct Outgoing {
-    /// Takes what was committed.
-    pub fresh: tokio::sync::mpsc::Sender<Committed>,
-    /// Rung when `fresh` was full: the relay finds the rest in the table.
+pub struct CommittedSender {
+    /// Has no capacity left if the relay is behind.
+    pub sender: tokio::sync::mpsc::Sender<CommittedEvents>,
+    /// Notified when `sender` was full: the relay reads the rest from the table.
     pub overflow: Arc<Notify>,
 }
 
-/// The two ends between a writer and its relay.
-pub fn channel() -> (Outgoing, Fresh) {
-    let (sender, receiver) = mpsc::channel(MAX_FRESH);
+/// The channel from a writer to its relay.
+pub fn channel() -> (CommittedSender, CommittedReceiver) {
+    let (sender, receiver) = mpsc::channel(MAX_QUEUED_BATCHES);
     let overflow = Arc::new(Notify::new());
-    (Outgoing { fresh: sender, overflow: overflow.clone() }, Fresh { receiver, overflow })
+    (CommittedSender { sender, overflow: overflow.clone() }, CommittedReceiver { receiver, overflow })
 }
 
-/// What the writer just committed.
-pub struct Fresh {
-    /// Gives what was committed, in the order of commits.
-    pub receiver: mpsc::Receiver<Committed>,
-    /// Rung when events were committed that are not in `receiver`.
+/// Receives committed events from the writer.
+pub struct CommittedReceiver {
+    /// Committed events, in the order of their transactions.
+    pub receiver: mpsc::Receiver<CommittedEvents>,
+    /// Notified when events were committed that are not in `receiver`.
     pub overflow: Arc<Notify>,
 }
 
-/// Notes that events wait for the bus, as one batch. It may be noted already.
-pub(crate) fn note<'a>(
+/// Adds an outbox entry for events; does nothing if the entry exists.
+pub(crate) fn insert_unpublished<'a>(
     connection: &mut Connection,
     batch: &str,
     events: impl Iterator<Item = (&'a str, i64)>,
@@ -73,23 +74,23 @@ pub(crate) fn note<'a>(
     connection.execute(sql, &[batch.into(), json_column(&events), size.into(), now.0.into()]).map(drop)
 }
 
-/// Strikes off what the bus has.
-pub fn strike(connection: &mut Connection, published: &[Batch]) -> Result<(), StorageError> {
+/// Deletes outbox entries whose events the bus has acknowledged.
+pub fn delete_published(connection: &mut Connection, published: &[BatchId]) -> Result<(), StorageError> {
     for batch in published {
         connection.execute("DELETE FROM unpublished WHERE batch = ?", &[Value::from(&**batch)])?;
     }
     Ok(())
 }
 
-/// What waits for the bus and is not under way.
-pub async fn unpublished(database: &Database, under_way: HashSet<Batch>) -> Result<Vec<Committed>, Error> {
+/// Reads outbox entries that are not in flight.
+pub async fn unpublished(database: &Database, in_flight: HashSet<BatchId>) -> Result<Vec<CommittedEvents>, Error> {
     let schema = database.schema().to_owned();
     let sql = format!("SELECT batch, size FROM unpublished ORDER BY batch LIMIT {SCAN_BATCH}");
     let read = move |connection: &mut Connection| {
         let (mut found, mut events) = (Vec::new(), 0);
         for mut row in connection.query(&sql, &[])? {
-            let (batch, size) = (Batch::from(row.text()?), row.int()?);
-            if events < SCAN_BATCH && !under_way.contains(&batch) {
+            let (batch, size) = (BatchId::from(row.text()?), row.int()?);
+            if events < SCAN_BATCH && !in_flight.contains(&batch) {
                 events += usize::try_from(size).unwrap_or(SCAN_BATCH);
                 found.push(batch);
             }
@@ -99,41 +100,41 @@ pub async fn unpublished(database: &Database, under_way: HashSet<Batch>) -> Resu
     database.read(read).await
 }
 
-/// The events of a batch; none where another replica just struck it off.
-fn read_batch(connection: &mut Connection, schema: &str, batch: Batch) -> Result<Committed, StorageError> {
+/// Reads the events of an outbox entry; none if another replica just deleted it.
+fn read_batch(connection: &mut Connection, schema: &str, batch: BatchId) -> Result<CommittedEvents, StorageError> {
     let row = connection.query("SELECT events FROM unpublished WHERE batch = ?", &[Value::from(&*batch)])?.pop();
     let keys: Vec<Key> = row.map_or(Ok(Vec::new()), |mut row| row.json())?;
-    let (events, mut rows) = (select::<Envelope>(&[]), Vec::with_capacity(keys.len()));
+    let (select, mut rows) = (select::<Envelope>(&[]), Vec::with_capacity(keys.len()));
     match connection {
         Connection::Postgres(_) => {
             let (aggregates, numbers) = keys.into_iter().map(|(id, number)| (Some(id.into()), Some(number))).unzip();
             let sql = format!(
-                "{events} JOIN UNNEST(?::text[], ?::bigint[]) AS u (aggregate, number) \
+                "{select} JOIN UNNEST(?::text[], ?::bigint[]) AS u (aggregate, number) \
                  USING (aggregate, number) ORDER BY aggregate, number"
             );
             rows = connection.query(&sql, &[Value::Texts(aggregates), Value::Ints(numbers)])?;
         }
         Connection::Sqlite(_) => {
-            let sql = format!("{events} WHERE aggregate = ? AND number = ?");
+            let sql = format!("{select} WHERE aggregate = ? AND number = ?");
             for (aggregate, number) in keys {
                 rows.append(&mut connection.query(&sql, &[aggregate.into(), number.into()])?);
             }
         }
     }
-    let messages = rows.iter_mut().map(|row| Envelope::from_row(schema.to_owned(), row)).collect::<Result<_, _>>()?;
-    Ok(Committed { batch, messages })
+    let events = rows.iter_mut().map(|row| Envelope::from_row(schema.to_owned(), row)).collect::<Result<_, _>>()?;
+    Ok(CommittedEvents { batch, events })
 }
 
-/// How much of an outbox waits for the bus.
+/// The backlog of an outbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutboxStatus {
-    /// Events that wait.
+    /// The number of events that wait for the bus.
     pub unpublished: i64,
-    /// Since when the first of them waits.
+    /// Since when the oldest of them waits.
     pub oldest: Option<Time>,
 }
 
-/// How much of a context's outbox waits for the bus.
+/// The backlog of a context's outbox.
 pub async fn status(database: &Database) -> Result<OutboxStatus, Error> {
     database
         .read(|connection| {
@@ -145,17 +146,17 @@ pub async fn status(database: &Database) -> Result<OutboxStatus, Error> {
         .await
 }
 
-/// Since when a relay has been stalled; None while it makes progress or has nothing to do.
+/// Since when a relay is stalled; None while it makes progress or is idle.
 #[derive(Debug, Default)]
 pub struct Stall(Mutex<Option<Instant>>);
 
 impl Stall {
-    /// For how long.
+    /// How long the relay has been stalled; None if it is not.
     pub fn elapsed(&self) -> Option<Duration> {
         self.lock().map(|since| since.elapsed())
     }
 
-    /// Returns what was set before.
+    /// Sets since when the relay is stalled, and returns the previous value.
     pub fn set(&self, since: Option<Instant>) -> Option<Instant> {
         std::mem::replace(&mut *self.lock(), since)
     }

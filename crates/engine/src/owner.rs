@@ -1,31 +1,31 @@
-//! Ownership as an aggregate declares it: one line for each role that owns some of the aggregates.
+//! Ownership, as an aggregate declares it: one [`Owner`] per role that owns aggregates.
 
 use jumun_core::{Principal, Role};
 
-/// Callers of a role see the aggregates that a column gives to them.
+/// The aggregates that callers with a role own, and so may see and change.
 pub struct Owner<A> {
     pub(crate) role: Role,
-    /// The column that has the owner's name; empty: they are owned together.
+    /// The column with the owner's resource name; empty: every caller with the role owns all aggregates.
     pub(crate) column: &'static str,
     of: fn(&A) -> &str,
-    /// Whether those that nobody has yet are everybody's of that role.
-    pub(crate) or_nobody: bool,
+    /// Whether every caller with the role owns the aggregates that have no owner yet.
+    pub(crate) or_unassigned: bool,
 }
 
 impl<A> Owner<A> {
-    /// Callers of this role own what has their name in this column.
+    /// Callers with this role own the aggregates with their resource name in this column.
     pub const fn by(role: Role, column: &'static str, of: fn(&A) -> &str) -> Self {
-        Self { role, column, of, or_nobody: false }
+        Self { role, column, of, or_unassigned: false }
     }
 
-    /// The same, and what has nobody's name there yet is free to all of them.
-    pub const fn by_or_nobody(role: Role, column: &'static str, of: fn(&A) -> &str) -> Self {
-        Self { role, column, of, or_nobody: true }
+    /// Like [`Owner::by`], and aggregates without an owner belong to every caller with this role.
+    pub const fn by_or_unassigned(role: Role, column: &'static str, of: fn(&A) -> &str) -> Self {
+        Self { role, column, of, or_unassigned: true }
     }
 
-    /// Callers of this role own all of them together.
+    /// Every caller with this role owns all aggregates.
     pub const fn all(role: Role) -> Self {
-        Self { role, column: "", of: |_| "", or_nobody: true }
+        Self { role, column: "", of: |_| "", or_unassigned: true }
     }
 
     pub(crate) fn is_of_all(&self) -> bool {
@@ -34,6 +34,6 @@ impl<A> Owner<A> {
 
     pub(crate) fn owns(&self, principal: &Principal, state: &A) -> bool {
         let owner = (self.of)(state);
-        principal.roles.contains(self.role) && (owner == principal.subject || self.or_nobody && owner.is_empty())
+        principal.roles.contains(self.role) && (owner == principal.subject || self.or_unassigned && owner.is_empty())
     }
 }

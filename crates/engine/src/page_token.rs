@@ -1,4 +1,4 @@
-//! Page tokens: opaque, bound to the list that they came from, and worthless when anything in them was changed.
+//! Page tokens: opaque, bound to the list that issued them, and protected against changes by an HMAC.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::hmac;
@@ -7,43 +7,43 @@ use jumun_core::Error;
 
 use crate::storage::Database;
 
-/// The length of what proves a token (HMAC-SHA256), in bytes. The longest id makes a token of 134 characters, well
-/// within what the protos allow.
-const PROOF_LENGTH: usize = 32;
+/// The length of the HMAC-SHA256 of a token, in bytes. The longest id makes a token of 134 characters, which is within
+/// the limit of the protos.
+const MAC_LENGTH: usize = 32;
 
-/// Writes and reads the tokens of one list: the same caller may go on with another page size, but with nothing else.
-pub struct Tokens {
+/// Writes and verifies the tokens of one list. Between pages only the page size may change.
+pub struct PageTokens {
     key: hmac::Key,
     list: Vec<u8>,
 }
 
-impl Tokens {
-    /// The tokens of the list with these arguments. Every replica has the key, which is made with the database.
+impl PageTokens {
+    /// The tokens of the list with these arguments. All replicas use the same key, which is stored in the database.
     pub async fn of(database: &Database, arguments: &[&str]) -> Result<Self, Error> {
-        Ok(Self::signed(database.page_key().await?.clone(), arguments))
+        Ok(Self::with_key(database.page_key().await?.clone(), arguments))
     }
 
-    fn signed(key: hmac::Key, arguments: &[&str]) -> Self {
-        // With their lengths, so that no two lists look alike.
+    fn with_key(key: hmac::Key, arguments: &[&str]) -> Self {
+        // Each argument is prefixed with its length, so that different lists have different bytes.
         let bytes = |argument: &&str| [&(argument.len() as u64).to_be_bytes(), argument.as_bytes()].concat();
         Self { key, list: arguments.iter().flat_map(bytes).collect() }
     }
 
     /// The token of the page after this position.
     pub fn write(&self, position: &str) -> String {
-        let proof = hmac::sign(&self.key, &self.signed_bytes(position.as_bytes()));
-        BASE64_URL_SAFE_NO_PAD.encode([proof.as_ref(), position.as_bytes()].concat())
+        let mac = hmac::sign(&self.key, &self.signed_bytes(position.as_bytes()));
+        BASE64_URL_SAFE_NO_PAD.encode([mac.as_ref(), position.as_bytes()].concat())
     }
 
-    /// The position that a token stands for; None without a token.
+    /// The position in a token; None if the token is empty.
     pub fn read(&self, token: &str) -> Result<Option<String>, String> {
         if token.is_empty() {
             return Ok(None);
         }
         let position = || {
             let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
-            let (proof, position) = bytes.split_at_checked(PROOF_LENGTH)?;
-            hmac::verify(&self.key, &self.signed_bytes(position), proof).ok()?;
+            let (mac, position) = bytes.split_at_checked(MAC_LENGTH)?;
+            hmac::verify(&self.key, &self.signed_bytes(position), mac).ok()?;
             String::from_utf8(position.to_vec()).ok()
         };
         position().map(Some).ok_or_else(|| "is not the next_page_token of a list with these arguments".to_owned())
@@ -58,8 +58,8 @@ impl Tokens {
 mod tests {
     use super::*;
 
-    fn tokens(key: u8, arguments: &[&str]) -> Tokens {
-        Tokens::signed(hmac::Key::new(hmac::HMAC_SHA256, &[key; 32]), arguments)
+    fn tokens(key: u8, arguments: &[&str]) -> PageTokens {
+        PageTokens::with_key(hmac::Key::new(hmac::HMAC_SHA256, &[key; 32]), arguments)
     }
 
     #[test]
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_was_changed_anywhere_is_none() {
+    fn a_token_that_was_changed_anywhere_is_invalid() {
         let tokens = tokens(1, &["things"]);
         let token = tokens.write(&"a".repeat(68));
         assert!(token.len() <= 134, "{}", token.len());
@@ -90,7 +90,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_made_up_is_a_token(token in "[A-Za-z0-9_-]{1,200}", text in ".{1,64}") {
+        fn a_made_up_token_is_invalid(token in "[A-Za-z0-9_-]{1,200}", text in ".{1,64}") {
             let tokens = tokens(1, &["things"]);
             proptest::prop_assert!(tokens.read(&token).is_err() && tokens.read(&text).is_err());
         }

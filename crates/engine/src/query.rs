@@ -1,34 +1,34 @@
-//! Queries by column, for workers and policies: the text of the SQL is made here and nowhere else.
+//! Queries by column, for workers and policies. Only this module builds their SQL.
 //!
-//! A constant is written into the text, a value is bound to it. A planner uses a partial index only where the text
-//! implies the index's condition, so what such a condition names (a state, a flag) is a constant.
+//! Constants are written into the SQL, and values are bound. A planner uses a partial index only if the SQL implies the
+//! index's condition, so a state or a flag in such a condition must be a constant.
 
 use jumun_core::{Error, Time};
 
 use crate::{Engine, Stored, row::select, storage::Value};
 
-/// Which aggregates are looked for. Every condition holds of what is found.
+/// The conditions of a query; a result satisfies all of them.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
-    /// Each condition as its column and the rest of its text.
+    /// The column of each condition, and the rest of its SQL.
     conditions: Vec<(&'static str, String)>,
-    /// What is bound, in the order of the conditions.
+    /// The bound values, in the order of the conditions.
     binds: Vec<Value<'static>>,
     sort: Option<&'static str>,
 }
 
 impl Query {
-    /// All of them.
+    /// A query for all aggregates.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The column is this constant.
+    /// The column equals this constant.
     pub fn is(self, column: &'static str, constant: &'static str) -> Self {
         self.and(column, format!("= {}", quoted(constant)))
     }
 
-    /// The column is one of these constants.
+    /// The column equals one of these constants.
     pub fn is_any(self, column: &'static str, constants: &[&'static str]) -> Self {
         let constants: Vec<_> = constants.iter().copied().map(quoted).collect();
         self.and(column, format!("IN ({})", constants.join(", ")))
@@ -39,27 +39,27 @@ impl Query {
         self.and(column, "= 1".to_owned())
     }
 
-    /// The column is this value.
+    /// The column equals this value.
     pub fn equals(self, column: &'static str, value: impl Into<Value<'static>>) -> Self {
         self.compare(column, "= ?", value)
     }
 
-    /// The column's instant is before this one.
+    /// The time in the column is before `time`.
     pub fn before(self, column: &'static str, time: Time) -> Self {
         self.compare(column, "< ?", time.0)
     }
 
-    /// The column's instant is this one, or before it.
+    /// The time in the column is `time` or earlier.
     pub fn at_most(self, column: &'static str, time: Time) -> Self {
         self.compare(column, "<= ?", time.0)
     }
 
-    /// The id comes after this one: the next page of a query that is ordered by `id`.
+    /// The id is greater than this one: the next page of a query that is ordered by `id`.
     pub fn after_id(self, id: &str) -> Self {
         self.compare("id", "> ?", id.to_owned())
     }
 
-    /// The smallest of this column first. By `id` that is the oldest.
+    /// Orders by this column, ascending. The order of `id` is the order of creation.
     pub fn order_by(self, column: &'static str) -> Self {
         Self { sort: Some(column), ..self }
     }
@@ -74,7 +74,7 @@ impl Query {
         self
     }
 
-    /// The text that selects at most `limit` of them.
+    /// The SQL that selects at most `limit` aggregates.
     fn sql<A: Stored>(&self, limit: usize) -> String {
         let mut sql = select::<A>();
         let mut joint = " WHERE ";
@@ -90,21 +90,21 @@ impl Query {
 }
 
 impl<A: Stored> Engine<A> {
-    /// The aggregates that a query finds, at most `limit` of them.
+    /// At most `limit` aggregates that match a query.
     pub async fn find(&self, query: Query, limit: usize) -> Result<Vec<A>, Error> {
         let sql = query.sql::<A>(limit);
         self.select(move |connection| connection.query(&sql, &query.binds)).await
     }
 }
 
-/// A constant as SQL writes it.
+/// A constant as an SQL literal.
 fn quoted(constant: &'static str) -> String {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     debug_assert!(constant.bytes().all(is_name), "{constant:?} is not a constant: bind it as a value");
     format!("'{constant}'")
 }
 
-/// A column that the table has; in a release the database refuses another one.
+/// A column of the table. Debug builds check it; in release builds the database rejects an unknown one.
 fn known<A: Stored>(column: &'static str) -> &'static str {
     let is_known = column == "id" || A::TABLE.columns.iter().any(|known| known.name == column);
     debug_assert!(is_known, "{} has no column {column:?}", A::TABLE.name);
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "is not a constant")]
-    fn what_is_no_name_is_bound_and_not_written_into_the_text() {
+    fn a_constant_that_is_no_name_is_rejected() {
         drop(Query::new().is("state", "x' OR 1 = 1"));
     }
 }

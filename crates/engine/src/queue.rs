@@ -18,35 +18,37 @@ use crate::{
     storage::{Connection, StorageError},
 };
 
-/// Commands, and events, that wait at most. One more is refused: waiting longer would help nobody.
+/// Maximum number of waiting commands, and of waiting events. More are rejected: a longer queue only adds latency.
 pub const MAX_QUEUED: usize = 4096;
-/// Jobs that share a transaction at most.
+/// Maximum number of jobs per transaction.
 pub const MAX_BATCH: usize = 512;
-/// Under load one event goes along with so many commands: a caller waits for an answer, an event does not.
+/// Under load, a transaction takes one event per so many commands, because callers wait for commands and not for
+/// events.
 const COMMANDS_PER_EVENT: usize = 8;
-/// Load counts so long after the last large transaction of commands: callers that were answered together come back
-/// together, after the other transactions that they wait for.
+/// How long load is assumed after the last large transaction of commands: callers that were answered together send
+/// their next commands together, after the other transactions that they wait for.
 const BUSY_FOR: Duration = Duration::from_millis(200);
-/// Events wait for callers so long at most, from when they were announced.
+/// Maximum delay of events in favor of commands, counted from when they were emitted.
 const MAX_EVENT_DELAY: Duration = Duration::from_secs(10);
-/// Under load a commit waits this long for company: fewer and larger transactions do more in all. What nobody waits for
-/// an answer to waits longer for commands to go along with: a transaction of its own would cost as much as theirs.
-const GATHER: Duration = Duration::from_millis(1);
-const GATHER_COMMANDS: Duration = Duration::from_millis(20);
-/// A transaction of so many commands shows load; so many waiting are company enough.
+/// Under load, a commit waits this long for more commands: fewer and larger transactions have a higher throughput.
+const COMMIT_DELAY: Duration = Duration::from_millis(1);
+/// Under load, event processing may wait this long to share a transaction with commands, because a transaction of its
+/// own would cost as much as theirs.
+const EVENT_DELAY: Duration = Duration::from_millis(20);
+/// A transaction of BUSY_BATCH commands indicates load; FULL_BATCH waiting commands are committed without delay.
 const BUSY_BATCH: usize = 16;
 const FULL_BATCH: usize = 96;
 
 /// Buckets of the histogram: 1, 2, 4 … MAX_BATCH.
 const BATCH_BUCKETS: usize = MAX_BATCH.ilog2() as usize + 1;
 
-/// Work on the engine's own tables, in the writer's transaction.
+/// Work on the engine's own tables, in a transaction of the writer thread.
 pub type Maintenance = Box<dyn FnMut(&mut Connection) -> Result<(), StorageError> + Send>;
 
-/// What one transaction does.
-pub(crate) struct Load<A: Stored> {
+/// The work of one transaction.
+pub(crate) struct QueuedWork<A: Stored> {
     pub(crate) jobs: Vec<Job<A>>,
-    /// Batches whose events the bus acknowledged.
+    /// Outbox entries whose events the bus has acknowledged.
     pub(crate) published: Vec<Arc<str>>,
     pub(crate) marked: Vec<oneshot::Sender<()>>,
     pub(crate) maintenance: Vec<(Maintenance, oneshot::Sender<Result<(), Error>>)>,
@@ -55,7 +57,7 @@ pub(crate) struct Load<A: Stored> {
 pub(crate) struct Queue<A: Stored> {
     waiting: Mutex<Waiting<A>>,
     ready: Condvar,
-    /// Jobs that shared a transaction.
+    /// The number of jobs per transaction.
     pub(crate) batch_sizes: Histogram,
 }
 
@@ -65,9 +67,10 @@ struct Waiting<A: Stored> {
     published: Vec<Arc<str>>,
     marked: Vec<oneshot::Sender<()>>,
     maintenance: Vec<(Maintenance, oneshot::Sender<Result<(), Error>>)>,
-    /// When a transaction was last so large that it shows load.
+    /// When a transaction last indicated load.
     last_busy: Option<Instant>,
-    /// So many waiting commands wake the writer, 0: anything does. Waking it for each would cost more than the command.
+    /// The number of waiting commands that wakes the writer; 0: any work does. Waking it for each command would cost
+    /// more than the command.
     wakes_at: usize,
     closed: bool,
 }
@@ -95,14 +98,14 @@ impl<A: Stored> Queue<A> {
         if waiting.closed {
             return Err(Error::new(&reasons::STOPPING, "the process is stopping"));
         }
-        let line = if job.arrival.is_some() { &mut waiting.events } else { &mut waiting.commands };
-        if line.len() >= MAX_QUEUED {
+        let jobs = if job.event.is_some() { &mut waiting.events } else { &mut waiting.commands };
+        if jobs.len() >= MAX_QUEUED {
             return Err(Error::new(&reasons::QUEUE_FULL, "too many requests are waiting"));
         }
-        line.push_back(job);
+        jobs.push_back(job);
         let wakes = waiting.commands.len() >= waiting.wakes_at;
         if wakes {
-            // Once is enough.
+            // One wakeup is enough.
             waiting.wakes_at = usize::MAX;
         }
         drop(waiting);
@@ -112,7 +115,7 @@ impl<A: Stored> Queue<A> {
         Ok(())
     }
 
-    /// Marks batches whose events the bus has. It rides along with the next transaction.
+    /// Deletes outbox entries as part of the next transaction, and returns after it.
     pub(crate) async fn mark_published(&self, batches: &[Arc<str>]) {
         let (answer, answered) = oneshot::channel();
         {
@@ -121,7 +124,7 @@ impl<A: Stored> Queue<A> {
             waiting.marked.push(answer);
         }
         self.ready.notify_one();
-        // The writer ended: the events are published once more when it is back.
+        // If the writer has ended, the events are published again after a restart.
         let _ = answered.await;
     }
 
@@ -132,8 +135,8 @@ impl<A: Stored> Queue<A> {
         answered.await.map_err(Error::internal)?
     }
 
-    /// Takes what is waiting, or waits; None when the queue is closed and empty.
-    pub(crate) fn take(&self, clock: &Clock) -> Option<Load<A>> {
+    /// Takes the waiting work, or waits for some; None when the queue is closed and empty.
+    pub(crate) fn take(&self, clock: &Clock) -> Option<QueuedWork<A>> {
         let mut waiting = self.lock();
         while waiting.is_empty() {
             if waiting.closed {
@@ -144,16 +147,16 @@ impl<A: Stored> Queue<A> {
         }
         let busy = waiting.last_busy.is_some_and(|at| at.elapsed() < BUSY_FOR);
         if busy {
-            waiting = self.gather(waiting, 1, GATHER_COMMANDS);
-            waiting = self.gather(waiting, FULL_BATCH, GATHER);
+            waiting = self.gather(waiting, 1, EVENT_DELAY);
+            waiting = self.gather(waiting, FULL_BATCH, COMMIT_DELAY);
         }
         let commands = waiting.commands.len().min(MAX_BATCH);
         if commands >= BUSY_BATCH {
             waiting.last_busy = Some(Instant::now());
         }
         waiting.wakes_at = usize::MAX;
-        let yields = (busy || commands > 0) && !waiting.is_overdue(clock.now());
-        let room = if yields { commands / COMMANDS_PER_EVENT + 1 } else { MAX_BATCH };
+        let prefers_commands = (busy || commands > 0) && !waiting.is_overdue(clock.now());
+        let room = if prefers_commands { commands / COMMANDS_PER_EVENT + 1 } else { MAX_BATCH };
         let events = waiting.events.len().min(room);
         let mut jobs: Vec<_> = waiting.commands.drain(..commands).collect();
         jobs.extend(waiting.events.drain(..events));
@@ -161,7 +164,7 @@ impl<A: Stored> Queue<A> {
             // Counts of at most MAX_BATCH are exact.
             self.batch_sizes.observe(jobs.len() as f64);
         }
-        Some(Load {
+        Some(QueuedWork {
             jobs,
             published: std::mem::take(&mut waiting.published),
             marked: std::mem::take(&mut waiting.marked),
@@ -169,7 +172,7 @@ impl<A: Stored> Queue<A> {
         })
     }
 
-    /// Waits until so many commands are there, but no longer than this.
+    /// Waits until so many commands are waiting, for at most `longest`.
     fn gather<'a>(
         &self,
         mut waiting: MutexGuard<'a, Waiting<A>>,
@@ -183,13 +186,13 @@ impl<A: Stored> Queue<A> {
         self.ready.wait_timeout_while(waiting, longest, are_few).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Commands and events that wait.
+    /// The numbers of waiting commands and events.
     pub(crate) fn lengths(&self) -> (usize, usize) {
         let waiting = self.lock();
         (waiting.commands.len(), waiting.events.len())
     }
 
-    /// Lets the writer thread finish what is waiting and end.
+    /// Ends the writer thread once it has finished the waiting work.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.ready.notify_one();
@@ -205,14 +208,14 @@ impl<A: Stored> Waiting<A> {
         self.commands.is_empty() && self.events.is_empty() && self.published.is_empty() && self.maintenance.is_empty()
     }
 
-    /// Whether the next event has waited long enough.
+    /// Whether the next event was delayed for as long as allowed.
     fn is_overdue(&self, now: Time) -> bool {
-        let next = self.events.front().and_then(|job| job.arrival.as_ref());
-        next.is_some_and(|arrival| arrival.message.time < now - MAX_EVENT_DELAY)
+        let next = self.events.front().and_then(|job| job.event.as_ref());
+        next.is_some_and(|event| event.envelope.time < now - MAX_EVENT_DELAY)
     }
 }
 
-/// Measures the transactions of one engine.
+/// The histogram of one engine's batch sizes.
 fn batch_sizes(schema: &str) -> prometheus::Result<Histogram> {
     let labels = BATCH_SIZE.constant_labels.iter().zip([schema]);
     let options = HistogramOpts::new(BATCH_SIZE.name, BATCH_SIZE.help)

@@ -1,38 +1,40 @@
-//! What happens once for a subject, whoever asks and however often, and can be taken back once, even before it happened.
+//! Idempotency keys: a request is performed once per key, and a retry gets the first reply. Reservations can also be
+//! released.
 //!
-//! A context that gives something away synchronously (something that may run out) needs this of its aggregate: the caller repeats its
-//! request when it did not hear the answer, and takes it back when it no longer wants it, and either may overtake the
-//! other. What was given to whom is remembered with the requests, not in the aggregate, which stays as small as it is
-//! however many took from it; and in the same transaction, so that neither is ever there without the other.
+//! A context that lets others reserve something of an aggregate (something that may run out) needs both: the caller retries a
+//! reservation whose reply was lost, releases it when it no longer needs it, and the two requests may arrive in either
+//! order. A reservation is made at most once per subject and can be released once; a release that arrives first
+//! prevents the reservation. Both are recorded with the requests and not in the aggregate, which stays small however
+//! many reservations it had, and in the same transaction as the aggregate.
 //!
 //! ```text
-//!                    happens once                 taken back once
-//! (nothing) ──────────────────────▶ remembered ──────────────────▶ both remembered: never again
-//!     └────────────── taken back before it happened ──────────────────────▲
+//!                   reserve               release
+//! (nothing) ──────────────────▶ reserved ─────────▶ released: final
+//!     └────────────── release, without a reservation ──────▲
 //! ```
 //!
-//! Taking back what did not happen occupies the place of what it forbids. So two replicas that do one and the other at the
-//! same time want the same row, and one of them finds out.
+//! A release without a reservation also inserts the row of the reservation. So if one replica reserves while another
+//! releases, both insert the same row, and one of them conflicts and runs again.
 
 use prost::Message;
 
 use jumun_core::{Error, name::fingerprint, reasons, request_context};
 
-/// Names a request, so that its repetition gets the first answer.
+/// The idempotency key of a request: a retry with the same key gets the first reply.
 #[derive(Clone, Debug)]
 pub struct RequestKey {
-    /// `Method/request_id`, and whose request it is: nobody is given another's answer.
+    /// `Method/request_id/subject`: no caller gets the reply to another caller's request.
     pub(crate) id: String,
-    /// Tells a repetition from another request under the same id.
+    /// A hash of the parameters, which distinguishes a retry from another request with the same id.
     pub(crate) fingerprint: String,
-    /// What is remembered is the id of what the request created, not the answer.
+    /// Whether the stored reply is the id of the created aggregate, and not the response.
     pub(crate) creates: bool,
-    /// What it has to do with another request.
-    pub(crate) pairing: Pairing,
+    /// Whether the request makes or releases a reservation.
+    pub(crate) step: ReservationStep,
 }
 
 impl RequestKey {
-    /// The key of a request whose `request_id` was checked; None when the caller gave none.
+    /// The key of a request with a validated `request_id`; None if the caller sent none.
     pub fn new(method: &str, request_id: &str, request: &impl prost::Message) -> Option<Self> {
         (!request_id.is_empty()).then(|| Self {
             id: match request_context::caller().scope() {
@@ -41,53 +43,53 @@ impl RequestKey {
             },
             fingerprint: fingerprint(request),
             creates: false,
-            pairing: Pairing::Alone,
+            step: ReservationStep::None,
         })
     }
 }
 
-/// What a request has to do with another one.
+/// Whether a request makes or releases a reservation.
 #[derive(Clone, Debug)]
-pub(crate) enum Pairing {
-    Alone,
-    /// It happens once, and never after the request of this id.
-    UnlessReleasedBy(String),
-    /// It takes back what the request of this id did.
-    Releases(String),
+pub(crate) enum ReservationStep {
+    None,
+    /// Makes a reservation, unless the request with this id has released it.
+    Reserve(String),
+    /// Releases the reservation that the request with this id made.
+    Release(String),
 }
 
 impl RequestKey {
-    /// The key of what happens once for `subject`; `exactly` says what, and is the same when it is taken back.
-    pub fn reservation(what: &str, subject: &str, exactly: &impl Message) -> Self {
-        let pairing = Pairing::UnlessReleasedBy(release_id(what, subject));
-        Self { id: reservation_id(what, subject), fingerprint: fingerprint(exactly), creates: false, pairing }
+    /// The key of the reservation `what` for `subject`; its release must have the same `parameters`.
+    pub fn reservation(what: &str, subject: &str, parameters: &impl Message) -> Self {
+        let step = ReservationStep::Reserve(release_id(what, subject));
+        Self { id: reservation_id(what, subject), fingerprint: fingerprint(parameters), creates: false, step }
     }
 
-    /// The key of taking that back. When it did not happen, nothing is decided, and it never will happen.
-    pub fn release(what: &str, subject: &str, exactly: &impl Message) -> Self {
-        let pairing = Pairing::Releases(reservation_id(what, subject));
-        Self { id: release_id(what, subject), fingerprint: fingerprint(exactly), creates: false, pairing }
+    /// The key of the release of that reservation. If it was not made, no rule runs, and it never can be made.
+    pub fn release(what: &str, subject: &str, parameters: &impl Message) -> Self {
+        let step = ReservationStep::Release(reservation_id(what, subject));
+        Self { id: release_id(what, subject), fingerprint: fingerprint(parameters), creates: false, step }
     }
 
-    /// The ids under which something may be remembered that matters to it.
+    /// The ids of all requests whose replies matter to this one.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
-        let other = match &self.pairing {
-            Pairing::Alone => None,
-            Pairing::UnlessReleasedBy(other) | Pairing::Releases(other) => Some(other.as_str()),
+        let other = match &self.step {
+            ReservationStep::None => None,
+            ReservationStep::Reserve(other) | ReservationStep::Release(other) => Some(other.as_str()),
         };
         std::iter::once(self.id.as_str()).chain(other)
     }
 
-    /// It came before with another body.
-    pub(crate) fn performed_differently(&self) -> Error {
-        match self.pairing {
-            Pairing::Alone => Error::request_id_reused(),
-            _ => Error::new(&reasons::DONE_OTHERWISE, "this was done before with another body"),
+    /// The error if it was already performed with different parameters.
+    pub(crate) fn parameters_differ(&self) -> Error {
+        match self.step {
+            ReservationStep::None => Error::request_id_reused(),
+            _ => Error::new(&reasons::DONE_OTHERWISE, "already performed with different parameters; nothing changed"),
         }
     }
 }
 
-// A method's name has no colon: no other request is called so.
+// Method names contain no colon, so these ids never equal those of other requests.
 fn reservation_id(what: &str, subject: &str) -> String {
     format!("once:{what}/{subject}")
 }

@@ -1,21 +1,21 @@
-//! An aggregate's row: its id, its version, the number of its last event, and its own columns.
+//! The row of an aggregate: its id, its version, the number of its last event, and its own columns.
 
 use crate::{
     Stored,
     storage::{self, Column, Row, StorageError, Value},
 };
 
-/// What the engine keeps of each aggregate.
-const KEPT: [Column; 3] = [Column::text("id"), Column::int("version"), Column::int("last_event")];
+/// The columns that the engine maintains in the table of each aggregate.
+const ENGINE_COLUMNS: [Column; 3] = [Column::text("id"), Column::int("version"), Column::int("last_event")];
 
 /// `id, version, last_event` and the table's own columns.
 pub(crate) fn columns<A: Stored>() -> Vec<&'static Column> {
-    KEPT.iter().chain(A::TABLE.columns).collect()
+    ENGINE_COLUMNS.iter().chain(A::TABLE.columns).collect()
 }
 
 /// `SELECT id, version, last_event, <columns> FROM <table>`.
 pub(crate) fn select<A: Stored>() -> String {
-    storage::select::<A>(&KEPT.map(|column| column.name))
+    storage::select::<A>(&ENGINE_COLUMNS.map(|column| column.name))
 }
 
 /// The version of an aggregate's row, and the number of its last event.
@@ -31,8 +31,8 @@ pub(crate) fn read_stored<A: Stored>(row: &mut Row) -> Result<(A, Revision), Sto
     Ok((A::from_row(id, row)?, revision))
 }
 
-/// What `columns` hold of an aggregate.
+/// The values of `columns` for an aggregate.
 pub(crate) fn row<'a, A: Stored>(id: &'a str, revision: Revision, state: &'a A) -> Vec<Value<'a>> {
-    let kept = [id.into(), revision.version.into(), revision.last_event.into()];
-    kept.into_iter().chain(state.to_row()).collect()
+    let own = [id.into(), revision.version.into(), revision.last_event.into()];
+    own.into_iter().chain(state.to_row()).collect()
 }

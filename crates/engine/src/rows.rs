@@ -1,14 +1,14 @@
-//! The rows that an engine keeps beside its aggregates and events, each with its columns declared once.
+//! The rows of the engine's own tables: inbox, requests, events and dead letters.
 
 use jumun_core::{Envelope, Time};
 
-/// How far a consumer has come with one aggregate.
+/// The inbox gate of one consumer and one aggregate: the last event that passed.
 pub(crate) struct InboxRow {
     /// `{consumer}/{aggregate}`.
     pub(crate) id: String,
     pub(crate) version: i64,
     pub(crate) last_event: i64,
-    /// Dead letters that later events wait behind.
+    /// Dead letters of the aggregate; while there are any, its later events become dead letters, too.
     pub(crate) parked: i64,
 }
 
@@ -16,11 +16,11 @@ crate::record! {
     InboxRow in "inbox" { id, version, last_event, parked }
 }
 
-/// The first answer to a request.
+/// The first reply to a request.
 pub(crate) struct RequestRow {
     pub(crate) id: String,
     pub(crate) fingerprint: String,
-    /// Of a creation, the id of what was created.
+    /// The encoded response; for a creation, the id of the created aggregate.
     pub(crate) reply: Vec<u8>,
     pub(crate) time: Time,
 }
@@ -33,33 +33,33 @@ crate::record! {
     Envelope(context: String) in "events" { aggregate, number, kind, payload, time, traceparent, causation }
 }
 
-/// An event that could not be applied, with everything that is needed to apply it again.
+/// An event that could not be applied, with everything that is needed to redrive it.
 pub struct DeadLetter {
-    /// The database counts it; 0 until it is stored.
+    /// Assigned by the database; 0 until it is stored.
     pub seq: i64,
     /// `{consumer}/{aggregate}`.
     pub inbox_id: String,
-    /// The subscription that could not apply it.
+    /// The name of the subscription that could not apply it.
     pub consumer: String,
     /// The event's id.
     pub event: String,
-    /// The context that announced it.
+    /// The context that emitted it.
     pub context: String,
     /// The aggregate's id.
     pub aggregate: String,
-    /// Its place among the aggregate's events.
+    /// Its sequence number within the aggregate.
     pub number: i64,
-    /// What happened.
+    /// The event type, e.g. "OrderPlaced".
     pub kind: String,
-    /// The event, encoded.
+    /// The encoded protobuf message of the event.
     pub payload: Vec<u8>,
-    /// When it was decided.
+    /// The event's time.
     pub event_time: Time,
-    /// W3C trace context of the work that announced it.
+    /// The W3C `traceparent` of the operation that emitted it.
     pub traceparent: Option<String>,
     /// Why it could not be applied.
     pub reason: String,
-    /// When it was put aside.
+    /// When it became a dead letter.
     pub time: Time,
 }
 
@@ -81,7 +81,7 @@ crate::record! {
 }
 
 impl DeadLetter {
-    /// The event, to be applied again.
+    /// The event, to redrive it.
     pub fn into_envelope(self) -> Envelope {
         Envelope {
             context: self.context,

@@ -1,4 +1,4 @@
-//! What an engine's handles and its writer thread share.
+//! The state that the handles of an engine share with its writer thread.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     Stored,
-    outbox::{Committed, Outgoing, Stall},
+    outbox::{CommittedEvents, CommittedSender, Stall},
     queue::Queue,
     row::Revision,
     storage::Database,
@@ -18,21 +18,21 @@ pub(crate) struct Shared<A: Stored> {
     pub(crate) clock: Clock,
     pub(crate) queue: Queue<A>,
     pub(crate) changes: broadcast::Sender<Arc<A>>,
-    pub(crate) outbox: Outgoing,
+    pub(crate) outbox: CommittedSender,
     pub(crate) stall: Stall,
-    /// Where the callers wait.
+    /// The runtime of the callers.
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
 impl<A: Stored> Shared<A> {
-    pub(crate) fn announce(&self, written: &[(String, (Arc<A>, Revision))], events: Committed) {
+    pub(crate) fn publish(&self, written: &[(String, (Arc<A>, Revision))], events: CommittedEvents) {
         if self.changes.receiver_count() > 0 {
             for (_, (state, _)) in written {
-                // Nobody listening any more is no failure.
+                // It fails only if the last watcher has just left.
                 let _ = self.changes.send(state.clone());
             }
         }
-        if !events.messages.is_empty() && self.outbox.fresh.try_send(events).is_err() {
+        if !events.events.is_empty() && self.outbox.sender.try_send(events).is_err() {
             self.outbox.overflow.notify_one();
         }
     }

@@ -1,6 +1,6 @@
-//! Storage over diesel: one connection type for SQLite and PostgreSQL, one way to write many rows at once.
+//! Storage with diesel: one connection type for SQLite and PostgreSQL, and bulk writes for both.
 //!
-//! SQL is written once with `?` for binds. Where the hot path gains from a dialect, it is decided here and nowhere else.
+//! SQL is written once, with `?` for binds. Only this module uses dialects, where they make the hot path faster.
 
 use jumun_core::{Error, reasons};
 
@@ -19,29 +19,29 @@ pub use schema::{columns_of, tables};
 pub use table::{Column, Kind, Table};
 pub(crate) use table::{differing, insert_rows, update_rows};
 
-/// What can go wrong between us and a database.
+/// An error of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The connection is gone; what was sent last may have happened or not.
+    /// The connection was lost; the last statement may or may not have been executed.
     #[error("connection lost: {0}")]
     Lost(String),
-    /// The database refuses for a while: locked, read-only, full, stopped by a timeout. Nothing was written, and the same
-    /// work may succeed later.
+    /// The database is temporarily unavailable: locked, read-only or full, or a statement timed out. Nothing was
+    /// written, and a retry may succeed.
     #[error("database unavailable: {0}")]
     Unavailable(String),
-    /// A row is not the version that was read, or exists already: somebody else wrote it.
+    /// A row no longer has the version that was read, or already exists: another writer was faster.
     #[error("stale {0}")]
     Stale(&'static str),
-    /// The database refused the statement, and would refuse it each time.
+    /// The database rejected the statement, and would reject it every time.
     #[error(transparent)]
     Refused(diesel::result::Error),
-    /// A stored row does not read back.
+    /// A stored row cannot be decoded.
     #[error("unreadable row: {0}")]
     Unreadable(String),
 }
 
 impl StorageError {
-    /// Whether the same work may succeed on another connection, later.
+    /// Whether the same work may succeed later, on another connection.
     pub(crate) fn is_outage(&self) -> bool {
         matches!(self, Self::Lost(_) | Self::Unavailable(_))
     }
@@ -52,14 +52,14 @@ impl From<StorageError> for Error {
         match error {
             StorageError::Lost(cause) => {
                 tracing::warn!(cause, "database unavailable");
-                Error::new(&reasons::STORAGE_UNAVAILABLE, "the database does not answer")
+                Error::new(&reasons::STORAGE_UNAVAILABLE, "the database does not respond")
             }
             StorageError::Unavailable(cause) => {
                 tracing::warn!(cause, "database unavailable");
-                Error::new(&reasons::STORAGE_BUSY, "the database refuses at present")
+                Error::new(&reasons::STORAGE_BUSY, "the database is temporarily unavailable")
             }
             StorageError::Stale(_) => {
-                Error::new(&reasons::CONCURRENT_CHANGE, "somebody else changed it at the same time")
+                Error::new(&reasons::CONCURRENT_CHANGE, "another request changed it at the same time")
             }
             error => Error::internal(error),
         }

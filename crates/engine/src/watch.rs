@@ -1,4 +1,4 @@
-//! An aggregate as it changes.
+//! Watch streams: the states of one aggregate as it changes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,20 +8,21 @@ use tokio::sync::broadcast;
 
 use crate::{Engine, Stored};
 
-/// How often a watcher looks for changes that another process made.
+/// How often a watch stream reads the stored state, for changes by other processes.
 const WATCH_POLL: Duration = Duration::from_secs(1);
 
-/// Callers that watch at once.
+/// Maximum number of concurrent watch streams per engine.
 const MAX_WATCHERS: usize = 1000;
 impl<A: Stored> Engine<A> {
-    /// The aggregate now and after each change, until `is_last`. It ends when there is no such aggregate.
+    /// The current state and the state after each change, up to the first for which `is_last` holds. The stream ends if
+    /// there is no such aggregate.
     pub fn watch(
         &self,
         id: &str,
         is_last: fn(&A) -> bool,
     ) -> Result<impl Stream<Item = Result<A, Error>> + Send + use<A>, Error> {
         if self.0.changes.receiver_count() >= MAX_WATCHERS {
-            return Err(Error::new(&reasons::TOO_MANY_WATCHERS, "too many callers are watching"));
+            return Err(Error::new(&reasons::TOO_MANY_WATCHERS, "too many concurrent watch streams"));
         }
         let watch = Watch { engine: self.clone(), id: id.to_owned(), changes: self.changes(), seen: None, is_last };
         Ok(stream::unfold(Some(watch), |watch| async { watch?.next().await }))
@@ -32,7 +33,7 @@ struct Watch<A: Stored> {
     engine: Engine<A>,
     id: String,
     changes: broadcast::Receiver<Arc<A>>,
-    /// What was sent last.
+    /// The state that was sent last.
     seen: Option<A>,
     is_last: fn(&A) -> bool,
 }
@@ -58,14 +59,14 @@ impl<A: Stored> Watch<A> {
         }
     }
 
-    /// The state after a change of this process, or as it is after a while.
+    /// The next state that this process commits, or the stored state after WATCH_POLL.
     async fn changed(&mut self) -> Result<Option<A>, Error> {
         let change = timeout(WATCH_POLL, async {
             loop {
                 match self.changes.recv().await {
                     Ok(state) if state.id() == self.id => return Some(state),
                     Ok(_) => {}
-                    // Some were missed: the stored state makes up for them.
+                    // Some changes were missed: the stored state includes them.
                     Err(_) => return None,
                 }
             }

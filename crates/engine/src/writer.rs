@@ -1,4 +1,4 @@
-//! The writer thread: one transaction after another, and what to do when one fails.
+//! The writer thread: runs one transaction after another, and handles failed ones.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,139 +6,146 @@ use jumun_core::{Error, task, time::block_for};
 
 use crate::{
     Stored,
-    batch::{Batch, Outcome, Parked, Recent},
-    deferred_index::MAX_WAITING,
+    batch::{Batch, BatchOutcome, Parked, StateCache},
+    deferred_index::MAX_WAITING_ENTRIES,
     job::Job,
     outbox,
-    queue::Load,
+    queue::QueuedWork,
     shared::Shared,
     storage::{Connection, StorageError},
 };
 
-/// Attempts to run one job whose aggregate another replica keeps changing.
+/// Attempts to run a single job whose aggregate other replicas keep changing.
 const MAX_STALE_ATTEMPTS: usize = 8;
-/// Batches that read what they are to begin, after one found something there that it took to be not there.
-const DOUBTED_BATCHES: usize = 64;
-/// Attempts to reach the database before the waiting jobs are turned away, and the pause between them.
+/// Batches that read all their targets after one wrongly assumed that a target did not exist.
+const PESSIMISTIC_BATCHES: usize = 64;
+/// Attempts to connect to the database before the waiting jobs are rejected, and the pause between them.
 const MAX_CONNECT_ATTEMPTS: usize = 4;
 const CONNECT_PAUSE: Duration = Duration::from_millis(250);
 
 pub(crate) fn run<A: Stored>(shared: &Shared<A>) {
-    let mut writer = Writer { shared, connection: None, recent: Recent::new(), doubts: 0, unsorted: MAX_WAITING - 1 };
-    while let Some(load) = shared.queue.take(&shared.clock) {
-        writer.write(load);
+    let mut writer = Writer {
+        shared,
+        connection: None,
+        cache: StateCache::new(),
+        pessimistic_batches: 0,
+        unmerged: MAX_WAITING_ENTRIES - 1,
+    };
+    while let Some(work) = shared.queue.take(&shared.clock) {
+        writer.write(work);
     }
 }
 
 struct Writer<'a, A: Stored> {
     shared: &'a Shared<A>,
     connection: Option<Connection>,
-    recent: Recent<A>,
-    /// Batches until what is to begin is taken to be not there again.
-    doubts: usize,
-    /// Entries that wait to be sorted into the late index; at the start nobody knows how many, so the next one is enough.
-    unsorted: usize,
+    cache: StateCache<A>,
+    /// Batches that still read all their targets, before likely new ones are assumed not to exist again.
+    pessimistic_batches: usize,
+    /// Entries that wait for the next merge of the deferred index. Their number is unknown at the start, so the first
+    /// new entry triggers a merge.
+    unmerged: usize,
 }
 
 impl<A: Stored> Writer<'_, A> {
-    fn write(&mut self, mut load: Load<A>) {
-        for (mut work, answer) in load.maintenance.drain(..) {
-            // A caller that stopped waiting needs no answer.
-            let _ = answer.send(self.maintain(&mut work).map_err(Error::from));
+    fn write(&mut self, mut work: QueuedWork<A>) {
+        for (mut maintenance, answer) in work.maintenance.drain(..) {
+            // It fails only if the caller stopped waiting.
+            let _ = answer.send(self.maintain(&mut maintenance).map_err(Error::from));
         }
-        let trusting = self.doubts == 0;
-        self.doubts = self.doubts.saturating_sub(1);
-        let mut result = self.attempt(&mut load.jobs, &load.published, trusting);
-        if trusting && matches!(result, Err(StorageError::Stale(_))) {
-            self.doubts = DOUBTED_BATCHES;
+        let optimistic = self.pessimistic_batches == 0;
+        self.pessimistic_batches = self.pessimistic_batches.saturating_sub(1);
+        let mut result = self.attempt(&mut work.jobs, &work.published, optimistic);
+        if optimistic && matches!(result, Err(StorageError::Stale(_))) {
+            self.pessimistic_batches = PESSIMISTIC_BATCHES;
         }
-        // Once more with another connection, or from what is stored instead of what was assumed.
+        // Run again, with a new connection, or from stored states instead of assumed ones.
         if matches!(result, Err(StorageError::Lost(_) | StorageError::Stale(_))) {
-            result = self.attempt(&mut load.jobs, &load.published, false);
+            result = self.attempt(&mut work.jobs, &work.published, false);
         }
         match result {
-            Ok(outcome) => self.answer(load.jobs, outcome),
-            // No job is at fault, and each would wait for the same lock or server again.
-            Err(error) if error.is_outage() => self.turn_away(load.jobs, error),
+            Ok(outcome) => self.answer(work.jobs, outcome),
+            // No single job is at fault, and each would wait for the same lock or server.
+            Err(error) if error.is_outage() => self.reject(work.jobs, error),
             Err(error) => {
-                tracing::debug!(%error, jobs = load.jobs.len(), "batch failed; its jobs run one by one");
-                self.write_one_by_one(load.jobs);
-                // Events that stay unmarked are published once more; consumers know them by their number.
-                if let Err(error) = self.attempt(&mut [], &load.published, false) {
-                    tracing::warn!(%error, "published events could not be marked");
+                tracing::debug!(%error, jobs = work.jobs.len(), "batch failed; its jobs run one by one");
+                self.write_one_by_one(work.jobs);
+                // Events whose outbox entry stays are published again; the inbox skips duplicates.
+                if let Err(error) = self.attempt(&mut [], &work.published, false) {
+                    tracing::warn!(%error, "cannot delete the outbox entries of published events");
                 }
             }
         }
-        for answer in load.marked {
-            // A relay that stopped needs no answer.
+        for answer in work.marked {
+            // It fails only if the relay stopped.
             let _ = answer.send(());
         }
         self.merge_index();
     }
 
-    /// Sorts the entries of the late index in when there are many, with everybody answered.
+    /// Merges the deferred index if many entries are waiting, after all callers were answered.
     fn merge_index(&mut self) {
-        let Some(index) = A::DEFERRED_INDEX.filter(|_| self.unsorted >= MAX_WAITING) else { return };
-        self.unsorted = 0;
+        let Some(index) = A::DEFERRED_INDEX.filter(|_| self.unmerged >= MAX_WAITING_ENTRIES) else { return };
+        self.unmerged = 0;
         if let Err(error) = self.maintain(&mut |connection| index.merge(connection)) {
-            tracing::debug!(%error, "a late index is sorted later");
+            tracing::debug!(%error, "cannot merge the deferred index; retrying later");
         }
     }
 
-    fn turn_away(&mut self, jobs: Vec<Job<A>>, cause: StorageError) {
+    fn reject(&mut self, jobs: Vec<Job<A>>, cause: StorageError) {
         let error = Error::from(cause);
         let answers = jobs.iter().map(|_| Err(error.clone())).collect();
-        self.answer(jobs, Outcome::nothing(answers));
+        self.answer(jobs, BatchOutcome::without_writes(answers));
     }
 
-    /// Runs jobs in one transaction. After an error nothing is written, except that a connection lost at the commit
-    /// leaves that unknown: running the jobs again then finds their request ids, gates and states.
+    /// Runs jobs in one transaction. After an error nothing is written, unless the connection was lost during the
+    /// commit: then the outcome is unknown, and a second run finds the request ids, gates and states that were written.
     fn attempt(
         &mut self,
         jobs: &mut [Job<A>],
         published: &[Arc<str>],
-        trusting: bool,
-    ) -> Result<Outcome<A>, StorageError> {
+        optimistic: bool,
+    ) -> Result<BatchOutcome<A>, StorageError> {
         if jobs.is_empty() && published.is_empty() {
-            return Ok(Outcome::nothing(Vec::new()));
+            return Ok(BatchOutcome::without_writes(Vec::new()));
         }
         let shared = self.shared;
         let now = shared.clock.now();
         let _writing = shared.database.lock_writing();
-        // Whatever goes wrong, what was remembered is forgotten.
-        let recent = std::mem::replace(&mut self.recent, Recent::new());
+        // The cache is restored only after a commit.
+        let cache = std::mem::replace(&mut self.cache, StateCache::new());
         let result = self.connection()?.transaction(|connection| {
-            let mut batch = Batch::load(connection, shared.database.schema(), now, jobs, &recent, trusting)?;
+            let mut batch = Batch::load(connection, shared.database.schema(), now, jobs, &cache, optimistic)?;
             let answers = jobs.iter_mut().map(|job| batch.decide(job)).collect();
-            outbox::strike(connection, published)?;
+            outbox::delete_published(connection, published)?;
             batch.save(connection, answers)
         });
         match &result {
-            Ok(_) => self.recent = recent,
-            // A session that began while the server was read-only stays so.
+            Ok(_) => self.cache = cache,
+            // A session that started while the server was read-only stays read-only.
             Err(error) if error.is_outage() => self.connection = None,
             Err(_) => {}
         }
         result
     }
 
-    /// Runs each job in a transaction of its own, for as long as the database is there.
+    /// Runs each job in its own transaction; rejects the remaining ones if the database becomes unavailable.
     fn write_one_by_one(&mut self, jobs: Vec<Job<A>>) {
         let mut jobs = jobs.into_iter();
         while let Some(mut job) = jobs.next() {
             match self.attempt_alone(&mut job) {
                 Err(error) if error.is_outage() => {
-                    return self.turn_away(std::iter::once(job).chain(jobs).collect(), error);
+                    return self.reject(std::iter::once(job).chain(jobs).collect(), error);
                 }
                 result => {
-                    let outcome = result.unwrap_or_else(|error| Outcome::nothing(vec![Err(error.into())]));
+                    let outcome = result.unwrap_or_else(|error| BatchOutcome::without_writes(vec![Err(error.into())]));
                     self.answer(vec![job], outcome);
                 }
             }
         }
     }
 
-    fn attempt_alone(&mut self, job: &mut Job<A>) -> Result<Outcome<A>, StorageError> {
+    fn attempt_alone(&mut self, job: &mut Job<A>) -> Result<BatchOutcome<A>, StorageError> {
         let mut attempts = 0;
         loop {
             match self.attempt(std::slice::from_mut(job), &[], false) {
@@ -148,7 +155,7 @@ impl<A: Stored> Writer<'_, A> {
         }
     }
 
-    /// Works on the kit's own tables, in a transaction of its own.
+    /// Runs `work` on the engine's own tables, in its own transaction.
     fn maintain(
         &mut self,
         work: &mut dyn FnMut(&mut Connection) -> Result<(), StorageError>,
@@ -162,22 +169,22 @@ impl<A: Stored> Writer<'_, A> {
         result
     }
 
-    fn answer(&mut self, jobs: Vec<Job<A>>, outcome: Outcome<A>) {
+    fn answer(&mut self, jobs: Vec<Job<A>>, outcome: BatchOutcome<A>) {
         for Parked { event, consumer, reason } in &outcome.parked {
             tracing::warn!(event, consumer, reason, "dead letter");
         }
-        self.shared.announce(&outcome.written, outcome.events);
-        self.unsorted += outcome.written.iter().filter(|(_, (_, revision))| revision.version == 1).count();
-        self.recent.remember(outcome.written.into_iter());
+        self.shared.publish(&outcome.written, outcome.events);
+        self.unmerged += outcome.written.iter().filter(|(_, (_, revision))| revision.version == 1).count();
+        self.cache.insert(outcome.written.into_iter());
         if jobs.is_empty() {
             return;
         }
         let answered: Vec<_> = jobs.into_iter().zip(outcome.answers).collect();
-        // Waking the callers from within the runtime costs no system call each; and the jobs, which were made there, are
-        // freed there, which costs the allocator less.
+        // Waking callers from a runtime thread needs no system call per caller, and freeing the jobs on the threads
+        // that allocated them is cheaper.
         task::spawn_on(&self.shared.runtime, async move {
             for (job, answer) in answered {
-                // A caller that stopped waiting needs no answer.
+                // It fails only if the caller stopped waiting.
                 let _ = job.answer.map(|caller| caller.send(answer));
             }
         });

@@ -1,5 +1,5 @@
-//! The two buses behind one face: `local`, within the process, and `jetstream`. Both deliver at least once and keep an
-//! aggregate's events in order as far as they can; the inbox makes it once and exactly in order.
+//! The event bus: `local`, within the process, or `jetstream`. Both deliver at least once and, mostly, in order per
+//! aggregate; the inbox applies each event once and exactly in order.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,13 +10,13 @@ use jumun_core::Envelope;
 use crate::{
     jetstream::{JetStreamBus, JetStreamDelivery, JetStreamIncoming},
     local::{LocalBus, LocalDelivery, LocalIncoming},
-    transport::{Acknowledged, BusError, Identity},
+    transport::{Acknowledgement, BusError, BusIdentity},
 };
 
-/// When an event that is given back comes again: not before its consumer is gone, or it would get it once more.
-const GIVE_BACK_DELAY: Duration = Duration::from_millis(300);
+/// The redelivery delay of events that a stopping subscription returns: long enough that it has ended by then.
+const RETURN_DELAY: Duration = Duration::from_millis(300);
 
-/// Where events go and come from.
+/// Carries events from the outboxes to the subscriptions.
 #[derive(Clone)]
 pub enum Bus {
     /// Within the process.
@@ -26,15 +26,16 @@ pub enum Bus {
 }
 
 impl Bus {
-    /// Hands an event over. The order of calls is the order of delivery; the future tells when the bus has it.
-    pub async fn publish(&self, message: Arc<Envelope>) -> Result<Acknowledged, BusError> {
+    /// Publishes an event. The order of calls is the order of delivery; the returned future waits for the
+    /// acknowledgement.
+    pub async fn publish(&self, envelope: Arc<Envelope>) -> Result<Acknowledgement, BusError> {
         match self {
-            Self::Local(bus) => bus.publish(message).await,
-            Self::JetStream(bus) => bus.publish(&message).await,
+            Self::Local(bus) => bus.publish(envelope).await,
+            Self::JetStream(bus) => bus.publish(&envelope).await,
         }
     }
 
-    /// The bus for one more publisher, whose events in flight take no place from others.
+    /// A handle for one relay, with its own limit of unacknowledged events.
     pub(crate) fn for_relay(&self) -> Self {
         match self {
             Self::Local(bus) => Self::Local(bus.clone()),
@@ -42,21 +43,21 @@ impl Bus {
         }
     }
 
-    /// Whether an acknowledgement may never come. The local bus always answers, if only that a consumer is gone; what is given
-    /// up there would be delivered twice.
+    /// Whether acknowledgements may get lost. The local bus always answers, if only that a consumer has ended; to
+    /// publish an event again without waiting for its answer would deliver it twice.
     pub(crate) fn loses_acknowledgements(&self) -> bool {
         matches!(self, Self::JetStream(_))
     }
 
-    /// Which bus this is for a context's events: another identity has not seen the earlier events.
-    pub async fn identity(&self, context: &str) -> Result<Identity, BusError> {
+    /// The identity of the bus for a context's events. A bus with another identity lacks earlier events.
+    pub async fn identity(&self, context: &str) -> Result<BusIdentity, BusError> {
         match self {
             Self::Local(bus) => Ok(bus.identity(context)),
             Self::JetStream(bus) => bus.identity(context).await,
         }
     }
 
-    /// Hears a context's events as `consumer`, from where it stopped.
+    /// Receives a context's events as `consumer`, from where that consumer stopped.
     pub async fn subscribe(&self, context: &str, consumer: &str) -> Result<Incoming, BusError> {
         match self {
             Self::Local(bus) => Ok(Incoming::Local(bus.subscribe(context, consumer))),
@@ -66,17 +67,17 @@ impl Bus {
         }
     }
 
-    /// Waits until the broker has what was told to it.
+    /// Sends buffered acknowledgements to the broker, and waits for that.
     pub async fn flush(&self) {
         if let Self::JetStream(bus) = self {
             bus.flush().await;
         }
     }
 
-    /// Events that a consumer has not settled yet, as far as the bus knows.
+    /// The number of events that a consumer has not settled, as far as the bus knows.
     pub async fn unsettled(&self, context: &str, consumer: &str) -> Result<u64, BusError> {
         match self {
-            // An event counts as published only when every consumer settled it.
+            // Unsettled events are still in the outbox: they count as published when every consumer has settled them.
             Self::Local(_) => Ok(0),
             Self::JetStream(bus) => bus.unsettled(context, consumer).await,
         }
@@ -85,23 +86,23 @@ impl Bus {
 
 /// A subscription's deliveries.
 pub enum Incoming {
-    /// Of the local bus.
+    /// From the local bus.
     Local(LocalIncoming),
-    /// Of JetStream.
+    /// From JetStream.
     JetStream(Box<JetStreamIncoming>),
 }
 
 impl Incoming {
-    /// Gives back what was delivered and nobody began with. The local bus needs no telling: its publisher notices.
-    pub(crate) async fn give_back(&mut self) {
+    /// Returns deliveries that were not started. The local bus needs no notice: its publisher sees the closed channel.
+    pub(crate) async fn return_unstarted(&mut self) {
         if matches!(self, Self::JetStream(_)) {
             while let Some(Some(Ok(delivery))) = self.next().now_or_never() {
-                delivery.retry(GIVE_BACK_DELAY).await;
+                delivery.retry(RETURN_DELAY).await;
             }
         }
     }
 
-    /// The next delivery; an error, or None, ends the subscription, and it is to be made anew.
+    /// The next delivery. After an error or None the caller must subscribe again.
     pub async fn next(&mut self) -> Option<Result<Delivery, BusError>> {
         match self {
             Self::Local(incoming) => incoming.next().await.map(|delivery| Ok(Delivery::Local(delivery))),
@@ -110,24 +111,24 @@ impl Incoming {
     }
 }
 
-/// An event that waits to be settled. Dropped, it comes again.
+/// An event to settle. If it is dropped, the bus delivers it again.
 pub enum Delivery {
-    /// Of the local bus.
+    /// From the local bus.
     Local(LocalDelivery),
-    /// Of JetStream.
+    /// From JetStream.
     JetStream(Box<JetStreamDelivery>),
 }
 
 impl Delivery {
     /// The event, or why it cannot be read.
-    pub fn message(&self) -> Result<Arc<Envelope>, String> {
+    pub fn envelope(&self) -> Result<Arc<Envelope>, String> {
         match self {
-            Self::Local(delivery) => Ok(delivery.message.clone()),
-            Self::JetStream(delivery) => delivery.message.clone(),
+            Self::Local(delivery) => Ok(delivery.envelope.clone()),
+            Self::JetStream(delivery) => delivery.envelope.clone(),
         }
     }
 
-    /// How often it has been delivered, this time included.
+    /// The number of deliveries of this event, including this one.
     pub fn attempt(&self) -> u32 {
         match self {
             Self::Local(delivery) => delivery.attempt,
@@ -135,7 +136,7 @@ impl Delivery {
         }
     }
 
-    /// It is applied, or put aside: not again.
+    /// Acknowledges the event: it was applied, or became a dead letter.
     pub async fn settle(self) {
         match self {
             Self::Local(delivery) => delivery.settle(),
@@ -143,7 +144,7 @@ impl Delivery {
         }
     }
 
-    /// It could not be applied now: again after `delay`.
+    /// Requests redelivery after `delay`: the event could not be applied now.
     pub async fn retry(self, delay: Duration) {
         match self {
             Self::Local(delivery) => delivery.retry(delay),

@@ -1,7 +1,7 @@
 //! NATS JetStream: one stream per context, one durable pull consumer per subscription.
 //!
-//! The broker may lose what it acknowledged (it acknowledges before it syncs to disk), so the outbox stays the source
-//! of truth: a stream that was made anew has another identity, and is fed again from the beginning.
+//! The broker acknowledges before it syncs to disk and may lose acknowledged events, so the outbox stays the source of
+//! truth: a recreated stream has another identity, and gets all events again.
 
 use std::{
     collections::HashMap,
@@ -20,50 +20,50 @@ use async_nats::{
 use futures::StreamExt;
 
 use jumun_core::{Envelope, Time, time::timeout};
-use net::tls::Trust;
+use net::tls::ClientTls;
 
-use crate::transport::{Acknowledged, BusError, Identity};
+use crate::transport::{Acknowledgement, BusError, BusIdentity};
 
-/// How long the broker remembers message ids. Correctness comes from the inbox; this only saves work.
+/// How long the broker deduplicates by message id. The inbox guarantees correctness; this only saves work.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
-/// How long a consumer may take with an event before it comes again. (A consumer `backoff` would override it.)
-/// What a killed process had comes again only then, and everything has to be whole 30 s after a fault.
+/// The time until an unsettled event is redelivered. (A consumer `backoff` would override it.) It delays the events of
+/// a killed process, and the system must recover within 30 s of a failure.
 const ACK_WAIT: Duration = Duration::from_secs(10);
-/// Events that a consumer may have unsettled.
+/// Maximum number of unsettled events per consumer.
 const MAX_ACK_PENDING: i64 = 1024;
-/// Events fetched at once, how long a fetch waits, and how often the broker shows that it lives.
+/// Events per fetch, the maximum duration of a fetch, and the interval of the broker's heartbeats.
 const FETCH_BATCH: usize = 256;
 const FETCH_EXPIRES: Duration = Duration::from_secs(30);
 const FETCH_HEARTBEAT: Duration = Duration::from_secs(5);
-/// How long the broker may take to answer.
+/// Timeouts of a request to the broker, and of a flush.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
-/// Events of one relay that the broker has not acknowledged. async-nats lets so many wait and then makes `publish` wait, for
-/// everybody who shares the JetStream context; so each relay has a context, and a bound, of its own. The broker has to store
-/// so many, of one stream, within REQUEST_TIMEOUT even where it syncs each to a slow disk.
+/// Maximum number of unacknowledged events per relay. Beyond it, async-nats makes `publish` wait for all users of the
+/// JetStream context, so each relay has its own context and limit. The broker must store so many events of one stream
+/// within REQUEST_TIMEOUT, even if it syncs each one to a slow disk.
 const MAX_UNACKNOWLEDGED: usize = 256;
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(4);
-/// Subjects are spread over so many partitions, by aggregate.
+/// The number of partitions in subjects. All events of an aggregate are in one partition.
 const PARTITIONS: u32 = 16;
 
-/// How streams are kept.
+/// Settings of the connection to the broker, and of its streams.
 #[derive(Clone, Debug)]
 pub struct JetStreamSettings {
-    /// Where the broker is, `nats://host:port`, several joined by commas.
+    /// The addresses of the broker: `nats://host:port`, separated by commas.
     pub url: String,
-    /// The first token of every subject, and of every stream's name.
+    /// The first token of every subject and of every stream name.
     pub prefix: String,
-    /// Copies of each stream.
+    /// The number of replicas of each stream.
     pub replicas: usize,
-    /// How long events stay in the broker; zero: for ever.
+    /// How long the broker keeps events; zero: forever.
     pub max_age: Duration,
-    /// Whom to trust at addresses that are `tls://`, and what to show there.
-    pub trust: Trust,
+    /// TLS settings for `tls://` addresses.
+    pub trust: ClientTls,
 }
 
-/// Options that say who connects, and whom TLS trusts where it is spoken. The client itself reads no user in an address.
-fn connecting(trust: &Trust, address: Option<&async_nats::ServerAddr>) -> async_nats::ConnectOptions {
+/// The credentials and TLS settings of the connection. async-nats ignores credentials in addresses.
+fn connect_options(trust: &ClientTls, address: Option<&async_nats::ServerAddr>) -> async_nats::ConnectOptions {
     let mut options = async_nats::ConnectOptions::new();
     options = match address.and_then(|address| Some((address.username()?, address.password()))) {
         Some((user, Some(password))) => options.user_and_password(user.to_owned(), password.to_owned()),
@@ -89,11 +89,11 @@ pub struct JetStreamBus {
 }
 
 impl JetStreamBus {
-    /// Connects; goes on trying when the broker is not there yet.
+    /// Connects, and keeps retrying if the broker is not reachable yet.
     pub async fn connect(settings: JetStreamSettings) -> anyhow::Result<Self> {
         let addresses: Vec<async_nats::ServerAddr> =
             settings.url.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>()?;
-        let client = connecting(&settings.trust, addresses.first())
+        let client = connect_options(&settings.trust, addresses.first())
             .name("jumun")
             .retry_on_initial_connect()
             .ping_interval(PING_INTERVAL)
@@ -108,8 +108,8 @@ impl JetStreamBus {
         Ok(Self { client, context, settings: Arc::new(settings), streams: Arc::default() })
     }
 
-    /// The same connection, with acknowledgements of its own to wait for. One that never comes frees its place after
-    /// REQUEST_TIMEOUT, whether somebody waits for it or not.
+    /// The same connection, with its own limit of unacknowledged events. A lost acknowledgement frees its slot after
+    /// REQUEST_TIMEOUT, whether or not it is awaited.
     pub(super) fn for_relay(&self) -> Self {
         let context = jetstream::context::ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
@@ -120,7 +120,7 @@ impl JetStreamBus {
         Self { context, ..self.clone() }
     }
 
-    /// The context's stream, made when it is not there.
+    /// The stream of a context, created if it does not exist.
     async fn stream(&self, context: &str) -> Result<jetstream::stream::Stream, BusError> {
         let name = self.stream_name(context);
         let stream = self
@@ -128,7 +128,7 @@ impl JetStreamBus {
             .get_or_create_stream(StreamConfig {
                 name: name.clone(),
                 subjects: vec![format!("{}.{context}.>", self.settings.prefix)],
-                // Not a work queue: several consumers hear each event, and a rebuilt view hears all of them again.
+                // Not a work queue: several consumers receive each event, and a rebuilt view receives all events again.
                 retention: RetentionPolicy::Limits,
                 storage: StorageType::File,
                 num_replicas: self.settings.replicas,
@@ -146,29 +146,29 @@ impl JetStreamBus {
         format!("{}-{context}", self.settings.prefix)
     }
 
-    pub(crate) async fn identity(&self, context: &str) -> Result<Identity, BusError> {
+    pub(crate) async fn identity(&self, context: &str) -> Result<BusIdentity, BusError> {
         let stream = self.stream(context).await?;
         let created = stream.cached_info().created;
-        Ok(Identity(format!("jetstream-{}-{}", self.stream_name(context), created.unix_timestamp_nanos())))
+        Ok(BusIdentity(format!("jetstream-{}-{}", self.stream_name(context), created.unix_timestamp_nanos())))
     }
 
-    pub(crate) async fn publish(&self, message: &Envelope) -> Result<Acknowledged, BusError> {
+    pub(crate) async fn publish(&self, envelope: &Envelope) -> Result<Acknowledgement, BusError> {
         let subject = format!(
             "{}.{}.{:02}.{}.{}",
             self.settings.prefix,
-            message.context,
-            partition(&message.aggregate),
-            message.kind,
-            message.aggregate
+            envelope.context,
+            partition(&envelope.aggregate),
+            envelope.kind,
+            envelope.aggregate
         );
         let acknowledged = self
             .context
-            .publish_with_headers(subject, headers(message), message.payload.clone().into())
+            .publish_with_headers(subject, headers(envelope), envelope.payload.clone().into())
             .await
             .map_err(BusError::new)?;
         Ok(Box::pin(async move {
             let ack = acknowledged.await.map_err(BusError::new)?;
-            // Old servers answered "duplicate" without a sequence for a message that was never stored.
+            // Old servers answer "duplicate" without a sequence for a message that was never stored.
             if ack.duplicate && ack.sequence == 0 { Err(BusError::new("not stored")) } else { Ok(()) }
         }))
     }
@@ -196,7 +196,7 @@ impl JetStreamBus {
     }
 
     pub(crate) async fn flush(&self) {
-        // A broker that is away is told nothing; what it does not hear it delivers again.
+        // If the broker is unreachable, it redelivers the events whose acknowledgement it did not receive.
         let _ = timeout(FLUSH_TIMEOUT, self.client.flush()).await;
     }
 
@@ -209,34 +209,34 @@ impl JetStreamBus {
 }
 
 fn partition(aggregate: &str) -> u32 {
-    // FNV-1a: the same on every version and machine.
+    // FNV-1a gives the same result in every version and on every machine.
     let hash = aggregate.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     hash % PARTITIONS
 }
 
 /// CloudEvents 1.0 attributes (binary mode), the broker's message id, and W3C trace context.
-fn headers(message: &Envelope) -> HeaderMap {
+fn headers(envelope: &Envelope) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let id = message.id();
+    let id = envelope.id();
     headers.insert("Nats-Msg-Id", id.as_str());
     headers.insert("ce-specversion", "1.0");
     headers.insert("ce-id", id);
-    headers.insert("ce-source", format!("/jumun/{}", message.context));
-    headers.insert("ce-type", format!("dev.jumun.{}.v1.{}", message.context, message.kind));
-    headers.insert("ce-subject", message.aggregate.as_str());
-    headers.insert("ce-number", message.number.to_string());
-    headers.insert("ce-timemicros", message.time.0.to_string());
+    headers.insert("ce-source", format!("/jumun/{}", envelope.context));
+    headers.insert("ce-type", format!("dev.jumun.{}.v1.{}", envelope.context, envelope.kind));
+    headers.insert("ce-subject", envelope.aggregate.as_str());
+    headers.insert("ce-number", envelope.number.to_string());
+    headers.insert("ce-timemicros", envelope.time.0.to_string());
     headers.insert("ce-datacontenttype", "application/protobuf");
-    if let Some(traceparent) = &message.traceparent {
+    if let Some(traceparent) = &envelope.traceparent {
         headers.insert("traceparent", traceparent.as_str());
     }
-    if let Some(causation) = &message.causation {
+    if let Some(causation) = &envelope.causation {
         headers.insert("ce-causationid", causation.as_str());
     }
     headers
 }
 
-fn read(context: &str, delivered: &async_nats::Message) -> Result<Envelope, String> {
+fn decode(context: &str, delivered: &async_nats::Message) -> Result<Envelope, String> {
     let headers = delivered.headers.as_ref().ok_or("no headers")?;
     let header = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
     let required = |name: &str| header(name).ok_or_else(|| format!("no {name}"));
@@ -254,7 +254,7 @@ fn read(context: &str, delivered: &async_nats::Message) -> Result<Envelope, Stri
     })
 }
 
-/// What one consumer hears.
+/// The deliveries of one consumer.
 pub struct JetStreamIncoming {
     messages: pull::Stream,
     context: String,
@@ -264,33 +264,33 @@ impl JetStreamIncoming {
     pub(crate) async fn next(&mut self) -> Option<Result<Box<JetStreamDelivery>, BusError>> {
         let delivered = match self.messages.next().await? {
             Ok(delivered) => delivered,
-            // A missing heartbeat leaves the stream hanging: it has to be made anew.
+            // After a missed heartbeat the stream yields nothing more: the caller must subscribe again.
             Err(error) => return Some(Err(BusError::new(error))),
         };
         let attempt = delivered.info().map_or(1, |info| u32::try_from(info.delivered).unwrap_or(u32::MAX));
-        let message = read(&self.context, &delivered.message).map(Arc::new);
-        Some(Ok(Box::new(JetStreamDelivery { message, attempt, delivered })))
+        let envelope = decode(&self.context, &delivered.message).map(Arc::new);
+        Some(Ok(Box::new(JetStreamDelivery { envelope, attempt, delivered })))
     }
 }
 
 /// An event for one consumer.
 pub struct JetStreamDelivery {
-    pub(crate) message: Result<Arc<Envelope>, String>,
+    pub(crate) envelope: Result<Arc<Envelope>, String>,
     pub(crate) attempt: u32,
     delivered: jetstream::Message,
 }
 
 impl JetStreamDelivery {
     pub(crate) async fn settle(self) {
-        self.tell(AckKind::Ack).await;
+        self.acknowledge(AckKind::Ack).await;
     }
 
     pub(crate) async fn retry(self, delay: Duration) {
-        self.tell(AckKind::Nak(Some(delay))).await;
+        self.acknowledge(AckKind::Nak(Some(delay))).await;
     }
 
-    /// Told after the commit; when it is lost the event comes again, and is known by its number.
-    async fn tell(&self, kind: AckKind) {
+    /// Sends the acknowledgement, after the commit. If it gets lost, the event is redelivered and the inbox skips it.
+    async fn acknowledge(&self, kind: AckKind) {
         if let Err(error) = self.delivered.ack_with(kind).await {
             tracing::debug!(%error, "acknowledgement lost");
         }

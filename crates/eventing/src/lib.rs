@@ -1,4 +1,4 @@
-//! Events between contexts: the relay takes them from the outbox to a bus, and subscriptions apply each once and in order.
+//! Events between contexts: the outbox relay publishes them on a bus, and subscriptions apply each once and in order.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests may sleep and spawn as they like"))]
 
@@ -14,4 +14,4 @@ pub use jetstream::{JetStreamBus, JetStreamSettings};
 pub use local::LocalBus;
 pub use relay::Relay;
 pub use subscription::{EventEffect, Policy, Subscription, SubscriptionHandle, decode, event_id, policy};
-pub use transport::{Acknowledged, BusError, Identity};
+pub use transport::{Acknowledgement, BusError, BusIdentity};

@@ -1,5 +1,5 @@
-//! The embedded bus. It keeps nothing: an event counts as published when every consumer of the process settled it, so
-//! the outbox, which is durable, feeds it again after a crash.
+//! The in-process bus. It stores nothing: an event counts as published when every consumer of the process has settled
+//! it, so the durable outbox publishes it again after a crash.
 
 use std::{
     collections::BTreeMap,
@@ -11,59 +11,59 @@ use tokio::sync::{mpsc, oneshot};
 
 use jumun_core::{Envelope, task, time::sleep};
 
-use crate::transport::{Acknowledged, BusError, Identity};
+use crate::transport::{Acknowledgement, BusError, BusIdentity};
 
-/// Deliveries that wait for one consumer at most; publishing waits beyond.
-const MAX_WAITING: usize = 1024;
+/// Maximum number of waiting deliveries per consumer; beyond it, publishing waits.
+const MAX_WAITING_DELIVERIES: usize = 1024;
 
-/// A context's consumers, by name.
+/// The channels of a context's consumers, by name.
 type Subscribers = BTreeMap<String, mpsc::Sender<LocalDelivery>>;
 
-/// Hands events from the contexts of a process to each other.
+/// Delivers events between the contexts of a process.
 #[derive(Clone, Default)]
 pub struct LocalBus {
     contexts: Arc<Mutex<BTreeMap<String, Subscribers>>>,
 }
 
 impl LocalBus {
-    pub(crate) async fn publish(&self, message: Arc<Envelope>) -> Result<Acknowledged, BusError> {
-        let mut settled = Vec::new();
-        for line in self.lines(&message.context) {
-            let (done, when_done) = oneshot::channel();
-            let delivery = LocalDelivery { message: message.clone(), attempt: 1, done, line: line.clone() };
-            line.send(delivery).await.map_err(BusError::new)?;
-            settled.push(when_done);
+    pub(crate) async fn publish(&self, envelope: Arc<Envelope>) -> Result<Acknowledgement, BusError> {
+        let mut settlements = Vec::new();
+        for channel in self.channels(&envelope.context) {
+            let (settled, settlement) = oneshot::channel();
+            let delivery = LocalDelivery { envelope: envelope.clone(), attempt: 1, settled, channel: channel.clone() };
+            channel.send(delivery).await.map_err(BusError::new)?;
+            settlements.push(settlement);
         }
         Ok(Box::pin(async move {
-            for when_done in settled {
-                when_done.await.map_err(BusError::new)?;
+            for settlement in settlements {
+                settlement.await.map_err(BusError::new)?;
             }
             Ok(())
         }))
     }
 
-    fn lines(&self, context: &str) -> Vec<mpsc::Sender<LocalDelivery>> {
+    fn channels(&self, context: &str) -> Vec<mpsc::Sender<LocalDelivery>> {
         let contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
         contexts.get(context).map(|subscribers| subscribers.values().cloned().collect()).unwrap_or_default()
     }
 
-    /// The names of a context's consumers: one that was not there before has to hear everything.
-    pub(crate) fn identity(&self, context: &str) -> Identity {
+    /// The identity has the names of the context's consumers, because a new consumer must receive all events.
+    pub(crate) fn identity(&self, context: &str) -> BusIdentity {
         let contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
         let consumers = contexts.get(context).map(|subscribers| subscribers.keys().cloned().collect::<Vec<_>>());
         let names = std::iter::once("local".to_owned()).chain(consumers.unwrap_or_default());
-        Identity(names.collect::<Vec<_>>().join(" "))
+        BusIdentity(names.collect::<Vec<_>>().join(" "))
     }
 
     pub(crate) fn subscribe(&self, context: &str, consumer: &str) -> LocalIncoming {
-        let (line, deliveries) = mpsc::channel(MAX_WAITING);
+        let (channel, deliveries) = mpsc::channel(MAX_WAITING_DELIVERIES);
         let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
-        contexts.entry(context.to_owned()).or_default().insert(consumer.to_owned(), line);
+        contexts.entry(context.to_owned()).or_default().insert(consumer.to_owned(), channel);
         LocalIncoming(deliveries)
     }
 }
 
-/// What one consumer hears.
+/// The deliveries of one consumer.
 pub struct LocalIncoming(mpsc::Receiver<LocalDelivery>);
 
 impl LocalIncoming {
@@ -74,25 +74,25 @@ impl LocalIncoming {
 
 /// An event for one consumer.
 pub struct LocalDelivery {
-    pub(crate) message: Arc<Envelope>,
+    pub(crate) envelope: Arc<Envelope>,
     pub(crate) attempt: u32,
-    done: oneshot::Sender<()>,
-    line: mpsc::Sender<LocalDelivery>,
+    settled: oneshot::Sender<()>,
+    channel: mpsc::Sender<LocalDelivery>,
 }
 
 impl LocalDelivery {
     pub(crate) fn settle(self) {
-        // Without a relay that waits, the event is published again, and known by its number.
-        let _ = self.done.send(());
+        // If the relay no longer waits, the event is published again, and the inbox skips it.
+        let _ = self.settled.send(());
     }
 
     pub(crate) fn retry(mut self, delay: Duration) {
         self.attempt += 1;
         task::spawn(async move {
             sleep(delay).await;
-            let line = self.line.clone();
-            // A consumer that ended hears it when it is back: the event stays unpublished.
-            let _ = line.send(self).await;
+            let channel = self.channel.clone();
+            // A consumer that has ended receives the event after its restart: the event stays in the outbox.
+            let _ = channel.send(self).await;
         });
     }
 }

@@ -1,11 +1,12 @@
-//! The relay: takes committed events to the bus, in order per aggregate and many at once, and marks them published only
-//! when the bus has them.
+//! The outbox relay: publishes committed events on the bus, in order per aggregate and many at once, and deletes their
+//! outbox entries once the bus has acknowledged them.
 //!
-//! What was just committed comes straight from the writer; the outbox's table is read at the start, after an overflow, and
-//! every so often.
+//! The writer hands newly committed events over directly; the outbox table is read at the start, after an overflow, and
+//! periodically.
 //!
-//! Whatever the relay waits for (a place in the bus, an acknowledgement, the table, the bus's identity) is a future that its
-//! loop polls together with the others: waiting for a place must never stop it from taking the answers that free one.
+//! Everything that the relay waits for (a free slot on the bus, an acknowledgement, the table, the bus's identity) is a
+//! future that its loop polls together with the others: waiting for a slot must never stop the acknowledgements that
+//! free one.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -15,7 +16,7 @@ use std::{
 
 use engine::{
     Engine, Stored, bus_identity,
-    outbox::{self, Batch, Committed, Fresh},
+    outbox::{self, BatchId, CommittedEvents, CommittedReceiver},
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jumun_core::{
@@ -27,61 +28,62 @@ use tracing::Instrument;
 
 use crate::{
     bus::Bus,
-    transport::{Acknowledged, BusError, Identity},
+    transport::{Acknowledgement, BusError, BusIdentity},
 };
 
-/// Events that the bus has not acknowledged yet, about; and batches that are under way.
+/// Approximate maximum of unacknowledged events, and of batches in flight.
 const MAX_IN_FLIGHT: usize = 2048;
-/// The table is read only when few events are in flight: those in flight are among what is read.
+/// The table is read only if few events are in flight, because a scan also reads the entries in flight.
 const MAX_IN_FLIGHT_AT_SCAN: usize = MAX_IN_FLIGHT / 2;
-/// How often the table is read when nothing calls for it, and how often the bus is looked at.
+/// How often the table is read without a trigger, and how often the identity of the bus is checked.
 const SCAN_INTERVAL: Duration = Duration::from_millis(500);
 const IDENTITY_INTERVAL: Duration = Duration::from_secs(2);
-/// A relay that has something to publish and gets no acknowledgement for this long is stalled: it reports that, and on a
-/// broker drops what is in flight and reads the table again, as often as this passes. Longer than one acknowledgement may
-/// take.
+/// A relay that has events to publish and gets no acknowledgement for this long is stalled: it reports that and, on a
+/// broker, drops what is in flight and reads the table again, once per interval. Longer than the timeout of an
+/// acknowledgement.
 const STALL_AFTER: Duration = Duration::from_secs(10);
 const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Takes one context's events to the bus.
+/// Publishes the events of one context on the bus.
 pub struct Relay<A: Stored> {
-    feed: Arc<Feed<A>>,
-    under_way: HashMap<Batch, Flight>,
-    acknowledged: Vec<Batch>,
-    /// Events in the order in which the bus is to get them.
-    waiting: VecDeque<(Batch, Envelope)>,
-    /// The one event that is being handed over: the bus may make it wait for a place.
+    link: Arc<Link<A>>,
+    in_flight: HashMap<BatchId, BatchProgress>,
+    acknowledged: Vec<BatchId>,
+    /// Events, in the order in which they are published.
+    waiting: VecDeque<(BatchId, Envelope)>,
+    /// The one event that is being published: the bus may make it wait for a slot.
     publishing: Option<BoxFuture<'static, Published>>,
-    sending: FuturesUnordered<BoxFuture<'static, (Batch, bool)>>,
-    marking: Option<BoxFuture<'static, Vec<Batch>>>,
+    sending: FuturesUnordered<BoxFuture<'static, (BatchId, bool)>>,
+    marking: Option<BoxFuture<'static, Vec<BatchId>>>,
+    /// Resolves to the batches found, and to whether nothing was in flight when the scan started.
     scanning: Option<BoxFuture<'static, Scanned>>,
-    /// Ends with the bus's identity when it has to be fed from the beginning.
-    checking: Option<BoxFuture<'static, Result<Option<Identity>, Error>>>,
-    /// Since when something waits for the bus and nothing was acknowledged.
+    /// Resolves to the identity of the bus if all events must be published again.
+    checking: Option<BoxFuture<'static, Result<Option<BusIdentity>, Error>>>,
+    /// Since when events wait for the bus and none was acknowledged.
     unanswered_since: Option<Instant>,
     restarted: Instant,
 }
 
-/// An event's batch, and what the bus said when it was handed over.
-type Published = (Batch, Result<Acknowledged, BusError>, tracing::Span);
+/// The batch of an event, and the result of publishing it.
+type Published = (BatchId, Result<Acknowledgement, BusError>, tracing::Span);
 
-/// What was found, and whether nothing was under way when the scan began.
-type Scanned = (Result<Vec<Committed>, Error>, bool);
+/// The result of a scan, and whether nothing was in flight when it started.
+type Scanned = (Result<Vec<CommittedEvents>, Error>, bool);
 
-/// How far a batch is.
-struct Flight {
-    /// Events that the bus has not answered.
+/// The progress of a batch in flight.
+struct BatchProgress {
+    /// The number of events that the bus has not answered.
     left: usize,
-    /// The bus did not take all of them.
+    /// Whether the bus did not accept one of its events.
     has_failed: bool,
 }
 
 impl<A: Stored> Relay<A> {
-    /// A relay of the engine's outbox to this bus.
+    /// A relay from the engine's outbox to this bus.
     pub fn new(engine: Engine<A>, bus: &Bus) -> Self {
         Self {
-            feed: Arc::new(Feed { engine, bus: bus.for_relay() }),
-            under_way: HashMap::new(),
+            link: Arc::new(Link { engine, bus: bus.for_relay() }),
+            in_flight: HashMap::new(),
             acknowledged: Vec::new(),
             waiting: VecDeque::new(),
             publishing: None,
@@ -94,8 +96,8 @@ impl<A: Stored> Relay<A> {
         }
     }
 
-    /// Runs until the task is dropped.
-    pub async fn run(mut self, mut fresh: Fresh) {
+    /// Runs until the future is dropped.
+    pub async fn run(mut self, mut committed: CommittedReceiver) {
         let mut scan = interval(SCAN_INTERVAL);
         let mut identity = interval(IDENTITY_INTERVAL);
         let mut stall = interval(STALL_CHECK_INTERVAL);
@@ -104,15 +106,16 @@ impl<A: Stored> Relay<A> {
         }
         loop {
             self.publish();
-            let in_flight = (self.sending.len() + self.waiting.len()).max(self.under_way.len());
-            let scans = in_flight < MAX_IN_FLIGHT_AT_SCAN && self.scanning.is_none();
-            // A batch that comes while the table is read could be struck off there before that is answered, and be sent twice.
-            let room = in_flight < MAX_IN_FLIGHT && self.scanning.is_none();
+            let pending = (self.sending.len() + self.waiting.len()).max(self.in_flight.len());
+            let scans = pending < MAX_IN_FLIGHT_AT_SCAN && self.scanning.is_none();
+            // A batch that is received during a scan could be published and deleted before the scan returns it, and
+            // then be published twice.
+            let room = pending < MAX_IN_FLIGHT && self.scanning.is_none();
             tokio::select! {
-                Some((batch, taken)) = self.sending.next(), if !self.sending.is_empty() => {
-                    self.note(batch, taken);
-                    while let Some(Some((batch, taken))) = self.sending.next().now_or_never() {
-                        self.note(batch, taken);
+                Some((batch, accepted)) = self.sending.next(), if !self.sending.is_empty() => {
+                    self.record_answer(batch, accepted);
+                    while let Some(Some((batch, accepted))) = self.sending.next().now_or_never() {
+                        self.record_answer(batch, accepted);
                     }
                     self.mark();
                 }
@@ -120,43 +123,43 @@ impl<A: Stored> Relay<A> {
                 batches = wait_for(&mut self.marking) => {
                     self.marking = None;
                     for batch in batches {
-                        self.under_way.remove(&batch);
+                        self.in_flight.remove(&batch);
                     }
                     self.mark();
                 }
                 found = wait_for(&mut self.scanning) => self.scanned(found),
                 checked = wait_for(&mut self.checking) => self.checked(checked).await,
-                Some(committed) = fresh.receiver.recv(), if room => self.send(committed),
-                () = fresh.overflow.notified(), if scans => self.scan(),
+                Some(events) = committed.receiver.recv(), if room => self.enqueue(events),
+                () = committed.overflow.notified(), if scans => self.scan(),
                 _ = scan.tick(), if scans => self.scan(),
                 _ = identity.tick(), if self.checking.is_none() => {
-                    self.checking = Some(Box::pin(self.feed.clone().check()));
+                    self.checking = Some(Box::pin(self.link.clone().check()));
                 }
                 _ = stall.tick() => self.restart_if_stalled().await,
             }
         }
     }
 
-    /// Feeds a bus that is not the one fed before: another set of consumers, or a stream made anew.
-    async fn checked(&mut self, checked: Result<Option<Identity>, Error>) {
+    /// Publishes all events again if the bus has changed: another set of consumers, or a recreated stream.
+    async fn checked(&mut self, checked: Result<Option<BusIdentity>, Error>) {
         self.checking = None;
         let result = async {
             let Some(identity) = checked? else { return Ok(()) };
-            tracing::warn!(identity = identity.0, "another bus: feeding it from the beginning");
-            // From here on nothing is in flight, so nothing has to be polled meanwhile.
-            self.forget_sent().await;
-            bus_identity::feed_again(&self.feed.engine).await?;
-            bus_identity::remember_identity(&self.feed.engine, identity.0).await
+            tracing::warn!(identity = identity.0, "the bus has changed; publishing all events again");
+            // From here on nothing is in flight, so nothing else has to be polled.
+            self.drop_in_flight().await;
+            bus_identity::republish_all(&self.link.engine).await?;
+            bus_identity::store_identity(&self.link.engine, identity.0).await
         };
         if let Err(error) = result.await {
             let error: Error = error;
-            tracing::warn!(%error, "cannot feed the bus again; tried again soon");
+            tracing::warn!(%error, "cannot publish all events again; retrying soon");
         }
     }
 
-    /// Drops what is in flight. It stays unpublished, so the table says what is to be sent again; what the bus before
-    /// acknowledged must not count as published on this one.
-    async fn forget_sent(&mut self) {
+    /// Drops everything in flight. Its outbox entries stay, so it is published again; acknowledgements of the previous
+    /// bus must not count for this one.
+    async fn drop_in_flight(&mut self) {
         self.sending = FuturesUnordered::new();
         self.publishing = None;
         self.scanning = None;
@@ -165,24 +168,24 @@ impl<A: Stored> Relay<A> {
         if let Some(marking) = self.marking.take() {
             marking.await;
         }
-        self.under_way.clear();
+        self.in_flight.clear();
     }
 
-    /// Queues the events of a batch for the bus.
-    fn send(&mut self, Committed { batch, messages }: Committed) {
-        if messages.is_empty() || self.under_way.contains_key(&batch) {
+    /// Queues the events of a batch for publishing.
+    fn enqueue(&mut self, CommittedEvents { batch, events }: CommittedEvents) {
+        if events.is_empty() || self.in_flight.contains_key(&batch) {
             return;
         }
         self.unanswered_since.get_or_insert_with(Instant::now);
-        self.under_way.insert(batch.clone(), Flight { left: messages.len(), has_failed: false });
-        self.waiting.extend(messages.into_iter().map(|message| (batch.clone(), message)));
+        self.in_flight.insert(batch.clone(), BatchProgress { left: events.len(), has_failed: false });
+        self.waiting.extend(events.into_iter().map(|envelope| (batch.clone(), envelope)));
     }
 
-    /// Hands events over, one after another, until the bus makes one wait.
+    /// Publishes queued events, one after another, until the bus makes one wait.
     fn publish(&mut self) {
         while self.publishing.is_none() {
-            let Some((batch, message)) = self.waiting.pop_front() else { return };
-            let mut publishing = self.feed.clone().publish(batch, message).boxed();
+            let Some((batch, envelope)) = self.waiting.pop_front() else { return };
+            let mut publishing = self.link.clone().publish(batch, envelope).boxed();
             match (&mut publishing).now_or_never() {
                 Some(published) => self.published(published),
                 None => self.publishing = Some(publishing),
@@ -197,61 +200,62 @@ impl<A: Stored> Relay<A> {
                 let answered = async move {
                     let result = acknowledged.await;
                     if let Err(error) = &result {
-                        tracing::debug!(%error, "not published; tried again soon");
+                        tracing::debug!(%error, "not published; retrying soon");
                     }
                     (batch, result.is_ok())
                 };
                 self.sending.push(answered.instrument(span).boxed());
             }
             Err(error) => {
-                tracing::debug!(%error, "not published; tried again soon");
-                self.note(batch, false);
+                tracing::debug!(%error, "not published; retrying soon");
+                self.record_answer(batch, false);
             }
         }
     }
 
-    /// Notes what the bus said to one event. Of a batch that it did not take as a whole, everything is sent once more:
-    /// consumers know by its number what they have.
-    fn note(&mut self, batch: Batch, taken: bool) {
-        if taken {
+    /// Records the bus's answer to one event. If the bus did not accept the whole batch, all of it is published again,
+    /// and the inbox skips duplicates.
+    fn record_answer(&mut self, batch: BatchId, accepted: bool) {
+        if accepted {
             self.progressed();
         }
-        let Some(flight) = self.under_way.get_mut(&batch) else { return };
-        flight.left -= 1;
-        flight.has_failed |= !taken;
-        match flight {
-            Flight { left: 0, has_failed: true } => drop(self.under_way.remove(&batch)),
-            Flight { left: 0, has_failed: false } => self.acknowledged.push(batch),
-            Flight { .. } => {}
+        let Some(progress) = self.in_flight.get_mut(&batch) else { return };
+        progress.left -= 1;
+        progress.has_failed |= !accepted;
+        match progress {
+            BatchProgress { left: 0, has_failed: true } => drop(self.in_flight.remove(&batch)),
+            BatchProgress { left: 0, has_failed: false } => self.acknowledged.push(batch),
+            BatchProgress { .. } => {}
         }
     }
 
-    /// Strikes off what the bus acknowledged; while that is being written, more gathers for the next time.
+    /// Deletes the outbox entries of acknowledged batches; those that are acknowledged meanwhile follow in the next
+    /// transaction.
     fn mark(&mut self) {
         if self.marking.is_none() && !self.acknowledged.is_empty() {
             let batches = std::mem::take(&mut self.acknowledged);
-            let feed = self.feed.clone();
+            let link = self.link.clone();
             self.marking = Some(Box::pin(async move {
-                feed.engine.mark_published(&batches).await;
+                link.engine.mark_published(&batches).await;
                 batches
             }));
         }
     }
 
     fn scan(&mut self) {
-        let under_way: HashSet<_> = self.under_way.keys().cloned().collect();
-        let was_idle = under_way.is_empty();
-        let feed = self.feed.clone();
+        let in_flight: HashSet<_> = self.in_flight.keys().cloned().collect();
+        let was_idle = in_flight.is_empty();
+        let link = self.link.clone();
         self.scanning =
-            Some(Box::pin(async move { (outbox::unpublished(feed.engine.database(), under_way).await, was_idle) }));
+            Some(Box::pin(async move { (outbox::unpublished(link.engine.database(), in_flight).await, was_idle) }));
     }
 
-    fn scanned(&mut self, (found, was_idle): (Result<Vec<Committed>, Error>, bool)) {
+    fn scanned(&mut self, (found, was_idle): (Result<Vec<CommittedEvents>, Error>, bool)) {
         self.scanning = None;
         match found {
-            // What failed while the table was read was not looked for there.
+            // The scan excluded the batches in flight, some of which may have failed meanwhile.
             Ok(batches) if batches.is_empty() && was_idle => self.recovered(None),
-            Ok(batches) => batches.into_iter().for_each(|committed| self.send(committed)),
+            Ok(batches) => batches.into_iter().for_each(|committed| self.enqueue(committed)),
             Err(error) => tracing::warn!(%error, "cannot read the outbox"),
         }
     }
@@ -262,61 +266,61 @@ impl<A: Stored> Relay<A> {
         self.recovered(more.then(Instant::now));
     }
 
-    /// The relay is not stalled; `unanswered_since` is when it last got an answer, if it waits for more.
+    /// Ends a stall; `unanswered_since` is the time of the last answer if more events wait.
     fn recovered(&mut self, unanswered_since: Option<Instant>) {
         self.unanswered_since = unanswered_since;
-        if let Some(since) = self.feed.engine.stall().set(None) {
-            let (context, seconds) = (self.feed.engine.database().schema(), since.elapsed().as_secs());
+        if let Some(since) = self.link.engine.stall().set(None) {
+            let (context, seconds) = (self.link.engine.database().schema(), since.elapsed().as_secs());
             tracing::info!(context, seconds, "the relay publishes again");
         }
     }
 
-    /// Reports a relay that makes no progress, and starts it over where what it waits for may never come.
+    /// Reports a relay that makes no progress, and drops what is in flight if acknowledgements may have been lost.
     async fn restart_if_stalled(&mut self) {
         let Some(since) = self.unanswered_since.filter(|since| since.elapsed() >= STALL_AFTER) else { return };
-        if self.feed.engine.stall().set(Some(since)).is_none() {
-            let (context, seconds) = (self.feed.engine.database().schema(), since.elapsed().as_secs());
+        if self.link.engine.stall().set(Some(since)).is_none() {
+            let (context, seconds) = (self.link.engine.database().schema(), since.elapsed().as_secs());
             tracing::warn!(context, seconds, "the relay is stalled: events wait and the bus acknowledges none");
         }
-        if self.feed.bus.loses_acknowledgements() && self.restarted.elapsed() >= STALL_AFTER {
+        if self.link.bus.loses_acknowledgements() && self.restarted.elapsed() >= STALL_AFTER {
             self.restarted = Instant::now();
-            self.forget_sent().await;
+            self.drop_in_flight().await;
         }
     }
 }
 
-/// An outbox and the bus that it feeds.
-struct Feed<A: Stored> {
+/// An outbox, and the bus that its events are published on.
+struct Link<A: Stored> {
     engine: Engine<A>,
     bus: Bus,
 }
 
-impl<A: Stored> Feed<A> {
-    /// Hands an event over to the bus, which may make it wait.
-    async fn publish(self: Arc<Self>, batch: Batch, message: Envelope) -> Published {
+impl<A: Stored> Link<A> {
+    /// Publishes an event; the bus may make it wait.
+    async fn publish(self: Arc<Self>, batch: BatchId, envelope: Envelope) -> Published {
         let span = trace_span!(
-            message.traceparent.as_deref(),
+            envelope.traceparent.as_deref(),
             "send",
-            otel.name = format!("send {}.{}", message.context, message.kind),
+            otel.name = format!("send {}.{}", envelope.context, envelope.kind),
             otel.kind = "producer",
             messaging.system = "nats",
-            messaging.message.id = message.id(),
+            messaging.message.id = envelope.id(),
         );
-        let result = self.bus.publish(Arc::new(message)).instrument(span.clone()).await;
+        let result = self.bus.publish(Arc::new(envelope)).instrument(span.clone()).await;
         (batch, result, span)
     }
 
-    /// The bus, when it has to be fed from the beginning; another one is only remembered.
-    async fn check(self: Arc<Self>) -> Result<Option<Identity>, Error> {
-        match self.other_bus().await? {
+    /// The identity of the bus if all events must be published again. A change that needs nothing is only stored.
+    async fn check(self: Arc<Self>) -> Result<Option<BusIdentity>, Error> {
+        match self.changed_identity().await? {
             Some((identity, true)) => Ok(Some(identity)),
-            Some((identity, false)) => bus_identity::remember_identity(&self.engine, identity.0).await.map(|()| None),
+            Some((identity, false)) => bus_identity::store_identity(&self.engine, identity.0).await.map(|()| None),
             None => Ok(None),
         }
     }
 
-    /// The bus, when it is not the one that was fed before, and whether that one had less to hear.
-    async fn other_bus(&self) -> Result<Option<(Identity, bool)>, Error> {
+    /// The identity of the bus if it has changed, and whether the new bus lacks earlier events.
+    async fn changed_identity(&self) -> Result<Option<(BusIdentity, bool)>, Error> {
         let context = self.engine.database().schema();
         let identity = match self.bus.identity(context).await {
             Ok(identity) => identity,
@@ -325,11 +329,11 @@ impl<A: Stored> Feed<A> {
                 return Ok(None);
             }
         };
-        let before = bus_identity::fed_identity(self.engine.database()).await?;
+        let before = bus_identity::stored_identity(self.engine.database()).await?;
         if before.as_deref() == Some(&identity.0) {
             return Ok(None);
         }
-        // Nothing was published before the first bus, so there is nothing to feed again.
+        // Before the first bus nothing was published, so nothing has to be published again.
         let is_behind = before.is_some_and(|before| !identity.is_covered_by(&before));
         Ok(Some((identity, is_behind)))
     }

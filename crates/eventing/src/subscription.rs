@@ -1,4 +1,4 @@
-//! Whenever X happens, do Y: how a context hears another's events and applies each once and in order.
+//! Subscriptions: a context receives the events of another context, and applies each once and in order.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -9,31 +9,31 @@ use tokio::sync::{
 };
 use tracing::Instrument;
 
-use engine::{Arrival, Decide, Decision, Engine, Stored, existing};
+use engine::{Decide, Decision, Engine, InboxEvent, Stored, existing};
 use jumun_core::{Envelope, Error, RequestContext, name::id_in, time::sleep, trace_span};
 
 use crate::bus::{Bus, Delivery, Incoming};
 
-/// Events that one consumer works on at once.
+/// Maximum number of events that one subscription processes concurrently.
 const MAX_UNSETTLED: usize = 512;
-/// Aggregates whose last turn is remembered; those that are over are forgotten then.
+/// Number of stored turns above which those that have ended are removed.
 const MAX_TURNS: usize = 2 * MAX_UNSETTLED;
-/// The pause before a bus that failed is asked again.
+/// The pause before subscribing again after an error of the bus.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(500);
-/// Delays before a transient failure is tried again: doubled each time, up to a bound.
+/// Delays before an event is retried after a transient failure: doubled each time, up to MAX_RETRY.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const MAX_RETRY: Duration = Duration::from_secs(5);
 
-/// What an event leads to.
+/// The effect of an event on the receiving context.
 pub enum EventEffect<A: Stored> {
-    /// Nothing, here.
+    /// The event has no effect.
     Ignore,
-    /// A decision upon one aggregate.
+    /// A rule runs on the aggregate with this id.
     Decide(String, Decide<A>),
 }
 
 impl<A: Stored> EventEffect<A> {
-    /// A decision upon the aggregate `id`.
+    /// Runs a rule on the aggregate `id`.
     pub fn decide(
         id: impl Into<String>,
         decide: impl FnMut(Option<&A>) -> Result<Decision<A>, Error> + Send + 'static,
@@ -43,7 +43,7 @@ impl<A: Stored> EventEffect<A> {
 }
 
 impl<A: Stored> EventEffect<A> {
-    /// A decision upon the aggregate `collection/{id}` that an event names, and which must exist.
+    /// Runs a rule on the aggregate `collection/{id}` that the event names, which must exist.
     pub fn on_existing(
         collection: &str,
         name: &str,
@@ -53,47 +53,49 @@ impl<A: Stored> EventEffect<A> {
     }
 }
 
-/// The id in a resource's name that an event carries.
+/// The id in a resource name of an event; UNREADABLE_EVENT if the name is invalid.
 pub fn event_id<'a>(collection: &str, name: &'a str) -> Result<&'a str, Error> {
     id_in(collection, name).map_err(|reason| Error::unreadable_event(format!("{name:?} {reason}")))
 }
 
-/// What a context does about another's events. It may call others, so long as doing it twice does no harm.
+/// Determines the effect of an event. It may run more than once, so its calls to other contexts must be idempotent.
 pub type Policy<A> = Arc<dyn Fn(Arc<Envelope>) -> BoxFuture<'static, Result<EventEffect<A>, Error>> + Send + Sync>;
 
-/// A policy that only looks at the event.
+/// A policy that depends only on the event.
 pub fn policy<A: Stored, E: prost::Message + Default>(
-    react: impl Fn(E, &Envelope) -> Result<EventEffect<A>, Error> + Send + Sync + 'static,
+    effect_of: impl Fn(E, &Envelope) -> Result<EventEffect<A>, Error> + Send + Sync + 'static,
 ) -> Policy<A> {
-    Arc::new(move |message| {
-        let reaction = decode::<E>(&message).and_then(|event| react(event, &message));
-        Box::pin(std::future::ready(reaction))
+    Arc::new(move |envelope| {
+        let effect = decode::<E>(&envelope).and_then(|event| effect_of(event, &envelope));
+        Box::pin(std::future::ready(effect))
     })
 }
 
-/// Decodes an event.
-pub fn decode<E: prost::Message + Default>(message: &Envelope) -> Result<E, Error> {
-    E::decode(message.payload.as_slice()).map_err(|error| Error::unreadable_event(format!("{}: {error}", message.kind)))
+/// Decodes the payload of an event; UNREADABLE_EVENT if it is malformed.
+pub fn decode<E: prost::Message + Default>(envelope: &Envelope) -> Result<E, Error> {
+    E::decode(envelope.payload.as_slice())
+        .map_err(|error| Error::unreadable_event(format!("{}: {error}", envelope.kind)))
 }
 
-/// One context hearing another.
+/// The subscription of one context to the events of another.
 pub struct Subscription<A: Stored> {
-    /// Where the events come from.
+    /// The bus that delivers the events.
     pub bus: Bus,
-    /// What applies them.
+    /// The engine that applies them.
     pub engine: Engine<A>,
-    /// The context that is heard.
+    /// The context that emits the events.
     pub source: &'static str,
-    /// The consumer's name, e.g. "shelves-on-things".
+    /// Its name as a consumer on the bus, e.g. "shelves-on-things".
     pub name: String,
-    /// What they lead to.
+    /// Determines the effect of each event.
     pub policy: Policy<A>,
-    /// Becomes true when the process is to end.
+    /// Becomes true when the process stops.
     pub stopping: watch::Receiver<bool>,
 }
 
 impl<A: Stored> Subscription<A> {
-    /// Subscribes; kept apart from `run`, so that a local bus knows its consumers before it is fed.
+    /// Subscribes to the bus; None after an error, which `run` retries. It is separate from `run`, so that a local bus
+    /// knows all consumers before events are published.
     pub async fn subscribe(&self) -> Option<Incoming> {
         match self.bus.subscribe(self.source, &self.name).await {
             Ok(incoming) => Some(incoming),
@@ -104,11 +106,11 @@ impl<A: Stored> Subscription<A> {
         }
     }
 
-    /// Runs until the process is to end, or the task is dropped.
+    /// Runs until the process stops or the future is dropped.
     pub async fn run(self, mut incoming: Option<Incoming>) {
         loop {
             if let Some(incoming) = incoming.take() {
-                self.hear(incoming).await;
+                self.receive(incoming).await;
             }
             if *self.stopping.borrow() {
                 return;
@@ -118,7 +120,7 @@ impl<A: Stored> Subscription<A> {
         }
     }
 
-    async fn hear(&self, mut incoming: Incoming) {
+    async fn receive(&self, mut incoming: Incoming) {
         let (mut unsettled, mut turns) = (FuturesUnordered::new(), Turns::default());
         let mut stopping = self.stopping.clone();
         loop {
@@ -127,8 +129,8 @@ impl<A: Stored> Subscription<A> {
                 Some(()) = unsettled.next(), if !unsettled.is_empty() => {}
                 delivery = incoming.next(), if unsettled.len() < MAX_UNSETTLED => match delivery {
                     Some(Ok(delivery)) => {
-                        let turn = delivery.message().ok().map(|message| turns.next(&message.aggregate));
-                        unsettled.push(self.apply(delivery, turn));
+                        let turn = delivery.envelope().ok().map(|envelope| turns.next(&envelope.aggregate));
+                        unsettled.push(self.process(delivery, turn));
                     }
                     Some(Err(error)) => {
                         tracing::debug!(%error, consumer = self.name, "subscription broke");
@@ -138,48 +140,48 @@ impl<A: Stored> Subscription<A> {
                 }
             }
         }
-        // What has begun is finished; the rest is for the next process, which need not wait for it.
+        // Events that were started are finished. The others are returned, so that another process gets them at once.
         let finish = async { while unsettled.next().await.is_some() {} };
-        // At the same time: a broker that is away takes nothing back, and must not keep the rest from being finished.
-        tokio::join!(incoming.give_back(), finish);
+        // Concurrently, because an unreachable broker must not delay the events that were started.
+        tokio::join!(incoming.return_unstarted(), finish);
     }
 
-    async fn apply(&self, delivery: Delivery, mut turn: Option<Turn>) {
-        let message = match delivery.message() {
-            Ok(message) => message,
+    async fn process(&self, delivery: Delivery, mut turn: Option<Turn>) {
+        let envelope = match delivery.envelope() {
+            Ok(envelope) => envelope,
             Err(reason) => {
-                // Nothing tells which aggregate it is about, so no other event can wait behind it.
-                tracing::error!(reason, consumer = self.name, "an event without an envelope was dropped");
+                // Its aggregate is unknown, so it cannot become a dead letter.
+                tracing::error!(reason, consumer = self.name, "dropped an event with an unreadable envelope");
                 return delivery.settle().await;
             }
         };
         if let Some(before) = turn.as_mut().and_then(|turn| turn.before.take()) {
-            // Dropped, it is over.
+            // The sender is dropped at the end of the turn.
             let _ = before.await;
         }
         let span = trace_span!(
-            message.traceparent.as_deref(),
+            envelope.traceparent.as_deref(),
             "process",
-            otel.name = format!("process {}.{} by {}", message.context, message.kind, self.name),
+            otel.name = format!("process {}.{} by {}", envelope.context, envelope.kind, self.name),
             otel.kind = "consumer",
             messaging.system = "nats",
-            messaging.message.id = message.id(),
+            messaging.message.id = envelope.id(),
             messaging.consumer.group.name = self.name,
         );
-        let context = RequestContext { traceparent: message.traceparent.clone(), ..RequestContext::default() };
-        match context.scope(self.react(message, None, turn)).instrument(span).await {
+        let context = RequestContext { traceparent: envelope.traceparent.clone(), ..RequestContext::default() };
+        match context.scope(self.apply(envelope, None, turn)).instrument(span).await {
             Ok(()) => delivery.settle().await,
             Err(error) => {
                 let delay = (FIRST_RETRY * 2_u32.pow(delivery.attempt().min(10) - 1)).min(MAX_RETRY);
-                tracing::debug!(%error, consumer = self.name, ?delay, "an event is tried again");
+                tracing::debug!(%error, consumer = self.name, ?delay, "cannot apply an event now; retrying");
                 delivery.retry(error.retry_after.map_or(delay, |after| after.min(delay))).await;
             }
         }
     }
 
-    /// Applies an event, or puts it aside. An error means: not now.
-    async fn react(&self, message: Arc<Envelope>, redriven: Option<i64>, turn: Option<Turn>) -> Result<(), Error> {
-        let (target, decide, poison): (_, Decide<A>, _) = match (self.policy)(message.clone()).await {
+    /// Applies an event, or makes it a dead letter. After an error it is to be retried.
+    async fn apply(&self, envelope: Arc<Envelope>, redriven: Option<i64>, turn: Option<Turn>) -> Result<(), Error> {
+        let (target, decide, poison): (_, Decide<A>, _) = match (self.policy)(envelope.clone()).await {
             Ok(EventEffect::Decide(id, decide)) => (Some(id), decide, None),
             Ok(EventEffect::Ignore) => (None, Box::new(|_| Ok(Decision::Leave)), None),
             Err(error) if error.is_transient() => return Err(error),
@@ -187,56 +189,56 @@ impl<A: Stored> Subscription<A> {
         };
         let consumer = self.name.clone();
         let applied =
-            self.engine.apply(target, Arrival { consumer, message: message.clone(), poison, redriven }, decide);
-        // Whoever comes next stands in line behind this job: applying begins with that.
+            self.engine.apply(target, InboxEvent { consumer, envelope: envelope.clone(), poison, redriven }, decide);
+        // Polling `applied` queues the job before the next turn can run, so the order is kept.
         drop(turn);
         match applied.await {
-            // The database refuses what was decided, and always will: the event is put aside, and others go on.
+            // The database rejects the result permanently: the event becomes a dead letter, and other events go on.
             Err(error) if redriven.is_none() && !error.is_transient() => {
                 let consumer = self.name.clone();
-                let put_aside = Arrival { consumer, message, poison: Some(error), redriven: None };
-                self.engine.apply(None, put_aside, Box::new(|_: Option<&A>| Ok(Decision::Leave))).await
+                let dead_letter = InboxEvent { consumer, envelope, poison: Some(error), redriven: None };
+                self.engine.apply(None, dead_letter, Box::new(|_: Option<&A>| Ok(Decision::Leave))).await
             }
             result => result,
         }
     }
 
-    /// Applies a dead letter once more.
-    pub async fn redrive(&self, message: Arc<Envelope>, dead_letter: i64) -> Result<(), Error> {
-        self.react(message, Some(dead_letter), None).await
+    /// Applies a dead letter again.
+    pub async fn redrive(&self, envelope: Arc<Envelope>, dead_letter: i64) -> Result<(), Error> {
+        self.apply(envelope, Some(dead_letter), None).await
     }
 }
 
-/// The order in which one consumer takes the events of each aggregate, however long a policy thinks about one of them.
+/// Keeps the order of the events of each aggregate, however long their policies take.
 #[derive(Default)]
 struct Turns(HashMap<String, oneshot::Receiver<()>>);
 
-/// One event's turn. Dropped, it is over.
+/// The turn of one event, which ends when this is dropped.
 struct Turn {
     before: Option<oneshot::Receiver<()>>,
-    _over: oneshot::Sender<()>,
+    _end: oneshot::Sender<()>,
 }
 
 impl Turns {
     fn next(&mut self, aggregate: &str) -> Turn {
         if self.0.len() >= MAX_TURNS {
-            self.0.retain(|_, over| over.try_recv() == Err(TryRecvError::Empty));
+            self.0.retain(|_, ended| ended.try_recv() == Err(TryRecvError::Empty));
         }
-        let (sender, over) = oneshot::channel();
-        Turn { before: self.0.insert(aggregate.to_owned(), over), _over: sender }
+        let (sender, ended) = oneshot::channel();
+        Turn { before: self.0.insert(aggregate.to_owned(), ended), _end: sender }
     }
 }
 
-/// A subscription without its aggregate's type.
+/// A subscription without its aggregate type.
 pub trait SubscriptionHandle: Send + Sync {
-    /// Its name, e.g. "shelves-on-things".
+    /// Its name as a consumer on the bus, e.g. "shelves-on-things".
     fn name(&self) -> &str;
 
-    /// The context whose events it receives.
+    /// The context that emits the events.
     fn source(&self) -> &'static str;
 
-    /// Applies a dead letter once more.
-    fn redrive(&self, message: Arc<Envelope>, dead_letter: i64) -> BoxFuture<'_, Result<(), Error>>;
+    /// Applies a dead letter again.
+    fn redrive(&self, envelope: Arc<Envelope>, dead_letter: i64) -> BoxFuture<'_, Result<(), Error>>;
 }
 
 impl<A: Stored> SubscriptionHandle for Subscription<A> {
@@ -248,7 +250,7 @@ impl<A: Stored> SubscriptionHandle for Subscription<A> {
         self.source
     }
 
-    fn redrive(&self, message: Arc<Envelope>, dead_letter: i64) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.redrive(message, dead_letter))
+    fn redrive(&self, envelope: Arc<Envelope>, dead_letter: i64) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.redrive(envelope, dead_letter))
     }
 }

@@ -1,8 +1,8 @@
-//! What both buses answer with.
+//! Types that both buses share.
 
 use futures::future::BoxFuture;
 
-/// Why the bus did not take an event, or does not deliver.
+/// An error of the bus: it did not accept an event, or does not deliver.
 #[derive(Debug, thiserror::Error)]
 #[error("bus: {0}")]
 pub struct BusError(pub String);
@@ -13,15 +13,15 @@ impl BusError {
     }
 }
 
-/// Done when the bus has an event for good.
-pub type Acknowledged = BoxFuture<'static, Result<(), BusError>>;
+/// Resolves once the bus has acknowledged an event.
+pub type Acknowledgement = BoxFuture<'static, Result<(), BusError>>;
 
-/// What a bus has seen of a context's events.
+/// Identifies a bus by what it has received of a context's events: one or more parts, separated by spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity(pub String);
+pub struct BusIdentity(pub String);
 
-impl Identity {
-    /// Whether a bus that was `before` has seen everything that this one must have.
+impl BusIdentity {
+    /// Whether a bus with the identity `before` has received all events that this one needs.
     pub fn is_covered_by(&self, before: &str) -> bool {
         let before: Vec<&str> = before.split(' ').collect();
         self.0.split(' ').all(|part| before.contains(&part))

@@ -1,4 +1,4 @@
-//! TLS for listeners and clients, and one bounded HTTP exchange with an outside party.
+//! TLS for listeners and clients, and a bounded HTTP client for external servers.
 
 pub mod fetch;
 pub mod tls;

@@ -1,4 +1,4 @@
-//! TLS: on the listener, and towards others. Certificates are files, and read again when they change.
+//! TLS for listeners and clients. Certificates are files; a listener reloads them when they change.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,95 +17,97 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tonic::transport::{self, Certificate, ClientTlsConfig, Endpoint};
 
-/// How long a client may take over its handshake.
+/// Maximum duration of a handshake with a client.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often the files are looked at, at most.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Minimum time between two checks of the files for changes.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A certificate chain and its key, in PEM.
+/// A certificate chain and its private key, as PEM files.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The chain, the process's own certificate first.
+    /// The chain, the leaf certificate first.
     pub cert_file: PathBuf,
-    /// The private key of the first.
+    /// The private key of the leaf certificate.
     pub key_file: PathBuf,
 }
 
-/// How the listener speaks TLS.
+/// TLS settings of a listener.
 #[derive(Clone, Debug)]
 pub struct TlsSettings {
-    /// What it shows.
+    /// The server certificate.
     pub identity: Identity,
-    /// Who must have signed its clients' certificates; None: they need none.
+    /// The CAs that must have signed client certificates; None: clients need no certificate.
     pub client_ca_file: Option<PathBuf>,
 }
 
-/// Whom the process trusts, and what it shows, when it calls others over TLS.
+/// TLS settings of clients: the CAs to trust, and the client certificate.
 #[derive(Clone, Debug, Default)]
-pub struct Trust {
-    /// Who must have signed their certificates; None: whom the system trusts.
+pub struct ClientTls {
+    /// The CAs that must have signed server certificates; None: the CAs that the system trusts.
     pub ca_file: Option<PathBuf>,
-    /// What it shows where a certificate is asked for.
+    /// The certificate for servers that require one.
     pub identity: Option<Identity>,
 }
 
-/// Accepts TLS connections with the certificate files as they are now.
+/// Accepts TLS connections with the current certificate files.
 #[derive(Clone)]
 pub struct Tls(Arc<Inner>);
 
 struct Inner {
     settings: TlsSettings,
-    present: Mutex<Present>,
+    loaded: Mutex<Loaded>,
 }
 
-struct Present {
+struct Loaded {
     config: Arc<ServerConfig>,
-    /// When each file was last written.
-    written: Vec<Option<SystemTime>>,
-    looked: Instant,
+    /// When each file was last modified.
+    modified: Vec<Option<SystemTime>>,
+    checked: Instant,
 }
 
 impl Tls {
-    /// Reads the files once, so that a mistake in them ends the start.
+    /// Loads the certificate files.
     pub fn open(settings: TlsSettings) -> anyhow::Result<Self> {
-        let written = settings.written();
-        let present = Present { config: settings.config()?, written, looked: Instant::now() };
-        Ok(Self(Arc::new(Inner { settings, present: Mutex::new(present) })))
+        let modified = settings.modified();
+        let loaded = Loaded { config: settings.config()?, modified, checked: Instant::now() };
+        Ok(Self(Arc::new(Inner { settings, loaded: Mutex::new(loaded) })))
     }
 
-    /// Shakes hands with a client, within a bound.
+    /// Performs the handshake with a client, within 5 s.
     pub async fn accept(&self, stream: TcpStream) -> Result<tokio_rustls::server::TlsStream<TcpStream>, String> {
-        let shaken = TlsAcceptor::from(self.present()).accept(stream);
-        let shaken = timeout(HANDSHAKE_TIMEOUT, shaken).await;
-        shaken.map_err(|_| "no handshake in time".to_owned())?.map_err(|error| error.to_string())
+        let handshake = timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(self.current()).accept(stream)).await;
+        handshake.map_err(|_| "the handshake timed out".to_owned())?.map_err(|error| error.to_string())
     }
 
-    fn present(&self) -> Arc<ServerConfig> {
+    fn current(&self) -> Arc<ServerConfig> {
         let settings = &self.0.settings;
-        let mut present = self.0.present.lock().unwrap_or_else(PoisonError::into_inner);
-        if present.looked.elapsed() >= LOOK_INTERVAL {
-            present.looked = Instant::now();
-            let written = settings.written();
-            if written != present.written {
+        let mut loaded = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if loaded.checked.elapsed() >= CHECK_INTERVAL {
+            loaded.checked = Instant::now();
+            let modified = settings.modified();
+            if modified != loaded.modified {
                 match settings.config() {
                     Ok(config) => {
-                        (present.config, present.written) = (config, written);
-                        tracing::info!("the certificate was read again");
+                        (loaded.config, loaded.modified) = (config, modified);
+                        tracing::info!("certificate reloaded");
                     }
-                    // Half written, perhaps: it is looked at again.
-                    Err(error) => tracing::warn!(error = format!("{error:#}"), "the certificate stays as it is"),
+                    // A file may be half written; the next check reads it again.
+                    Err(error) => tracing::warn!(
+                        error = format!("{error:#}"),
+                        "cannot reload the certificate; the previous one stays in use"
+                    ),
                 }
             }
         }
-        present.config.clone()
+        loaded.config.clone()
     }
 }
 
 impl TlsSettings {
-    fn written(&self) -> Vec<Option<SystemTime>> {
+    fn modified(&self) -> Vec<Option<SystemTime>> {
         let files = [Some(&self.identity.cert_file), Some(&self.identity.key_file), self.client_ca_file.as_ref()];
-        let written = |file: &PathBuf| std::fs::metadata(file).and_then(|data| data.modified()).ok();
-        files.into_iter().flatten().map(written).collect()
+        let modified = |file: &PathBuf| std::fs::metadata(file).and_then(|data| data.modified()).ok();
+        files.into_iter().flatten().map(modified).collect()
     }
 
     fn config(&self) -> anyhow::Result<Arc<ServerConfig>> {
@@ -136,12 +138,12 @@ impl Identity {
     }
 
     fn describe(&self) -> String {
-        format!("{} and {} do not go together", self.cert_file.display(), self.key_file.display())
+        format!("{} and {} do not match", self.cert_file.display(), self.key_file.display())
     }
 }
 
-impl Trust {
-    /// Reads the files once, so that a wrong one is known at the start.
+impl ClientTls {
+    /// Loads the files once, so that the process does not start with an invalid one.
     pub fn check(&self) -> anyhow::Result<()> {
         if self.ca_file.is_none() && self.identity.is_none() {
             return Ok(());
@@ -149,7 +151,7 @@ impl Trust {
         self.config().map(drop)
     }
 
-    /// Shakes hands with a server that must be `host`.
+    /// Performs the handshake with a server, whose certificate must be valid for `host`.
     pub async fn connect(
         &self,
         host: String,
@@ -157,8 +159,8 @@ impl Trust {
     ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
         let config = self.config().map_err(|error| format!("{error:#}"))?;
         let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
-        let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-        shaken.map_err(|error| error.to_string())
+        let handshake = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        handshake.map_err(|error| error.to_string())
     }
 
     fn config(&self) -> anyhow::Result<ClientConfig> {
@@ -176,23 +178,23 @@ impl Trust {
     fn roots(&self) -> anyhow::Result<RootCertStore> {
         let Some(file) = &self.ca_file else {
             let mut roots = RootCertStore::empty();
-            // A system without any trusts nobody, which the handshake then says.
+            // Without CAs of the system the store is empty, and every handshake fails for that reason.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             return Ok(roots);
         };
         roots(file)
     }
 
-    /// The way to a process at `http://host:port` or `https://host:port`.
+    /// A gRPC endpoint at `http://host:port` or `https://host:port`.
     pub fn endpoint(&self, address: &str) -> anyhow::Result<Endpoint> {
         let endpoint = Endpoint::from_shared(address.to_owned())?;
         match endpoint.uri().scheme_str() {
-            Some("https") => Ok(endpoint.tls_config(self.for_tonic()?)?),
+            Some("https") => Ok(endpoint.tls_config(self.tonic_config()?)?),
             _ => Ok(endpoint),
         }
     }
 
-    fn for_tonic(&self) -> anyhow::Result<tonic::transport::ClientTlsConfig> {
+    fn tonic_config(&self) -> anyhow::Result<tonic::transport::ClientTlsConfig> {
         let mut config = ClientTlsConfig::new();
         config = match &self.ca_file {
             Some(file) => config.ca_certificate(Certificate::from_pem(read(file)?)),
@@ -214,7 +216,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 fn roots(file: &Path) -> anyhow::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file)? {
-        roots.add(certificate).with_context(|| format!("{} has a certificate that is none", file.display()))?;
+        roots.add(certificate).with_context(|| format!("{} contains an invalid certificate", file.display()))?;
     }
     Ok(roots)
 }
@@ -222,6 +224,6 @@ fn roots(file: &Path) -> anyhow::Result<RootCertStore> {
 fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let read = || -> Result<Vec<_>, rustls::pki_types::pem::Error> { CertificateDer::pem_file_iter(file)?.collect() };
     let chain = read().map_err(|error| anyhow::anyhow!("cannot read {}: {error:?}", file.display()))?;
-    anyhow::ensure!(!chain.is_empty(), "{} has no certificate", file.display());
+    anyhow::ensure!(!chain.is_empty(), "{} contains no certificate", file.display());
     Ok(chain)
 }

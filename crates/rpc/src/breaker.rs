@@ -53,8 +53,10 @@ pub enum State {
     Open(Duration),
     /// A few calls are sent as probes.
     HalfOpen {
-        /// in_flight: u32,
-        /// successes: u32,
+        /// Probes in flight.
+        in_flight: u32,
+        /// Consecutive successful probes.
+        successes: u32,
     },
 }
 

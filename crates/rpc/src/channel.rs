@@ -13,7 +13,7 @@ use auth::ServiceToken;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
 use jumun_core::{Caller, Error, reasons};
-use net::tls::Trust;
+use net::tls::ClientTls;
 use tonic::{Code, Status, body::Body};
 use tower::{Service, ServiceBuilder, ServiceExt};
 
@@ -52,7 +52,7 @@ impl Channel {
     /// call carries `token`, if there is one. Fails when the address is not a valid URL.
     pub fn remote(
         address: &str,
-        trust: &Trust,
+        trust: &ClientTls,
         token: Option<ServiceToken>,
         circuit: Arc<Circuit>,
     ) -> anyhow::Result<Self> {

@@ -6,7 +6,7 @@ use engine::{Engine, EngineHandle, Stored, outbox};
 use eventing::{Bus, Policy, Relay, Subscription, SubscriptionHandle};
 use futures::future::BoxFuture;
 use jumun_core::{Caller, Clock, Error, RoleTable};
-use net::tls::Trust;
+use net::tls::ClientTls;
 use rpc::{Bulkhead, Channel, Circuit, LocalStack};
 use tokio::sync::watch;
 use tonic::{body::Body, server::NamedService};
@@ -169,7 +169,7 @@ impl ContextBuilder<'_> {
     }
 
     /// The certificates that are trusted for TLS connections to external services.
-    pub fn trust(&self) -> &Trust {
+    pub fn trust(&self) -> &ClientTls {
         &self.parts.topology.trust
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use auth::Authentication;
 use engine::storage::{Database, DatabaseUrl};
-use net::tls::Trust;
+use net::tls::ClientTls;
 
 /// The databases and addresses of contexts, and how connections to them are secured.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +16,7 @@ pub struct Topology {
     /// How callers are authenticated. By default they are not, and every call is permitted.
     pub authentication: Authentication,
     /// The certificates that are trusted at `https://` addresses.
-    pub trust: Trust,
+    pub trust: ClientTls,
     /// The settings of contexts, by the flag of the setting.
     pub settings: BTreeMap<String, String>,
 }

@@ -11,7 +11,7 @@ use contracts::admin::v1::{
     get_outbox_status_response,
 };
 use engine::{
-    Tokens,
+    PageTokens,
     dead_letters::{self, DeadLetter},
     outbox, page_size,
 };
@@ -74,7 +74,7 @@ impl AdminService for Admin {
         let Some(first) = self.0.engines.first() else { return Ok(Response::new(response)) };
         // A token contains the index of an outbox of this process, so it is bound to the list of outboxes.
         let contexts: Vec<_> = self.0.engines.iter().map(|outbox| outbox.database().schema()).collect();
-        let tokens = Tokens::of(first.database(), &contexts).await?;
+        let tokens = PageTokens::of(first.database(), &contexts).await?;
         let mut violations = Violations::default();
         let position = violations.take("page_token", tokens.read(&request.page_token)).flatten();
         violations.into_result()?;

@@ -113,7 +113,7 @@ impl RequestSaga for Welcome {
 
     fn not_asked(&self, circuit_open: &Error) -> Error {
         let message = "notification does not answer at present, so nobody was registered; repeat the request";
-        Error::new(&reasons::NOTIFICATION_UNAVAILABLE, message).retry_as_told(circuit_open.retry_after)
+        Error::new(&reasons::NOTIFICATION_UNAVAILABLE, message).override_retry_after(circuit_open.retry_after)
     }
 }
 
@@ -135,7 +135,7 @@ pub(crate) fn unconfirmed(customer: &Customer, status: &Status) -> Error {
         Code::ResourceExhausted => {
             let message = "notification is overloaded, so the registration is put off; repeat the request";
             let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
-            Error::new(&reasons::NOTIFICATION_OVERLOADED, message).retry_as_told(told)
+            Error::new(&reasons::NOTIFICATION_OVERLOADED, message).override_retry_after(told)
         }
         Code::DeadlineExceeded => Error::new(
             &reasons::NOTIFICATION_TIMED_OUT,

@@ -18,5 +18,5 @@ engine::record! {
 
 impl Stored for Delivery {
     /// Owned by its rider; free to every rider until one starts.
-    const OWNERS: &'static [Owner<Self>] = &[Owner::by_or_nobody(role::RIDER, "rider", |delivery| &delivery.rider)];
+    const OWNERS: &'static [Owner<Self>] = &[Owner::by_or_unassigned(role::RIDER, "rider", |delivery| &delivery.rider)];
 }

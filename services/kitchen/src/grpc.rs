@@ -5,7 +5,7 @@ use contracts::kitchen::v1::{
     ListProductionsRequest, ListProductionsResponse, Production as ProductionResource,
     kitchen_service_server::KitchenService,
 };
-use engine::{Aggregate, Decision, Done, Engine, FilterField, PageRequest, RequestKey};
+use engine::{Aggregate, CommandOutcome, Decision, Engine, FilterField, PageRequest, RequestKey};
 use jumun_core::{Code, Error, Time, name::id_in, request_context::caller};
 use tonic::{Request, Response, Status};
 
@@ -81,7 +81,7 @@ impl KitchenApi {
         name: &str,
         key: Option<RequestKey>,
         rule: fn(&Production, Time) -> Result<Decision<Production>, Error>,
-    ) -> Result<Done<Production>, Error> {
+    ) -> Result<CommandOutcome<Production>, Error> {
         let now = self.productions.now();
         self.productions.command(name, key, move |production| rule(production, now)).await
     }

@@ -4,7 +4,7 @@
 //! process, its event cancels the order; and without its yes nothing changes here.
 
 use contracts::kitchen::v1::{CancelProductionRequest, kitchen_service_client::KitchenServiceClient};
-use engine::{Done, Engine, RequestKey};
+use engine::{CommandOutcome, Engine, RequestKey};
 use jumun_core::Error;
 use payment_saga::Payable;
 use rpc::Channel;
@@ -22,7 +22,7 @@ pub(crate) struct Cancelling {
 
 impl Cancelling {
     /// Cancels an order; a repetition gets the first answer, and asks nobody.
-    pub(crate) async fn cancel(&self, name: &str, key: Option<RequestKey>) -> Result<Done<Order>, Error> {
+    pub(crate) async fn cancel(&self, name: &str, key: Option<RequestKey>) -> Result<CommandOutcome<Order>, Error> {
         let is_repeated = match &key {
             Some(key) => self.orders.remembers(key).await?,
             None => false,

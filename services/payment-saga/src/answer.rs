@@ -42,7 +42,7 @@ pub(crate) fn not_asked<P: Payable>(closed: &Error) -> Error {
         "payment does not answer at present, so it was not asked and no {} was made; repeat the request",
         P::KIND
     );
-    Error::new(&reasons::PAYMENT_UNAVAILABLE, message).retry_as_told(closed.retry_after)
+    Error::new(&reasons::PAYMENT_UNAVAILABLE, message).override_retry_after(closed.retry_after)
 }
 
 /// What the caller is told while it is unknown whether the money is held.
@@ -51,7 +51,8 @@ pub(crate) fn unconfirmed<P: Payable>(payable: &P, status: &Status) -> Error {
     let error = match status.code() {
         Code::ResourceExhausted => {
             let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
-            Error::new(&reasons::PAYMENT_OVERLOADED, "payment is overloaded; repeat the request").retry_as_told(told)
+            Error::new(&reasons::PAYMENT_OVERLOADED, "payment is overloaded; repeat the request")
+                .override_retry_after(told)
         }
         Code::DeadlineExceeded => Error::new(
             &reasons::PAYMENT_TIMED_OUT,

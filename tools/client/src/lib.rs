@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use net::tls::Trust;
+use net::tls::ClientTls;
 use tonic::{
     Code, Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -14,7 +14,7 @@ use tonic::{
 /// Creates connections that authenticate each call.
 #[derive(Clone, Debug)]
 pub struct Connector {
-    trust: Trust,
+    trust: ClientTls,
     bearer: Bearer,
 }
 
@@ -27,7 +27,7 @@ impl Connector {
         if let Some(header) = &mut header {
             header.set_sensitive(true);
         }
-        Ok(Self { trust: Trust { ca_file, identity: None }, bearer: Bearer(header) })
+        Ok(Self { trust: ClientTls { ca_file, identity: None }, bearer: Bearer(header) })
     }
 
     /// The endpoint at `address`.

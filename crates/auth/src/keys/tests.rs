@@ -5,7 +5,7 @@ use jumun_core::{Role, RoleTable, Roles};
 use super::*;
 use crate::{mint::Claims, token::Expected};
 
-/// The roles that the tokens name, and one that they do not.
+/// The roles of the tokens, and two that they do not have.
 const READER: Role = Role::new(1);
 const WRITER: Role = Role::new(2);
 const OPERATOR: Role = Role::new(3);
@@ -43,7 +43,7 @@ fn keys() -> KeySet {
     KeySet::read(JWKS.to_owned(), None).expect("keys")
 }
 
-/// A token whose header says something else, under the same signature.
+/// A token with another header and the same signature.
 fn with_header(token: &str, header: &str) -> String {
     let (_, rest) = token.split_once('.').expect("three parts");
     format!("{}.{rest}", BASE64_URL.encode(header))
@@ -52,7 +52,7 @@ fn with_header(token: &str, header: &str) -> String {
 #[test]
 fn each_kind_of_key_verifies_what_another_implementation_signed() {
     for token in [RS256, ES256, EDDSA] {
-        let verified = expected().verify(token, &keys(), NOW).unwrap_or_else(|fault| panic!("{fault:?}: {token}"));
+        let verified = expected().verify(token, &keys(), NOW).unwrap_or_else(|error| panic!("{error:?}: {token}"));
         assert_eq!(verified.principal.subject, "readers/mina");
         assert_eq!(verified.principal.roles, Roles::of(&[READER, WRITER]));
         assert_eq!(verified.expires, 2030, "with the leeway");
@@ -60,7 +60,7 @@ fn each_kind_of_key_verifies_what_another_implementation_signed() {
 }
 
 #[test]
-fn a_changed_token_does_not_hold() {
+fn a_changed_token_is_rejected() {
     for token in [RS256, ES256, EDDSA] {
         for at in [token.len() - 5, token.len() / 2, 3] {
             let mut changed = token.to_owned().into_bytes();
@@ -77,44 +77,47 @@ fn the_key_decides_the_algorithm() {
         [("ed", "none"), ("ed", "HS256"), ("ed", "ES256"), ("rsa", "PS256"), ("rsa", "RS384"), ("ec", "EdDSA")]
     {
         let token = with_header(EDDSA, &format!(r#"{{"alg":"{algorithm}","kid":"{id}"}}"#));
-        let fault = expected().verify(&token, &keys(), NOW).err();
-        assert_eq!(fault, Some(Fault::Invalid("its algorithm is not its key's")), "{algorithm}");
+        let error = expected().verify(&token, &keys(), NOW).err();
+        assert_eq!(error, Some(TokenError::Invalid("its algorithm differs from its key's")), "{algorithm}");
     }
     let token = with_header(EDDSA, r#"{"alg":"EdDSA","kid":"ed","crit":["b64"],"b64":false}"#);
-    assert_eq!(expected().verify(&token, &keys(), NOW).err(), Some(Fault::Invalid("it has a critical extension")));
+    assert_eq!(expected().verify(&token, &keys(), NOW).err(), Some(TokenError::Invalid("it has a critical extension")));
 }
 
 #[test]
-fn time_is_kept_within_the_leeway() {
-    for (now, fault) in
-        [(969, Some(Fault::Invalid("it is not valid yet"))), (970, None), (2029, None), (2030, Some(Fault::Expired))]
-    {
-        assert_eq!(expected().verify(EDDSA, &keys(), now).err(), fault, "{now}");
+fn validity_is_checked_with_the_leeway() {
+    for (now, error) in [
+        (969, Some(TokenError::Invalid("it is not valid yet"))),
+        (970, None),
+        (2029, None),
+        (2030, Some(TokenError::Expired)),
+    ] {
+        assert_eq!(expected().verify(EDDSA, &keys(), now).err(), error, "{now}");
     }
 }
 
 #[test]
-fn a_remembered_token_is_forgotten_when_it_expires() {
+fn a_cached_token_is_not_returned_after_it_expires() {
     let keys = keys();
-    assert!(keys.recall(EDDSA, NOW).is_none());
-    keys.remember(EDDSA, expected().verify(EDDSA, &keys, NOW).expect("a token"), NOW);
-    assert!(keys.recall(EDDSA, NOW).is_some() && keys.recall(RS256, NOW).is_none());
-    assert!(keys.recall(EDDSA, 2030).is_none());
+    assert!(keys.cached(EDDSA, NOW).is_none());
+    keys.cache(EDDSA, expected().verify(EDDSA, &keys, NOW).expect("a token"), NOW);
+    assert!(keys.cached(EDDSA, NOW).is_some() && keys.cached(RS256, NOW).is_none());
+    assert!(keys.cached(EDDSA, 2030).is_none());
 }
 
 #[test]
-fn what_is_remembered_is_bounded() {
+fn the_cache_of_tokens_is_bounded() {
     let keys = keys();
     let principal = expected().verify(EDDSA, &keys, NOW).expect("a token").principal;
-    for number in 0..=MAX_REMEMBERED {
-        keys.remember(&number.to_string(), Verified { principal: principal.clone(), expires: 1600 }, NOW);
+    for number in 0..=MAX_CACHED_TOKENS {
+        keys.cache(&number.to_string(), Verified { principal: principal.clone(), expires: 1600 }, NOW);
     }
     let remembered = keys.verified.lock().expect("nobody panics with it").len();
-    assert!((1..=MAX_REMEMBERED).contains(&remembered), "{remembered}");
+    assert!((1..=MAX_CACHED_TOKENS).contains(&remembered), "{remembered}");
 }
 
 #[test]
-fn the_contexts_key_makes_nobody_else_than_a_service() {
+fn the_service_key_grants_no_role_but_service() {
     let folder = std::env::temp_dir().join(jumun_core::name::new_id());
     let key = SigningKey::create(&folder.join("key.pem")).expect("a key");
     std::fs::remove_dir_all(&folder).expect("it was made");
@@ -129,13 +132,13 @@ fn the_contexts_key_makes_nobody_else_than_a_service() {
     let token = key.sign(&claims);
     let now = crate::token::unix_now();
     let with_key = KeySet::read(JWKS.to_owned(), Some(&key)).expect("keys");
-    let verified = expected().verify(&token, &with_key, now).unwrap_or_else(|fault| panic!("{fault:?}"));
+    let verified = expected().verify(&token, &with_key, now).unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!(verified.principal.roles, Roles::of(&[SERVICE]));
-    assert_eq!(expected().verify(&token, &keys(), now).err(), Some(Fault::UnknownKey));
+    assert_eq!(expected().verify(&token, &keys(), now).err(), Some(TokenError::UnknownKey));
 }
 
 #[test]
-fn a_set_without_a_usable_key_is_refused() {
+fn a_set_without_a_usable_key_is_rejected() {
     for wrong in [
         "",
         "[]",

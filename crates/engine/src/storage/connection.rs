@@ -1,4 +1,4 @@
-//! A connection to either database, and statements whose text and binds are known only when they run.
+//! A connection to either database, and dynamic SQL statements for diesel.
 
 use std::borrow::Cow;
 
@@ -20,16 +20,16 @@ use super::StorageError;
 
 /// An open connection.
 pub enum Connection {
-    /// To a file.
+    /// A connection to a SQLite file.
     Sqlite(SqliteConnection),
-    /// To a server.
+    /// A connection to a PostgreSQL server.
     Postgres(PgConnection),
 }
 
-/// What a column holds or a statement binds. What is bound is borrowed from the aggregate that is saved.
+/// The value of a column or of a bind. Binds borrow from the aggregate that is saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// Nothing.
+    /// NULL.
     Null,
     /// Text.
     Text(Cow<'a, str>),
@@ -37,11 +37,11 @@ pub enum Value<'a> {
     Int(i64),
     /// Bytes.
     Bytes(Cow<'a, [u8]>),
-    /// A column of texts; PostgreSQL only.
+    /// An array of texts; PostgreSQL only.
     Texts(Vec<Option<Cow<'a, str>>>),
-    /// A column of integers; PostgreSQL only.
+    /// An array of integers; PostgreSQL only.
     Ints(Vec<Option<i64>>),
-    /// A column of byte strings; PostgreSQL only.
+    /// An array of byte strings; PostgreSQL only.
     ByteStrings(Vec<Option<Cow<'a, [u8]>>>),
 }
 
@@ -75,7 +75,7 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     }
 }
 
-/// The values of one row, taken from left to right.
+/// The values of one row, read from left to right.
 #[derive(Debug)]
 pub struct Row(std::vec::IntoIter<Value<'static>>);
 
@@ -104,7 +104,7 @@ impl Row {
         }
     }
 
-    /// Skips the next so many columns, and tells so, where one of them is null.
+    /// Skips the next `columns` values if one of them is null; returns whether it did.
     pub(super) fn skip_null(&mut self, columns: usize) -> bool {
         let is_null = self.0.as_slice().iter().take(columns).any(|value| *value == Value::Null);
         if is_null {
@@ -113,7 +113,7 @@ impl Row {
         is_null
     }
 
-    /// The next column's text, or None when it is null.
+    /// The next column's text; None if it is null.
     pub fn optional_text(&mut self) -> Result<Option<String>, StorageError> {
         match self.0.next() {
             Some(Value::Text(text)) => Ok(Some(text.into_owned())),
@@ -122,7 +122,7 @@ impl Row {
         }
     }
 
-    /// The next column's integer, or None when it is null.
+    /// The next column's integer; None if it is null.
     pub fn optional_int(&mut self) -> Result<Option<i64>, StorageError> {
         match self.0.next() {
             Some(Value::Int(number)) => Ok(Some(number)),
@@ -137,7 +137,7 @@ fn unexpected(wanted: &str, found: &Option<Value<'_>>) -> StorageError {
 }
 
 impl Connection {
-    /// Runs a statement and returns how many rows it touched.
+    /// Runs a statement and returns the number of affected rows.
     pub fn execute(&mut self, sql: &str, binds: &[Value<'_>]) -> Result<usize, StorageError> {
         self.execute_split(&split(sql), binds)
     }
@@ -160,7 +160,7 @@ impl Connection {
         }
     }
 
-    /// The rows whose text column is one of `ids`; `sql` ends where the condition begins.
+    /// The rows whose text column is one of `ids`; `sql` is a query without WHERE.
     pub fn query_any(&mut self, sql: &str, column: &str, ids: &[&str]) -> Result<Vec<Row>, StorageError> {
         match self {
             Self::Postgres(_) => {
@@ -168,7 +168,7 @@ impl Connection {
                 self.query(&format!("{sql} WHERE {column} = ANY(?)"), &[Value::Texts(ids)])
             }
             Self::Sqlite(_) => {
-                // One by one: a list of several would be written to a table of its own first.
+                // One query per id: SQLite would first write a list of ids to a temporary table.
                 let mut rows = Vec::with_capacity(ids.len());
                 let sql = format!("{sql} WHERE {column} = ?");
                 for id in ids {
@@ -187,7 +187,7 @@ impl Connection {
         }
     }
 
-    /// Runs `work` in a transaction that writes: committed when it succeeds, rolled back when it fails.
+    /// Runs `work` in a write transaction: commits if it succeeds, and rolls back if it fails.
     pub fn transaction<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, StorageError>,
@@ -195,11 +195,11 @@ impl Connection {
         // BEGIN IMMEDIATE takes SQLite's write lock at once: a later upgrade could fail with SQLITE_BUSY_SNAPSHOT.
         let begin = if matches!(self, Self::Sqlite(_)) { "BEGIN IMMEDIATE" } else { "BEGIN" };
         self.batch(begin)?;
-        // A COMMIT that fails may leave the transaction open, too.
+        // A failed COMMIT may leave the transaction open, too.
         match work(self).and_then(|value| self.batch("COMMIT").map(|()| value)) {
             Ok(value) => Ok(value),
             Err(error) => {
-                // Where the rollback fails too, the connection is of no more use; the first error says why.
+                // If the rollback fails, too, the connection is unusable, and the first error says why.
                 let _ = self.batch("ROLLBACK");
                 Err(error)
             }
@@ -207,12 +207,12 @@ impl Connection {
     }
 }
 
-/// The pieces of a text between its binds.
+/// The pieces of a statement between its binds.
 pub(super) fn split(sql: &str) -> Vec<&str> {
     sql.split('?').collect()
 }
 
-/// SQL, in pieces, with binds between them. Its text is the key of diesel's cache of prepared statements.
+/// A statement in pieces, with binds between them. Its text is the key of diesel's cache of prepared statements.
 struct Statement<'a> {
     sql: &'a [&'a str],
     binds: &'a [Value<'a>],
@@ -230,7 +230,7 @@ impl Query for Statement<'_> {
 impl<C> RunQueryDsl<C> for Statement<'_> {}
 
 impl Statement<'_> {
-    /// Writes the text and the binds that both databases know; `other` writes those that only one knows.
+    /// Writes the text, and the binds of types that both databases have; `other` writes the other binds.
     fn walk<'b, DB>(
         &'b self,
         mut pass: AstPass<'_, 'b, DB>,
@@ -251,7 +251,7 @@ impl Statement<'_> {
                 Some(Value::Text(text)) => pass.push_bind_param::<Text, str>(text)?,
                 Some(Value::Int(number)) => pass.push_bind_param::<BigInt, _>(number)?,
                 Some(Value::Bytes(bytes)) => pass.push_bind_param::<Binary, [u8]>(bytes)?,
-                // Bound, not written out: the text stays the same whatever is null.
+                // NULL is bound and not written into the text, so that the text does not depend on the values.
                 Some(Value::Null) => pass.push_bind_param::<Nullable<Text>, Option<String>>(&None)?,
                 Some(value) => other(&mut pass, value)?,
                 None => return Err(diesel::result::Error::QueryBuilderError("a bind is missing".into())),

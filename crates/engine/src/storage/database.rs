@@ -1,4 +1,4 @@
-//! One context's database: where it is, how it is opened, read and migrated.
+//! The database of one context: its URL, connections, reads and migrations.
 
 use std::{
     collections::HashSet,
@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-// Only its build matters: libpq links the OpenSSL that it makes.
+// Needed only for its build: libpq links the OpenSSL that it compiles.
 #[cfg(feature = "postgres-tls")]
 use openssl_sys as _;
 
@@ -24,31 +24,32 @@ use super::{Connection, StorageError};
 const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
-/// Connections that read at once, per database.
+/// Maximum number of concurrent readers per database.
 const MAX_READERS: usize = 4;
-/// How long a PostgreSQL server may take to answer a connection attempt, and a statement.
+/// Timeout of a connection attempt to a PostgreSQL server, in seconds.
 const POSTGRES_CONNECT_TIMEOUT_S: u64 = 3;
-/// Every statement goes by a key. A plan made while the tables were empty would read them whole for ever after, because
-/// prepared statements keep their plans. Between the statements of a transaction nothing is waited for: who is silent
-/// there for a second hangs, and his locks would let every other replica hang that is asked the same.
-/// Statements are short, so compiling one costs more than running it; a scan that cannot be avoided would look dear enough.
+/// Every statement uses a key, and scans are disabled: prepared statements keep their plans, and a plan made while the
+/// tables were empty would scan them forever. Sessions idle in a transaction for 1 s are ended, so that their locks
+/// cannot block other replicas; the writer never waits between the statements of a transaction. JIT is off, because
+/// compiling a short statement costs more than running it, and an unavoidable scan would look expensive enough for it.
 const POSTGRES_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '5s'; \
      SET idle_in_transaction_session_timeout = '1s'; \
      SET client_min_messages = 'warning'; SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; \
      SET enable_mergejoin = off;";
-/// busy_timeout comes first: changing the journal mode can already meet a lock.
-/// A page that changes often is written to the file once per checkpoint (16 MB of log), and a log that is written anew
-/// from its beginning does not grow, which makes a commit cheap. A commit may look at every cached page (8 MB).
+/// busy_timeout comes first, because changing the journal mode can already meet a lock. With a checkpoint per 16 MB of
+/// WAL, a page that changes often is written to the file once per checkpoint, and the WAL, which is overwritten from
+/// its start, does not grow, which makes commits cheap. The cache is limited to 8 MB, because a commit may visit every
+/// cached page.
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA wal_autocheckpoint = 4096; PRAGMA cache_size = -8192;";
-/// English messages, because they tell what diesel does not (see `failure`). Only some roles may have it so.
+/// English messages, from which `failure` reads what diesel does not expose. Only some roles may set it.
 const POSTGRES_LANGUAGE: &str = "SET lc_messages TO 'C'";
-/// The encoding that takes every text.
+/// The encoding that can store every text.
 const POSTGRES_ENCODING: &str = "UTF8";
-/// What every migration waits behind, so that replicas that start together migrate one after another.
+/// The advisory lock of migrations, so that replicas that start together migrate one after another.
 const MIGRATION_LOCK: i64 = 0x006a_756d_756e;
 
-/// Where a database is: `sqlite://PATH` or `postgres://…`. Shown without its password.
+/// The URL of a database: `sqlite://PATH` or `postgres://…`. Displayed without its password.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// A file.
@@ -66,8 +67,8 @@ impl FromStr for DatabaseUrl {
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             if needs_tls(url) && !cfg!(feature = "postgres-tls") {
                 return Err(
-                    "this build speaks no TLS to PostgreSQL: build it with `--features postgres-tls`, or leave \
-                            sslmode out and keep the way there private"
+                    "this build does not support TLS to PostgreSQL: build it with `--features postgres-tls`, or omit \
+                            sslmode and use a private network"
                         .to_owned(),
                 );
             }
@@ -78,7 +79,7 @@ impl FromStr for DatabaseUrl {
     }
 }
 
-/// Whether a URL of PostgreSQL asks for more than TLS where there happens to be some.
+/// Whether a PostgreSQL URL requires TLS.
 fn needs_tls(url: &str) -> bool {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     query
@@ -102,7 +103,7 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// One context's database. On PostgreSQL each context has a schema of its own, so that contexts may share a server.
+/// The database of one context. On PostgreSQL each context has its own schema, so that contexts can share a server.
 #[derive(Clone)]
 pub struct Database(Arc<Inner>);
 
@@ -111,13 +112,14 @@ struct Inner {
     url: DatabaseUrl,
     idle: Mutex<Vec<Connection>>,
     readers: Semaphore,
-    /// SQLite has one writer at a time: waiting here is fair and wakes at once, its own busy handler sleeps.
+    /// SQLite allows one writer at a time. Waiting for this lock is fair and ends at once, whereas SQLite's busy
+    /// handler sleeps.
     writing: Mutex<()>,
     page_key: OnceCell<hmac::Key>,
 }
 
 impl Database {
-    /// Names a database; nothing is opened yet.
+    /// A database that is not opened yet.
     pub fn new(schema: impl Into<String>, url: DatabaseUrl) -> Self {
         Self(Arc::new(Inner {
             schema: schema.into(),
@@ -129,7 +131,7 @@ impl Database {
         }))
     }
 
-    /// The context's name, which is the schema's.
+    /// The name of the context, which is also the name of the schema.
     pub fn schema(&self) -> &str {
         &self.0.schema
     }
@@ -149,7 +151,7 @@ impl Database {
                 let join = if url.contains('?') { '&' } else { '?' };
                 let url = if url.contains("connect_timeout") { url.clone() } else { format!("{url}{join}{timeout}") };
                 let mut connection = Connection::Postgres(PgConnection::establish(&url).map_err(lost)?);
-                // The server's own language will do, too: what is not understood counts as passing.
+                // Optional: messages in another language count as transient errors.
                 let _ = connection.batch(POSTGRES_LANGUAGE);
                 connection.batch(&format!("{POSTGRES_SETTINGS} SET search_path TO \"{}\";", self.0.schema))?;
                 Ok(connection)
@@ -157,13 +159,13 @@ impl Database {
         }
     }
 
-    /// Waits for the right to write, where the database has only one.
+    /// Waits for the write lock of a SQLite database; None on PostgreSQL, which needs none.
     pub(crate) fn lock_writing(&self) -> Option<MutexGuard<'_, ()>> {
         matches!(self.0.url, DatabaseUrl::Sqlite(_))
             .then(|| self.0.writing.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads on a thread for blocking work, with a connection of its own.
+    /// Runs a read on a thread of the blocking pool, with its own connection. It may run twice.
     pub async fn read<T: Send + 'static>(
         &self,
         mut work: impl FnMut(&mut Connection) -> Result<T, StorageError> + Send + 'static,
@@ -172,7 +174,7 @@ impl Database {
         let database = self.clone();
         task::spawn_blocking(move || {
             database.read_blocking(&mut work).or_else(|error| match error {
-                // Idle connections may have died meanwhile; reading twice does no harm.
+                // Idle connections may have been lost meanwhile. Repeating a read is safe.
                 StorageError::Lost(_) => {
                     database.idle().clear();
                     database.read_blocking(&mut work)
@@ -185,7 +187,7 @@ impl Database {
         .map_err(Error::from)
     }
 
-    /// What page tokens are signed with.
+    /// The key of the HMAC in page tokens.
     pub(crate) async fn page_key(&self) -> Result<&hmac::Key, Error> {
         let read = || async {
             let key =
@@ -215,7 +217,7 @@ impl Database {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Brings the schema up to date: the engine's own tables, then the context's.
+    /// Applies pending migrations: the engine's, then the context's.
     pub fn migrate(&self, migrations: &EmbeddedMigrations) -> anyhow::Result<()> {
         if let DatabaseUrl::Sqlite(path) = &self.0.url {
             std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
@@ -235,7 +237,7 @@ impl Database {
         run.map_err(|error| anyhow::anyhow!("cannot migrate {} at {}: {error}", self.schema(), self.0.url))
     }
 
-    /// Fails unless somebody brought the schema up to date. It only reads: the role need not own anything.
+    /// Fails if a migration is pending. It only reads, so the role does not have to own the tables.
     pub fn require_migrated(&self, migrations: &EmbeddedMigrations) -> anyhow::Result<()> {
         let mut connection = self.connect()?;
         self.require_encoding(&mut connection)?;
@@ -255,7 +257,7 @@ impl Database {
         Ok(())
     }
 
-    /// Fails where not every text can be stored: a row that is refused for its letters is refused for ever.
+    /// Fails if the database cannot store every text: a row with an unsupported character would be rejected forever.
     fn require_encoding(&self, connection: &mut Connection) -> anyhow::Result<()> {
         if let Connection::Postgres(_) = connection {
             let encoding = connection.query("SHOW server_encoding", &[])?.remove(0).text()?;
@@ -269,7 +271,7 @@ impl Database {
     }
 }
 
-/// The versions of migrations, which are the same for every kind of database.
+/// The versions of migrations, which are the same for both databases.
 fn versions(migrations: &EmbeddedMigrations) -> anyhow::Result<Vec<String>> {
     let migrations = MigrationSource::<diesel::sqlite::Sqlite>::migrations(migrations);
     let migrations = migrations.map_err(|error| anyhow::anyhow!("cannot read migrations: {error}"))?;
@@ -292,7 +294,7 @@ fn run_migrations<DB: diesel::backend::Backend>(
     Ok(())
 }
 
-/// Migrations by reference: diesel wants to own its source.
+/// Borrowed migrations: diesel takes an owned source.
 struct EmbeddedSource<'a>(&'a EmbeddedMigrations);
 
 impl<DB: diesel::backend::Backend> MigrationSource<DB> for EmbeddedSource<'_> {

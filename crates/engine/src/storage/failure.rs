@@ -1,20 +1,21 @@
-//! What an error of a database means: gone, unavailable for a while, stale, or refused for good.
+//! Classifies database errors: connection lost, temporarily unavailable, stale, or rejected permanently.
 //!
-//! Only what can never succeed may count as refused, because an event that meets it is put aside as a dead letter.
+//! Only an error that can never succeed may count as rejected permanently, because an event that meets it becomes a
+//! dead letter.
 //!
-//! diesel tells few SQLSTATEs and result codes apart (`DatabaseErrorKind`) and keeps the rest to itself, and its connections
-//! give no access to the handle that would say. What it does not tell is read from the primary message, whose text goes with
-//! the code: SQLite's never change with the language, and PostgreSQL's are English wherever the role may have it so (see
-//! `Database::connect`). A message that is not known counts as passing on PostgreSQL, so that another language costs retries
-//! and never a lost write; on SQLite, where the passing codes are few and have fixed texts, it counts as refused.
+//! diesel distinguishes few SQLSTATEs and result codes (`DatabaseErrorKind`), and its connections give no access to the
+//! handle that has the others. They are read from the primary message, whose text follows from the code: SQLite's
+//! messages are always English, and PostgreSQL's are if the role may set the language (see `Database::connect`). An
+//! unknown message of PostgreSQL counts as transient, so that another language costs retries and never a lost write; an
+//! unknown message of SQLite, whose transient codes are few and have fixed texts, counts as rejected.
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind as Kind, Error};
 
 use super::StorageError;
 
-/// Texts of SQLite's result codes that pass by themselves or by an operator's act: BUSY, LOCKED, READONLY, FULL, NOMEM,
-/// CANTOPEN, CORRUPT, NOTADB, INTERRUPT, ABORT, PROTOCOL, PERM, AUTH. Some go on with a name.
-const SQLITE_PASSING: &[&str] = &[
+/// The beginnings of the messages of SQLite's result codes that end by themselves or when an operator acts: BUSY,
+/// LOCKED, READONLY, FULL, NOMEM, CANTOPEN, CORRUPT, NOTADB, INTERRUPT, ABORT, PROTOCOL, PERM, AUTH.
+const SQLITE_TRANSIENT: &[&str] = &[
     "database is locked",
     "database table is locked",
     "database schema is locked",
@@ -30,19 +31,19 @@ const SQLITE_PASSING: &[&str] = &[
     "access permission denied",
     "authorization denied",
 ];
-/// IOERR: a COMMIT that ends with it may be in the log all the same.
+/// IOERR: a COMMIT that fails with it may be in the WAL nevertheless.
 const SQLITE_IO: &str = "disk I/O error";
 
-/// How PostgreSQL's messages of passing errors begin that may come with a place in the statement, as refusals do:
-/// 57014 and 55P03 (timeouts, locks), class 53 (memory, disk, connections), class 58 (files).
-const POSTGRES_PASSING: &[&str] =
+/// The beginnings of PostgreSQL's messages of transient errors that may have a position in the statement, as rejections
+/// do: 57014 and 55P03 (timeouts, locks), class 53 (memory, disk, connections), class 58 (files).
+const POSTGRES_TRANSIENT: &[&str] =
     &["canceling statement due to", "could not obtain lock", "out of memory", "out of shared memory", "could not "];
-/// 40P01: run again at once, as after a serialization failure.
+/// 40P01: retried at once, like a serialization failure.
 const POSTGRES_DEADLOCK: &str = "deadlock detected";
-/// 57P01 to 57P05: the session ended, or none can begin.
+/// 57P01 to 57P05: the session ended, or none can start.
 const POSTGRES_LOST: &[&str] = &["terminating", "the database system is", "sorry, too many clients"];
-/// What PostgreSQL's messages say of values that it never takes, and that come without a place in the statement: 22P05,
-/// 22021, 22P02, 22003, 22001, 22008, 22012, 54000, 42804.
+/// Parts of PostgreSQL's messages about values that it always rejects, and that have no position in the statement:
+/// 22P05, 22021, 22P02, 22003, 22001, 22008, 22012, 54000, 42804.
 const POSTGRES_REFUSED: &[&str] = &[
     "has no equivalent in encoding",
     "invalid byte sequence for encoding",
@@ -56,31 +57,31 @@ const POSTGRES_REFUSED: &[&str] = &[
     "invalid memory alloc request size",
     "unsupported Unicode escape sequence",
 ];
-/// What libpq and poolers say of a connection that is gone, in words of their own.
+/// Parts of the messages of libpq and of poolers about a lost connection.
 const CONNECTION_LOST: &[&str] = &["connection", "shutting down", "SSL SYSCALL", "no more", "recovery mode"];
 
 impl StorageError {
-    /// What an error of SQLite means.
+    /// Classifies an error of SQLite.
     pub(super) fn of_sqlite(error: Error) -> Self {
         Self::of(error, |info| match info.message() {
             message if message.starts_with(SQLITE_IO) => Some(Self::Lost(message.to_owned())),
-            message => begins(message, SQLITE_PASSING).then(|| unavailable(info)),
+            message => starts_with_any(message, SQLITE_TRANSIENT).then(|| unavailable(info)),
         })
     }
 
-    /// What an error of PostgreSQL means.
+    /// Classifies an error of PostgreSQL.
     pub(super) fn of_postgres(error: Error) -> Self {
         Self::of(error, |info| {
             let message = info.message();
             if message == POSTGRES_DEADLOCK {
                 Some(Self::Stale("row"))
-            } else if begins(message, POSTGRES_LOST) {
+            } else if starts_with_any(message, POSTGRES_LOST) {
                 Some(Self::Lost(message.to_owned()))
-            } else if begins(message, POSTGRES_PASSING) {
+            } else if starts_with_any(message, POSTGRES_TRANSIENT) {
                 Some(unavailable(info))
-            } else if is_about_a_place(info) || holds(message, POSTGRES_REFUSED) {
+            } else if names_an_object(info) || contains_any(message, POSTGRES_REFUSED) {
                 None
-            } else if holds(message, CONNECTION_LOST) {
+            } else if contains_any(message, CONNECTION_LOST) {
                 Some(Self::Lost(message.to_owned()))
             } else {
                 Some(unavailable(info))
@@ -88,21 +89,22 @@ impl StorageError {
         })
     }
 
-    /// By diesel's kind, which comes from the code; `unknown` reads the others, and None there means refused.
+    /// Classifies by diesel's kind, which comes from the code; `unknown` classifies the other errors, where None means
+    /// rejected.
     fn of(error: Error, unknown: impl Fn(&dyn DatabaseErrorInformation) -> Option<Self>) -> Self {
-        let meaning = match &error {
+        let class = match &error {
             Error::BrokenTransactionManager => Some(Self::Lost("broken transaction".to_owned())),
             Error::DatabaseError(kind, info) => match kind {
                 Kind::ClosedConnection => Some(Self::Lost(info.message().to_owned())),
                 Kind::ReadOnlyTransaction => Some(unavailable(&**info)),
-                // Another replica was first: run again, the job finds what it wrote.
+                // Another replica was faster: the job runs again and finds what it wrote.
                 Kind::SerializationFailure | Kind::UniqueViolation => Some(Self::Stale("row")),
                 Kind::Unknown => unknown(&**info),
                 _ => None,
             },
             _ => None,
         };
-        meaning.unwrap_or(Self::Refused(error))
+        class.unwrap_or(Self::Refused(error))
     }
 }
 
@@ -110,15 +112,16 @@ fn unavailable(info: &dyn DatabaseErrorInformation) -> StorageError {
     StorageError::Unavailable(info.message().to_owned())
 }
 
-/// Whether the error names a place in the statement, as parse errors do, or what in a table it violates.
-fn is_about_a_place(info: &dyn DatabaseErrorInformation) -> bool {
+/// Whether the error names a position in the statement, as syntax errors do, or the column or constraint that it
+/// violates.
+fn names_an_object(info: &dyn DatabaseErrorInformation) -> bool {
     info.statement_position().is_some() || info.column_name().is_some() || info.constraint_name().is_some()
 }
 
-fn begins(message: &str, texts: &[&str]) -> bool {
+fn starts_with_any(message: &str, texts: &[&str]) -> bool {
     texts.iter().any(|text| message.starts_with(text))
 }
 
-fn holds(message: &str, texts: &[&str]) -> bool {
+fn contains_any(message: &str, texts: &[&str]) -> bool {
     texts.iter().any(|text| message.contains(text))
 }

@@ -1,42 +1,44 @@
-//! Columns, declared once: what a table holds of a struct, how it is written and how it is read follow from one list.
+//! Maps structs to columns: one list per record, from which the table, writing and reading follow.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Column, Connection, Kind, Row, StorageError, Table, Value, insert_rows, update_rows};
 use jumun_core::{Money, Time};
 
-/// A struct that is stored as a row. [`crate::record!`] implements it.
+/// A struct that is stored as a row; implemented by [`crate::record!`].
 pub trait Record: Sized {
     /// Its table.
     const TABLE: Table;
 
-    /// What is no column of the list and is given when it is read: of an aggregate its id, which the engine keeps.
+    /// A value that is not in the list of columns and is passed in when a row is read: for an aggregate its id, which
+    /// the engine stores.
     type Given;
 
-    /// The columns' values, in the table's order.
+    /// The values of the columns, in the table's order.
     fn to_row(&self) -> Vec<Value<'_>>;
 
-    /// The struct from the columns' values, in the table's order.
+    /// Reads the struct from the values of the columns, in the table's order.
     fn from_row(given: Self::Given, row: &mut Row) -> Result<Self, StorageError>;
 }
 
-/// A type that columns hold. `How` tells apart what holds any type from what holds this one.
+/// A type that is stored in one or more columns. `How` separates the implementation for JSON from those for single
+/// types.
 pub trait Field<How = ()>: Sized {
-    /// What its columns hold.
+    /// The kinds of its columns.
     const KINDS: &'static [Kind];
 
-    /// Adds its values, borrowed.
+    /// Appends its values, borrowed.
     fn write<'a>(&'a self, row: &mut Vec<Value<'a>>);
 
-    /// Takes its values.
+    /// Reads its values.
     fn read(row: &mut Row) -> Result<Self, StorageError>;
 }
 
-/// How a column holds anything that serde knows: as JSON.
+/// Stores any type that implements serde's traits in one column, as JSON.
 #[derive(Debug)]
 pub struct Json;
 
-/// Declares which columns hold a struct, each of them once, and implements [`Record`].
+/// Declares the columns of a struct, each once, and implements [`Record`].
 ///
 /// ```
 /// struct Thing {
@@ -47,20 +49,20 @@ pub struct Json;
 /// }
 ///
 /// engine::record! {
-///     // What is in parentheses is no column: it is given when a row is read.
+///     // The field in parentheses is not a column; it is passed in when a row is read.
 ///     Thing(id: String) in "things" {
-///         // A column of the field's name.
+///         // A column with the field's name.
 ///         reader,
-///         // Any type that serde knows.
+///         // Any type that implements serde's traits.
 ///         items as json,
-///         // A type that takes several columns; or a column of another name.
+///         // A type with several columns, or a column with another name.
 ///         total as ("currency", "total"),
 ///     }
 /// }
 /// ```
 ///
-/// `[item = Thing::item]` before the fields is a column that follows from them: it is written, for conditions, and not
-/// read. A field that is forgotten or misspelt does not compile, nor does one with fewer columns than its type takes:
+/// `[item = Thing::item]` before the fields declares a derived column, which is written for use in conditions and
+/// not read. A missing or misspelt field does not compile, nor does a field with fewer columns than its type needs:
 ///
 /// ```compile_fail
 /// struct Thing {
@@ -128,13 +130,13 @@ macro_rules! record {
 /// The names and kinds of one field's columns.
 pub type Columns = (&'static [&'static str], &'static [Kind]);
 
-/// What the columns of a field hold.
+/// The kinds of a field's columns.
 #[doc(hidden)]
 pub const fn kinds<R, F: Field<How>, How>(_: fn(&R) -> &F) -> &'static [Kind] {
     F::KINDS
 }
 
-/// How many columns the fields have.
+/// The number of columns of the fields.
 #[doc(hidden)]
 pub const fn count(fields: &[Columns]) -> usize {
     let (mut count, mut field) = (0, 0);
@@ -145,14 +147,14 @@ pub const fn count(fields: &[Columns]) -> usize {
     count
 }
 
-/// The columns of the fields; what has more names than values, or fewer, does not compile.
+/// The columns of the fields; a field with more or fewer names than kinds does not compile.
 #[doc(hidden)]
 pub const fn columns<const N: usize>(fields: &[Columns]) -> [Column; N] {
     let mut columns = [Column { name: "", kind: Kind::Text }; N];
     let (mut at, mut field) = (0, 0);
     while field < fields.len() {
         let (names, kinds) = fields[field];
-        assert!(names.len() == kinds.len(), "a field names as many columns as its type takes");
+        assert!(names.len() == kinds.len(), "a field needs one name for each column of its type");
         let mut index = 0;
         while index < names.len() {
             columns[at] = Column { name: names[index], kind: kinds[index] };
@@ -164,20 +166,20 @@ pub const fn columns<const N: usize>(fields: &[Columns]) -> [Column; N] {
     columns
 }
 
-/// `SELECT <given>, <columns> FROM <table>`: what [`Record::from_row`] reads, after what it is given.
+/// `SELECT <given>, <columns> FROM <table>`; [`Record::from_row`] reads what follows the given columns.
 pub fn select<R: Record>(given: &[&str]) -> String {
     let names = given.iter().copied().chain(R::TABLE.columns.iter().map(|column| column.name));
     format!("SELECT {} FROM {}", names.collect::<Vec<_>>().join(", "), R::TABLE.name)
 }
 
-/// Inserts records; one whose key is there already fails the transaction as stale.
+/// Inserts records; fails as stale if a key already exists.
 pub(crate) fn insert<R: Record>(connection: &mut Connection, records: &[R]) -> Result<usize, StorageError> {
     let columns: Vec<_> = R::TABLE.columns.iter().collect();
     insert_rows(connection, R::TABLE.name, &columns, records.iter().map(R::to_row).collect())
 }
 
-/// Updates records whose stored version is the one before; their first columns are id and version. Returns how many were
-/// written: fewer, when somebody else wrote one.
+/// Updates records whose stored version is the previous one; their first columns are id and version. Returns the number
+/// of updated records, which is smaller if another writer was faster.
 pub(crate) fn update<R: Record>(connection: &mut Connection, records: &[R]) -> Result<usize, StorageError> {
     let columns: Vec<_> = R::TABLE.columns.iter().collect();
     update_rows(connection, R::TABLE.name, &columns, records.iter().map(R::to_row).collect())
@@ -270,7 +272,7 @@ impl Field for Money {
     }
 }
 
-/// NULL in each column where there is none.
+/// None is NULL in every column.
 impl<F: Field> Field for Option<F> {
     const KINDS: &'static [Kind] = F::KINDS;
 
@@ -299,13 +301,13 @@ impl<T: Serialize + DeserializeOwned> Field<Json> for T {
 }
 
 impl Row {
-    /// The next column's JSON.
+    /// The next column, parsed as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&mut self) -> Result<T, StorageError> {
         serde_json::from_str(&self.text()?).map_err(unreadable)
     }
 }
 
-/// A value as a column of JSON.
+/// A value as JSON text.
 pub(crate) fn json_column<T: Serialize>(value: &T) -> Value<'static> {
     serde_json::to_string(value).unwrap_or_default().into()
 }

@@ -1,13 +1,13 @@
-//! What a database says about its tables.
+//! Reads the tables and columns of a database from its catalogue.
 
 use std::collections::BTreeMap;
 
 use super::{Connection, Kind, StorageError};
 
-/// What the databases and diesel keep for themselves.
-const NOT_OURS: [&str; 2] = ["sqlite_", "__diesel_"];
+/// Prefixes of the tables of SQLite and of diesel.
+const SYSTEM_PREFIXES: [&str; 2] = ["sqlite_", "__diesel_"];
 
-/// The names of the tables that the migrations made in a connection's schema.
+/// The names of the tables that the migrations created in a connection's schema.
 pub fn tables(connection: &mut Connection) -> Result<Vec<String>, StorageError> {
     let sql = match connection {
         Connection::Sqlite(_) => "SELECT name FROM sqlite_master WHERE type = 'table'",
@@ -16,11 +16,11 @@ pub fn tables(connection: &mut Connection) -> Result<Vec<String>, StorageError> 
         }
     };
     let names = connection.query(sql, &[])?.into_iter().map(|mut row| row.text());
-    let is_ours = |name: &String| !NOT_OURS.iter().any(|prefix| name.starts_with(prefix));
+    let is_ours = |name: &String| !SYSTEM_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     names.filter(|name| name.as_ref().map_or(true, is_ours)).collect()
 }
 
-/// The columns of a table, and what they hold.
+/// The columns of a table, and their kinds.
 pub fn columns_of(connection: &mut Connection, table: &str) -> Result<BTreeMap<String, Kind>, StorageError> {
     let sql = match connection {
         Connection::Sqlite(_) => "SELECT name, type FROM pragma_table_info(?)",

@@ -1,9 +1,9 @@
-//! Many rows in one statement (PostgreSQL: arrays and UNNEST) or one prepared statement many times (SQLite).
+//! Bulk writes: one statement with arrays and UNNEST (PostgreSQL), or one prepared statement many times (SQLite).
 
 use super::{Connection, StorageError, Value, connection::split};
 
-/// How a context's aggregates are stored. Every table also has `id` (text, the key), `version` and `last_event`
-/// (integers), which the engine keeps.
+/// A table and its columns. The table of an aggregate also has the columns `id` (text, the key), `version` and
+/// `last_event` (integers), which the engine maintains.
 #[derive(Debug)]
 pub struct Table {
     /// The table's name.
@@ -17,11 +17,11 @@ pub struct Table {
 pub struct Column {
     /// Its name.
     pub name: &'static str,
-    /// What it holds.
+    /// The kind of its values.
     pub kind: Kind,
 }
 
-/// What a column holds.
+/// The kind of the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// TEXT.
@@ -44,10 +44,11 @@ impl Column {
     }
 }
 
-/// Rows in one statement of SQLite; what is left over goes one by one, so that two texts per table stay prepared.
+/// Rows per statement of SQLite. Remaining rows are written one by one, so that only two statements per table are
+/// prepared.
 const SQLITE_CHUNK: usize = 16;
 
-/// Inserts rows; one whose key is there already fails the transaction as stale.
+/// Inserts rows; fails as stale if a key already exists.
 pub(crate) fn insert_rows(
     connection: &mut Connection,
     table: &str,
@@ -64,7 +65,7 @@ pub(crate) fn insert_rows(
             connection.execute(&sql, &transpose(columns, rows))
         }
         Connection::Sqlite(_) => {
-            // OR FAIL: the whole transaction is rolled back anyway, so the statement needs no journal of its own.
+            // OR FAIL avoids a statement journal: after an error the whole transaction is rolled back anyway.
             let marks = format!("({})", vec!["?"; columns.len()].join(", "));
             in_chunks(connection, rows, |count| {
                 format!("INSERT OR FAIL INTO {table} ({names}) VALUES {}", vec![marks.as_str(); count].join(", "))
@@ -73,8 +74,8 @@ pub(crate) fn insert_rows(
     }
 }
 
-/// Updates rows whose stored version is the one before. The first columns are id and version. Returns how many rows
-/// were written: fewer, when somebody else wrote one.
+/// Updates rows whose stored version is the previous one. The first columns are id and version. Returns the number of
+/// updated rows, which is smaller if another writer was faster.
 pub(crate) fn update_rows(
     connection: &mut Connection,
     table: &str,
@@ -111,8 +112,7 @@ pub(crate) fn update_rows(
     }
 }
 
-/// The columns, and what the rows have in them, without those in which no row differs from what it was before. The first
-/// column, the key, stays.
+/// Removes the columns in which no row differs from its previous values. The first column, the key, stays.
 pub(crate) fn differing<'c, 'a>(
     columns: Vec<&'c Column>,
     before: &[Vec<Value<'_>>],
@@ -128,7 +128,7 @@ fn only<T>(stays: &[bool], all: Vec<T>) -> Vec<T> {
     all.into_iter().zip(stays).filter_map(|(one, stays)| stays.then_some(one)).collect()
 }
 
-/// Runs a statement of SQLite over many rows of binds: `sql(n)` takes n of them.
+/// Runs a statement of SQLite over many rows; `sql(n)` is the statement for n rows.
 fn in_chunks(
     connection: &mut Connection,
     rows: Vec<Vec<Value<'_>>>,

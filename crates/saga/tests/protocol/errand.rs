@@ -173,7 +173,7 @@ impl RequestSaga for Errand {
     }
 
     fn not_asked(&self, circuit_open: &Error) -> Error {
-        Error::new(&NOT_ASKED, "not asked").retry_as_told(circuit_open.retry_after)
+        Error::new(&NOT_ASKED, "not asked").override_retry_after(circuit_open.retry_after)
     }
 }
 

@@ -42,7 +42,7 @@ async fn next(incoming: &mut Incoming) -> Delivery {
 
 async fn number_of_next(incoming: &mut Incoming) -> i64 {
     let delivery = next(incoming).await;
-    let number = delivery.message().expect("a readable event").number;
+    let number = delivery.envelope().expect("a readable event").number;
     delivery.settle().await;
     number
 }
@@ -64,7 +64,7 @@ async fn an_aggregates_events_are_delivered_in_the_order_of_publishing() {
         let mut received: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         for _ in 0..150 {
             let delivery = next(&mut incoming).await;
-            let message = delivery.message().expect("a readable event");
+            let message = delivery.envelope().expect("a readable event");
             received.entry(message.aggregate.clone()).or_default().push(message.number);
             delivery.settle().await;
         }
@@ -85,14 +85,14 @@ async fn an_event_that_could_not_be_applied_is_delivered_again_after_the_delay()
         let delay = Duration::from_millis(200);
         for attempt in 1..=3 {
             let delivery = next(&mut incoming).await;
-            assert_eq!((delivery.attempt(), delivery.message()), (attempt, Ok(Arc::new(added("a", 1, 1)))));
+            assert_eq!((delivery.attempt(), delivery.envelope()), (attempt, Ok(Arc::new(added("a", 1, 1)))));
             let start = Instant::now();
             delivery.retry(delay).await;
             if attempt == 1 {
                 // Other events do not wait for it.
                 let other = bus.publish(Arc::new(added("b", 1, 1))).await.expect("published");
                 let delivery = next(&mut incoming).await;
-                assert_eq!(delivery.message().expect("a readable event").aggregate, "b");
+                assert_eq!(delivery.envelope().expect("a readable event").aggregate, "b");
                 assert!(start.elapsed() < delay, "{:?}", start.elapsed());
                 delivery.settle().await;
                 other.await.expect("acknowledged");
@@ -191,7 +191,7 @@ async fn every_field_of_an_event_is_delivered() {
         for message in [&plain, &full, &empty] {
             drop(bus.publish(Arc::new(message.clone())).await.expect("published"));
             let delivery = next(&mut incoming).await;
-            assert_eq!(*delivery.message().expect("a readable event"), *message);
+            assert_eq!(*delivery.envelope().expect("a readable event"), *message);
             delivery.settle().await;
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use contracts::admin::v1::admin_service_client::AdminServiceClient;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use engine::{Aggregate, Decision, DeferredIndex, Done, Engine, FilterField, Owner, RequestKey, Stored};
+use engine::{Aggregate, CommandOutcome, Decision, DeferredIndex, Engine, FilterField, Owner, RequestKey, Stored};
 use eventing::{EventEffect, Policy, policy};
 use jumun_core::EventKind;
 use jumun_core::{Envelope, Error, Time};
@@ -250,16 +250,16 @@ impl Built {
         self.counters.clone().expect("a counter")
     }
 
-    pub(super) async fn add(&self, id: &str, by: i64) -> Result<Done<Counter>, Error> {
+    pub(super) async fn add(&self, id: &str, by: i64) -> Result<CommandOutcome<Counter>, Error> {
         self.add_once(id, by, None).await
     }
 
     /// Adds `by`, idempotently by request id.
-    pub(super) async fn add_for(&self, id: &str, by: i64, request_id: &str) -> Result<Done<Counter>, Error> {
+    pub(super) async fn add_for(&self, id: &str, by: i64, request_id: &str) -> Result<CommandOutcome<Counter>, Error> {
         self.add_once(id, by, RequestKey::new("Add", request_id, &by)).await
     }
 
-    async fn add_once(&self, id: &str, by: i64, key: Option<RequestKey>) -> Result<Done<Counter>, Error> {
+    async fn add_once(&self, id: &str, by: i64, key: Option<RequestKey>) -> Result<CommandOutcome<Counter>, Error> {
         let counted = id.to_owned();
         self.counters().execute(id, key, move |counter| Counter::add(counter, &counted, by)).await
     }

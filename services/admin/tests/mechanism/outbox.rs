@@ -42,7 +42,7 @@ async fn numbers(incoming: &mut Incoming, expected: usize) -> BTreeSet<i64> {
     let all = async {
         while numbers.len() < expected {
             let delivery = incoming.next().await.expect("a subscription").expect("a delivery");
-            numbers.insert(delivery.message().expect("a readable event").number);
+            numbers.insert(delivery.envelope().expect("a readable event").number);
             delivery.settle().await;
         }
     };
@@ -142,7 +142,7 @@ async fn an_event_carries_its_cause_and_its_trace() {
     let context = jumun_core::RequestContext { traceparent: Some(traceparent.to_owned()), ..Default::default() };
     context.scope(built.add("a", 5)).await.expect("counted");
     let delivery = incoming.next().await.expect("a subscription").expect("a delivery");
-    let message = delivery.message().expect("a readable event");
+    let message = delivery.envelope().expect("a readable event");
     assert_eq!((message.id().as_str(), message.kind.as_str(), message.time), ("counter/a/1", "Added", cluster.now()));
     assert_eq!((message.traceparent.as_deref(), message.causation.as_deref()), (Some(traceparent), None));
     delivery.settle().await;

@@ -6,7 +6,7 @@ use std::sync::{
     mpsc,
 };
 
-use engine::{Decision, Done, RequestKey};
+use engine::{CommandOutcome, Decision, RequestKey};
 use eventing::{Bus, LocalBus};
 use futures::future::join_all;
 use jumun_core::{Error, name::new_id};
@@ -26,7 +26,7 @@ async fn two_processes() -> (TestCluster, Built, Built, (Runtime, Bus)) {
 
 /// A command that adds 1, and blocks after its first read until [`HeldUp::finish`]. Counts how often its rule runs.
 struct HeldUp {
-    answer: tokio::task::JoinHandle<Result<Done<Counter>, Error>>,
+    answer: tokio::task::JoinHandle<Result<CommandOutcome<Counter>, Error>>,
     go_on: mpsc::Sender<()>,
     decided: Arc<AtomicUsize>,
 }
@@ -50,7 +50,7 @@ impl HeldUp {
         Self { answer, go_on, decided }
     }
 
-    async fn finish(self) -> (Result<Done<Counter>, Error>, usize) {
+    async fn finish(self) -> (Result<CommandOutcome<Counter>, Error>, usize) {
         let _ = self.go_on.send(());
         let answer = self.answer.await.expect("an answer");
         (answer, self.decided.load(Ordering::SeqCst))

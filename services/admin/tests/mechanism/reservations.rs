@@ -1,17 +1,17 @@
 //! Reservations: each is made once and released once, in any order of the requests.
 
-use engine::{Decision, Done, RequestKey};
+use engine::{CommandOutcome, Decision, RequestKey};
 use futures::future::join_all;
 use jumun_core::Error;
 
 use super::counter::{Built, Counter, counting_cluster};
 
-async fn reserve(built: &Built, subject: &str, by: i64) -> Result<Done<Counter>, Error> {
+async fn reserve(built: &Built, subject: &str, by: i64) -> Result<CommandOutcome<Counter>, Error> {
     let key = RequestKey::reservation("Take", subject, &by);
     built.counters().execute("a", Some(key), move |counter| Counter::add(counter, "a", by)).await
 }
 
-async fn release(built: &Built, subject: &str, by: i64) -> Result<Done<Counter>, Error> {
+async fn release(built: &Built, subject: &str, by: i64) -> Result<CommandOutcome<Counter>, Error> {
     let key = RequestKey::release("Take", subject, &by);
     built.counters().execute("a", Some(key), move |counter| Counter::add(counter, "a", -by)).await
 }

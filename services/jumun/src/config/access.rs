@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use auth::{Authentication, AuthenticationSettings, KeySource, SigningKey};
 use clap::{Args, ValueEnum};
-use net::tls::Trust;
+use net::tls::ClientTls;
 
 use super::{
     line::{Line, shown},
@@ -121,7 +121,7 @@ impl AccessPlan {
     }
 
     /// Reads the keys and returns the authentication.
-    pub(crate) async fn authentication(self, trust: Trust) -> anyhow::Result<Authentication> {
+    pub(crate) async fn authentication(self, trust: ClientTls) -> anyhow::Result<Authentication> {
         let (issuer, audience, keys, service_key) = match self {
             Self::Off => {
                 tracing::warn!("authorization is off: every call is accepted (JUMUN_AUTH)");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use net::{tls::Identity, tls::TlsSettings, tls::Trust};
+use net::{tls::ClientTls, tls::Identity, tls::TlsSettings};
 
 use super::line::{Line, shown};
 
@@ -38,8 +38,8 @@ impl TlsArgs {
     }
 
     /// The TLS settings of outgoing connections.
-    pub(crate) fn trust(&self) -> Trust {
-        Trust { ca_file: self.tls_ca_file.clone(), identity: self.identity() }
+    pub(crate) fn trust(&self) -> ClientTls {
+        ClientTls { ca_file: self.tls_ca_file.clone(), identity: self.identity() }
     }
 }
 

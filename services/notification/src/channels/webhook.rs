@@ -10,7 +10,7 @@ use http::{Request, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use jumun_core::{Clock, Error, Time, time::timeout};
-use net::{fetch, fetch::Unanswered, tls::Trust};
+use net::{fetch, fetch::FetchError, tls::ClientTls};
 use ring::hmac;
 
 use super::{Courier, Outcome};
@@ -23,12 +23,12 @@ const TIMEOUT: Duration = Duration::from_millis(1500);
 pub(crate) struct Webhook {
     url: Uri,
     key: hmac::Key,
-    trust: Trust,
+    trust: ClientTls,
     clock: Clock,
 }
 
 impl Webhook {
-    pub(crate) fn new(url: Uri, secret: &[u8], trust: Trust, clock: Clock) -> Self {
+    pub(crate) fn new(url: Uri, secret: &[u8], trust: ClientTls, clock: Clock) -> Self {
         Self { url, key: hmac::Key::new(hmac::HMAC_SHA256, secret), trust, clock }
     }
 
@@ -77,7 +77,7 @@ impl Courier for Webhook {
         let request = self.request(notification, self.clock.now())?;
         match timeout(TIMEOUT, fetch::send(request, &self.trust)).await {
             Ok(Ok(answer)) => outcome(answer.status()),
-            Ok(Err(unanswered @ (Unanswered::NotSent(_) | Unanswered::Unknown(_)))) => {
+            Ok(Err(unanswered @ (FetchError::NotSent(_) | FetchError::Unknown(_)))) => {
                 tracing::debug!(notification = notification.id, %unanswered, "a webhook without an answer");
                 Err(Error::new(&reasons::CHANNEL_FAILED, "the webhook's receiver cannot be reached"))
             }

@@ -17,7 +17,7 @@ CREATE TABLE unpublished (
     PRIMARY KEY (aggregate, number)
 );
 
--- How far each consumer has come with each aggregate it hears of, as "consumer/aggregate".
+-- The last event that each consumer applied of each aggregate, as "consumer/aggregate".
 CREATE TABLE inbox (
     id TEXT PRIMARY KEY,
     version BIGINT NOT NULL,
@@ -50,7 +50,7 @@ CREATE TABLE dead_letters (
     time BIGINT NOT NULL
 );
 
--- Which bus has been fed with the events: another one is fed again from the beginning.
+-- The bus that the events were last published on: another one gets all events again.
 CREATE TABLE bus_identity (
     id TEXT PRIMARY KEY,
     identity TEXT NOT NULL

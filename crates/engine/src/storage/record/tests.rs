@@ -80,7 +80,7 @@ fn sparse() -> Sample {
     Sample { maybe_text: None, maybe_time: None, maybe_price: None, maybe_state: None, flag: false, ..full() }
 }
 
-/// The columns of [`Sample`] as the database sorts them: otherwise than the record does.
+/// The columns of [`Sample`], in another order than in the record.
 const TABLE: &str = "CREATE TABLE samples (light TEXT, maybe_price BIGINT, maybe_currency TEXT, maybe_time BIGINT,
     maybe_text TEXT, list TEXT, state TEXT, price BIGINT, currency TEXT, time BIGINT, bytes BLOB, flag BIGINT,
     small BIGINT, number BIGINT, text TEXT, loud TEXT)";
@@ -151,7 +151,7 @@ fn each_field_is_in_its_column_and_reads_back() {
 }
 
 #[test]
-fn what_does_not_read_back_is_refused() {
+fn a_row_that_cannot_be_decoded_is_rejected() {
     for wrong in ["state = 'BLUE'", "currency = 'XXX'", "small = 5000000000", "list = '{'", "text = NULL", "time = 'a'"]
     {
         let mut connection = database();

@@ -144,7 +144,7 @@ fn token(temp_env: &TempEnv, folder: &str) -> String {
 
 async fn customer(order: &Program, authority: &Authority<'_>, token: &str) -> Answer<contracts::order::v1::Order> {
     use contracts::order::v1::{CreateOrderRequest, order_service_client::OrderServiceClient};
-    let trust = net::tls::Trust { ca_file: Some(authority.file()), identity: None };
+    let trust = net::tls::ClientTls { ca_file: Some(authority.file()), identity: None };
     let endpoint = trust.endpoint(&order.url().replace("http://", "https://")).expect("an address");
     let mut request = tonic::Request::new(CreateOrderRequest { order: Some(wish("tok_visa")), request_id: new_id() });
     request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("ASCII"));
