@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::{self, Summary},
     history::{self, Entry, Source},
-    view::{Happening, View},
+    view::{View, ViewUpdate},
 };
 
 engine::states! {
-    /// Where an order stands, by the names of `jumun.order.v1.Order.State`. A later one outweighs those before it.
+    /// The state of an order, by the names of `jumun.order.v1.Order.State`. A later one outweighs those before it.
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
     pub enum State: contracts::order::v1::order::State, without Pending, Voiding {
@@ -24,7 +24,7 @@ engine::states! {
         Ready,
         PickedUp,
         Completed,
-        // What ended an order outweighs any progress: the store may have cooked before it heard.
+        // An end outweighs any progress: the store may have cooked before the cancellation reached it.
         Rejected,
         Cancelled,
     }
@@ -33,7 +33,7 @@ engine::states! {
 /// One line of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// What was bought.
+    /// The product, `items/{id}`.
     pub item: String,
     /// How many.
     pub quantity: i32,
@@ -41,26 +41,26 @@ pub struct Item {
     pub unit_price: i64,
 }
 
-/// The whole course of one order.
+/// The view of one order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct OrderView {
-    /// The order's.
+    /// The id of the order.
     pub id: String,
     pub customer: String,
     pub store: String,
     pub items: Vec<Item>,
-    /// None, as the three above are empty, until the order itself is heard of.
+    /// None, with the three above empty, until an event of the order itself arrives.
     pub total: Option<Money>,
-    /// None until the order itself is heard of.
+    /// None until an event of the order itself arrives.
     pub state: Option<State>,
-    /// By the names of `jumun.payment.v1.Payment.State`; empty until the payment is heard of.
+    /// By the names of `jumun.payment.v1.Payment.State`; empty until an event of the payment arrives.
     pub payment_state: String,
-    /// Empty until one set out.
+    /// Empty until a rider starts.
     pub rider: String,
     /// At most [`crate::MAX_HISTORY`] entries, sorted.
     pub history: Vec<Entry<State>>,
-    /// When the order was placed or rejected; until that is heard of, when the first thing happened.
+    /// When the order was placed or rejected; until that is known, the time of the first event.
     pub create_time: Time,
     pub update_time: Time,
 }
@@ -70,11 +70,11 @@ impl View for OrderView {
     type State = State;
     type Summary = Summary;
 
-    fn read(message: &Envelope) -> Result<Option<Happening<Self>>, Error> {
+    fn read(message: &Envelope) -> Result<Option<ViewUpdate<Self>>, Error> {
         event::read(message)
     }
 
-    fn unheard_of(id: &str) -> Self {
+    fn empty(id: &str) -> Self {
         Self { id: id.to_owned(), ..Self::default() }
     }
 
@@ -86,17 +86,17 @@ impl View for OrderView {
         &mut self.history
     }
 
-    fn take(&mut self, summary: &Summary) {
+    fn set_summary(&mut self, summary: &Summary) {
         self.customer.clone_from(&summary.customer);
         self.store.clone_from(&summary.store);
         self.items.clone_from(&summary.items);
         self.total = Some(summary.total);
     }
 
-    fn follow_history(&mut self) {
-        let ridden = history::of(&self.history, Source::Delivery).filter(|entry| entry.rider.is_some());
-        let rider = ridden.max_by_key(|entry| entry.number).and_then(|entry| entry.rider.clone());
-        // The order's own first event says that it was placed or rejected.
+    fn derive_from_history(&mut self) {
+        let starts = history::of(&self.history, Source::Delivery).filter(|entry| entry.rider.is_some());
+        let rider = starts.max_by_key(|entry| entry.number).and_then(|entry| entry.rider.clone());
+        // The state is unknown until the order's own first event, which says that it was placed or rejected.
         self.state = history::first(&self.history, Source::Order).and(history::furthest(&self.history));
         self.rider = rider.unwrap_or_default();
         self.payment_state = history::payment_state(&self.history);
@@ -111,7 +111,7 @@ impl OrderView {
 }
 
 impl Aggregate for OrderView {
-    /// The dashboard announces nothing.
+    /// The dashboard has no events.
     type Event = ();
     type Resource = pb::OrderView;
 
