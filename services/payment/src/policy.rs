@@ -49,7 +49,7 @@ pub(crate) fn on_payable_event<E: prost::Message + Default + 'static>(
     })
 }
 
-/// The payment of a rejected order was not authorized, or is voided.
+/// What an event of an order requires. A rejected order requires nothing: its payment was not authorized, or is voided.
 pub(crate) fn order_operation(event: OrderEvent) -> Option<Operation> {
     use order_event::Kind;
     match event.kind? {
@@ -59,7 +59,7 @@ pub(crate) fn order_operation(event: OrderEvent) -> Option<Operation> {
     }
 }
 
-/// As for an order.
+/// What an event of an enrollment requires, as for an order.
 pub(crate) fn enrollment_operation(event: EnrollmentEvent) -> Option<Operation> {
     use enrollment_event::Kind;
     match event.kind? {

@@ -12,7 +12,7 @@ use crate::domain::StockItem;
 
 const FILTER: &[FilterField] = &[FilterField::name("item")];
 
-/// The method of which a production has at most one success per stock item.
+/// The method that reserves stock: a production reserves each stock item at most once.
 const RESERVATION: &str = "ReduceStock";
 
 /// Serves `jumun.warehouse.v1.WarehouseService`.
