@@ -34,6 +34,32 @@ pub struct PageRequest<'a> {
     pub order_by: &'a str,
 }
 
+/// Reads the [`PageRequest`] of a List request, whose proto has the four fields of AIP-132, AIP-158 and AIP-160.
+///
+/// ```
+/// struct ListOrdersRequest {
+///     page_size: i32,
+///     page_token: String,
+///     filter: String,
+///     order_by: String,
+/// }
+///
+/// fn read(request: &ListOrdersRequest) -> engine::PageRequest<'_> {
+///     engine::page_request!(request)
+/// }
+/// ```
+#[macro_export]
+macro_rules! page_request {
+    ($request:expr) => {
+        $crate::PageRequest {
+            page_size: $request.page_size,
+            page_token: &$request.page_token,
+            filter: &$request.filter,
+            order_by: &$request.order_by,
+        }
+    };
+}
+
 impl<A: Stored> Engine<A> {
     /// One page of the aggregates that the caller may see, and the token of the next page; empty on the last page.
     pub async fn list(&self, request: PageRequest<'_>, fields: &[FilterField]) -> Result<(Vec<A>, String), Error> {

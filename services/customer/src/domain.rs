@@ -11,11 +11,11 @@ use jumun_core::{Error, Time, name::id_of};
 
 use crate::reasons;
 
-/// Notification never confirmed that the welcome arrived; it is withdrawn.
+/// The `state_reason` of a customer whose welcome could not be confirmed, and was withdrawn.
 pub(crate) const NOTIFICATION_UNCONFIRMED: &str = "NOTIFICATION_UNCONFIRMED";
 
 engine::states! {
-    /// Where a registration stands; the diagram is at the top of the crate.
+    /// The state of a registration; the diagram is at the top of the crate.
     pub enum State: pb::customer::State {
         Pending,
         Rejected,
@@ -24,12 +24,12 @@ engine::states! {
     }
 }
 
-/// Somebody who is registered, or wanted to be.
+/// A customer's registration, in any state.
 #[derive(Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Customer {
     pub id: String,
-    /// The name that the customer orders by, shows in its token and is notified by.
+    /// The name of the account: in orders, as the subject of tokens, and as the recipient of notifications.
     pub account: String,
     pub display_name: String,
     pub address: String,
@@ -39,12 +39,12 @@ pub struct Customer {
     pub state: State,
     pub state_reason: String,
     pub create_time: Time,
-    /// When it became REGISTERED; it may be further by now.
+    /// When it became REGISTERED; its state may have advanced since.
     pub registered_time: Option<Time>,
     pub update_time: Time,
 }
 
-/// Says nothing about the person: what is printed ends up in logs (rule S11).
+/// Contains no personal data, because debug output ends up in logs (rule S11).
 impl fmt::Debug for Customer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is {} ({:?})", self.name(), self.state.name(), self.state_reason)
@@ -57,12 +57,12 @@ impl Customer {
         format!("customers/{}", self.id)
     }
 
-    /// The id of its welcome.
+    /// The id of its welcome notification.
     pub(crate) fn welcome_id(&self) -> String {
         id_of(self.create_time, &format!("{}/welcome", self.name()))
     }
 
-    /// The welcome arrived: the registration stands.
+    /// The welcome was delivered, so the customer is registered.
     pub(crate) fn register(&self, now: Time) -> Result<Decision<Customer>, Error> {
         match self.state {
             State::Pending => {
@@ -75,7 +75,7 @@ impl Customer {
         }
     }
 
-    /// The welcome did not arrive, and never will: it never stands.
+    /// The welcome was not delivered and never will be, so the customer is rejected.
     pub(crate) fn reject(&self, reason: &str, now: Time) -> Result<Decision<Customer>, Error> {
         match self.state {
             State::Pending => {
@@ -87,7 +87,7 @@ impl Customer {
         }
     }
 
-    /// The customer withdraws: allowed whenever it is registered, and again when it is withdrawn already.
+    /// Cancels the registration for the customer: allowed while it is REGISTERED. Repeated, it changes nothing.
     pub(crate) fn cancel(&self, now: Time) -> Result<Decision<Customer>, Error> {
         match self.state {
             State::Registered => {
@@ -105,7 +105,7 @@ impl Customer {
         }
     }
 
-    /// What CreateCustomer answered, or answers: the customer as it was when it was registered.
+    /// The answer to CreateCustomer: the customer as it was when it was registered, whatever its state is now.
     pub(crate) fn as_registered(&self) -> Option<Customer> {
         let registered_time = self.registered_time?;
         Some(Customer { state: State::Registered, update_time: registered_time, ..self.clone() })

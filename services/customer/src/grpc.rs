@@ -1,11 +1,11 @@
-//! Who may ask the customer context for what.
+//! The gRPC API of the customer context.
 
 use contracts::customer::v1::{
     CancelCustomerRequest, CreateCustomerRequest, Customer as CustomerResource, GetCustomerRequest,
     ListCustomersRequest, ListCustomersResponse, customer_service_server::CustomerService,
 };
 use contracts::role;
-use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
+use engine::{Aggregate, Engine, FilterField, RequestKey, page_request};
 use jumun_core::{Error, Time, declared, name::new_id, request_context::caller, request_context::run_to_completion};
 use tonic::{Request, Response, Status};
 
@@ -33,7 +33,7 @@ impl CustomerService for CustomerApi {
         let requested = requested_customer(&request, self.customers.now())?;
         let key = declared(RequestKey::new("CreateCustomer", &request.request_id, &request))?;
         let registration_saga = self.registration_saga.clone();
-        // A caller that goes away does not stop a registration half way.
+        // Runs to completion, also when the caller disconnects.
         let customer = run_to_completion(async move { registration_saga.run(key, requested).await }).await?;
         Ok(Response::new(answer(&customer)?.resource()))
     }
@@ -48,12 +48,7 @@ impl CustomerService for CustomerApi {
         request: Request<ListCustomersRequest>,
     ) -> Result<Response<ListCustomersResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest {
-            page_size: request.page_size,
-            page_token: &request.page_token,
-            filter: &request.filter,
-            order_by: &request.order_by,
-        };
+        let page = page_request!(request);
         let (customers, next_page_token) = self.customers.list(page, FILTER).await?;
         let customers = customers.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListCustomersResponse { customers, next_page_token }))
@@ -70,7 +65,7 @@ impl CustomerService for CustomerApi {
     }
 }
 
-/// What CreateCustomer answers about a customer, the first time and each time it is repeated.
+/// The answer to CreateCustomer, the first time and each time it is repeated.
 fn answer(customer: &Customer) -> Result<Customer, Error> {
     if let Some(registered) = customer.as_registered() {
         return Ok(registered);
@@ -79,7 +74,7 @@ fn answer(customer: &Customer) -> Result<Customer, Error> {
     Err(match (customer.state, customer.state_reason.as_str()) {
         (State::Rejected, NOTIFICATION_UNCONFIRMED) => Error::new(
             &reasons::CUSTOMER_NOT_REGISTERED,
-            "the welcome could not be confirmed, so the customer is not registered; register again",
+            "the welcome could not be confirmed, so the customer is not registered; repeat it with a new request_id",
         )
         .with("customer", name),
         (State::Rejected, refusal) => {
@@ -87,16 +82,16 @@ fn answer(customer: &Customer) -> Result<Customer, Error> {
                 .with("refusal", refusal)
                 .with("customer", name)
         }
-        _ => unconfirmed(customer, &Status::unavailable("it is being withdrawn")),
+        _ => unconfirmed(customer, &Status::unavailable("the welcome is being withdrawn")),
     })
 }
 
-/// Reads a request, and writes the customer that it asks for.
+/// Builds the requested customer.
 fn requested_customer(request: &CreateCustomerRequest, now: Time) -> Result<Customer, Error> {
     let customer = declared(request.customer.as_ref())?;
     let id = new_id();
     Ok(Customer {
-        account: if customer.account.is_empty() { own_account(&id) } else { customer.account.clone() },
+        account: if customer.account.is_empty() { default_account(&id) } else { customer.account.clone() },
         id,
         display_name: customer.display_name.clone(),
         address: customer.address.clone(),
@@ -111,8 +106,8 @@ fn requested_customer(request: &CreateCustomerRequest, now: Time) -> Result<Cust
     })
 }
 
-/// The caller's own, where that is a customer, and else the registration's name.
-fn own_account(id: &str) -> String {
+/// The account of the caller if the caller is a customer, otherwise the name of the registration.
+fn default_account(id: &str) -> String {
     match caller().principal() {
         Some(principal) if principal.roles.contains(role::CUSTOMER) => principal.subject.clone(),
         _ => format!("customers/{id}"),

@@ -1,17 +1,17 @@
-//! The customer context: who is registered.
+//! The customer context: the registrations of customers.
 //!
-//! A customer whom no notification reached is not registered. The registration is written down as PENDING before
-//! notification is asked, so whatever happens to the question, the answer or the process, the recovery finds it:
+//! A customer is registered only when a welcome was delivered. The registration is recorded as PENDING before
+//! notification is called, so the recovery finds and finishes it when the call, the answer or the process is lost:
 //!
 //! ```text
-//!          the welcome arrived              by the customer, whoever is down
+//!          welcome delivered                cancelled by the customer
 //! PENDING ─────────────────────▶ REGISTERED ────────────────▶ CANCELLED
-//!    │ refused, or withdrawn: it never arrives
+//!    │ refused, or withdrawn
 //!    └───────────▶ REJECTED
 //! ```
 //!
-//! Phone, address and age are in this context's own table and in the answers to its owner, and nowhere else: events
-//! and notifications call the customer by the name of its account.
+//! Phone, address and age are stored only in this context's table, and returned only to the owner. Events and
+//! notifications contain the name of the account instead.
 
 mod domain;
 mod grpc;
@@ -29,18 +29,18 @@ pub use domain::{Customer, State};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// The context, for the list.
+/// Describes the context for the runtime.
 pub fn context() -> Context {
     let databases = vec![("customer", MIGRATIONS)];
     Context { name: "customer", calls: &["notification"], databases, reasons: reasons::ALL, build }
 }
 
-fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
-    let customers = unit.engine()?;
-    let welcome = registration_saga::Welcome { notification: unit.channel("notification")? };
+fn build(context: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
+    let customers = context.engine()?;
+    let welcome = registration_saga::Welcome { notification: context.channel("notification")? };
     let registration_saga = SagaRunner::new(&customers, welcome);
-    registration_saga.recover_regularly(unit, "customer-recovery");
+    registration_saga.recover_regularly(context, "customer-recovery");
     let api = grpc::CustomerApi { customers, registration_saga };
-    unit.serve(CustomerServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+    context.serve(CustomerServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
     Ok(())
 }

@@ -1,25 +1,25 @@
-//! Why the customer context refuses.
+//! Errors of the customer context.
 
 jumun_core::reasons! {
     CUSTOMER_NOT_REACHED: FailedPrecondition,
-        "The welcome was refused; `refusal` says why. The customer is not registered.",
+        "The welcome was refused; `refusal` contains the reason. The customer is not registered.",
         "Let the customer accept messages, then register again with a new `request_id`.";
     CUSTOMER_NOT_REGISTERED: Aborted retry 1000 ms,
-        "Whether the welcome arrived could not be confirmed, so it was withdrawn and the customer is not registered.",
-        "Register again, with a new `request_id`.";
+        "Delivery of the welcome could not be confirmed; it was withdrawn, and the customer is not registered.",
+        "Register again with a new `request_id`.";
     NOTIFICATION_UNAVAILABLE: Unavailable retry 2000 ms,
-        "Notification cannot be reached; `customer`, where it is named, waits for its word, and else none was made.",
-        "Repeat the same request, with the same `request_id`, to learn what became of it.";
+        "Notification cannot be reached. The customer, if named, is still pending; otherwise none was created.",
+        "Repeat the same request, with the same `request_id`, to get the result.";
     NOTIFICATION_TIMED_OUT: DeadlineExceeded retry 2000 ms,
-        "Notification did not answer in time; `customer` waits for its word.",
-        "Repeat the same request, with the same `request_id`, to learn what became of it.";
+        "Notification did not answer in time; `customer` is still pending.",
+        "Repeat the same request, with the same `request_id`, to get the result.";
     NOTIFICATION_OVERLOADED: ResourceExhausted retry 2000 ms,
-        "Notification has too much to do; the registration of `customer` is put off.",
-        "Repeat the same request, with the same `request_id`, when RetryInfo says.";
+        "Notification is overloaded; `customer` is still pending.",
+        "Repeat the same request, with the same `request_id`, after the delay in RetryInfo.";
     CUSTOMER_PENDING: FailedPrecondition,
-        "A registration is to be cancelled whose welcome has not been confirmed.",
+        "The registration cannot be cancelled while its welcome is pending.",
         "Get the customer until it is REGISTERED or REJECTED.";
     CUSTOMER_NOT_CANCELLABLE: FailedPrecondition,
-        "A registration is to be cancelled that never stood; `state` says how it is.",
-        "Nothing is to be cancelled.";
+        "The customer was never registered; `state` contains the state.",
+        "Nothing needs to be cancelled.";
 }

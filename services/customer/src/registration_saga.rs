@@ -1,8 +1,8 @@
-//! Customer → notification: a customer is registered when the welcome was delivered, and only then.
+//! Customer → notification: a customer is registered only when the welcome was delivered.
 //!
-//! The recovery has the welcome withdrawn. Notification's answer is final: either the welcome arrived, and the customer
-//! is registered after all, or it never will, because a late delivery meets the tombstone. So PENDING is the one state
-//! that waits.
+//! The recovery withdraws the welcome. Notification's answer is final: either the welcome was delivered, and the
+//! customer is registered, or it never will be, because a tombstone rejects a late delivery. So PENDING is the only
+//! unsettled state.
 
 use contracts::notification::v1::{
     Notification, SendNotificationRequest, WithdrawNotificationRequest, notification::State as NotificationState,
@@ -20,11 +20,11 @@ use crate::{
     reasons,
 };
 
-/// What a customer is told.
+/// The text of the welcome.
 const WELCOME: &str = "Welcome to Jumun: you are being registered.";
 const OCCASION: &str = "CUSTOMER_REGISTERED";
 
-/// Brings registrations to notification.
+/// Runs registrations.
 pub(crate) type RegistrationSaga = SagaRunner<Welcome>;
 
 /// The welcome of a registration, over the channel to notification.
@@ -35,9 +35,9 @@ pub(crate) struct Welcome {
 
 /// What notification is known to have answered.
 pub(crate) enum Outcome {
-    /// The welcome arrived.
+    /// The welcome was delivered.
     Delivered,
-    /// It never will, for this reason.
+    /// It was not delivered and never will be, for this reason.
     Refused(String),
 }
 
@@ -50,7 +50,7 @@ impl Saga for Welcome {
         (customer.state == State::Pending).then_some(())
     }
 
-    /// Has the welcome delivered. It is idempotent per registration, so it is repeated when it is not answered.
+    /// Sends the welcome. The call is idempotent per registration, so it is repeated when there is no answer.
     async fn ask(&self, customer: &Customer) -> Result<Outcome, Error> {
         let request = SendNotificationRequest {
             notification: Some(Notification {
@@ -79,7 +79,7 @@ impl Saga for Welcome {
         answer.map_err(|status| unconfirmed(customer, &status))
     }
 
-    /// Has the welcome withdrawn, unless it arrived: notification says which.
+    /// Withdraws the welcome, or finds that it was delivered.
     async fn resolve(&self, customer: &Customer) -> Result<Option<Outcome>, Error> {
         let name = format!("notifications/{}", customer.welcome_id());
         let request = WithdrawNotificationRequest { name, request_id: customer.id.clone() };
@@ -87,7 +87,7 @@ impl Saga for Welcome {
         let answer = client.withdraw_notification(request).await;
         match answer.and_then(|notification| outcome(notification.get_ref())) {
             Ok(outcome) => Ok(Some(outcome)),
-            // It is being delivered at this moment: the next round learns what came of it.
+            // It is being delivered at this moment: the next round gets the outcome.
             Err(status) if status.code() == Code::Aborted => Ok(None),
             Err(status) => Err(unconfirmed(customer, &status)),
         }
@@ -112,7 +112,7 @@ impl RequestSaga for Welcome {
     }
 
     fn not_asked(&self, circuit_open: &Error) -> Error {
-        let message = "notification does not answer at present, so nobody was registered; repeat the request";
+        let message = "notification is not responding and was not called; no customer was created; repeat the request";
         Error::new(&reasons::NOTIFICATION_UNAVAILABLE, message).override_retry_after(circuit_open.retry_after)
     }
 }
@@ -128,22 +128,22 @@ fn outcome(notification: &Notification) -> Result<Outcome, Status> {
     }
 }
 
-/// What the caller is told while it is unknown whether the welcome arrived.
+/// The error while it is unknown whether the welcome was delivered.
 pub(crate) fn unconfirmed(customer: &Customer, status: &Status) -> Error {
     tracing::debug!(customer = customer.id, %status, "welcome unconfirmed");
     let error = match status.code() {
         Code::ResourceExhausted => {
-            let message = "notification is overloaded, so the registration is put off; repeat the request";
-            let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
-            Error::new(&reasons::NOTIFICATION_OVERLOADED, message).override_retry_after(told)
+            let message = "notification is overloaded; repeat the request";
+            let retry_delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            Error::new(&reasons::NOTIFICATION_OVERLOADED, message).override_retry_after(retry_delay)
         }
         Code::DeadlineExceeded => Error::new(
             &reasons::NOTIFICATION_TIMED_OUT,
-            "notification did not answer in time; repeat the request to learn what became of it",
+            "notification did not answer in time; repeat the request to get the result",
         ),
         _ => Error::new(
             &reasons::NOTIFICATION_UNAVAILABLE,
-            "notification cannot be reached; repeat the request to learn what became of it",
+            "notification cannot be reached; repeat the request to get the result",
         ),
     };
     error.with("customer", customer.name())

@@ -22,6 +22,6 @@ engine::record! {
 }
 
 impl Stored for Customer {
-    /// Owned by whom it is about.
+    /// Owned by its account.
     const OWNERS: &'static [Owner<Self>] = &[Owner::by(role::CUSTOMER, "account", |customer| &customer.account)];
 }

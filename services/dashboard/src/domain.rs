@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{history::Entry, view::View};
 
 engine::states! {
-    /// Where an order stands, by the names of `jumun.order.v1.Order.State`. A later one outweighs those before it.
+    /// The state of an order, by the names of `jumun.order.v1.Order.State`. A later one outweighs those before it.
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
     pub enum State: contracts::order::v1::order::State, without Pending, Voiding {
@@ -20,7 +20,7 @@ engine::states! {
         Ready,
         PickedUp,
         Completed,
-        // What ended an order outweighs any progress: the store may have cooked before it heard.
+        // An end outweighs any progress: the store may have cooked before the cancellation reached it.
         Rejected,
         Cancelled,
     }
@@ -29,7 +29,7 @@ engine::states! {
 /// One line of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// What was bought.
+    /// The product, `items/{id}`.
     pub item: String,
     /// How many.
     pub quantity: i32,
@@ -37,31 +37,31 @@ pub struct Item {
     pub unit_price: i64,
 }
 
-/// The whole course of one order.
+/// The view of one order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct OrderView {
-    /// The order's.
+    /// The id of the order.
     pub id: String,
     pub customer: String,
     pub store: String,
     pub items: Vec<Item>,
-    /// None, as the three above are empty, until the order itself is heard of.
+    /// None, with the three above empty, until an event of the order itself arrives.
     pub total: Option<Money>,
-    /// None until the order itself is heard of.
+    /// None until an event of the order itself arrives.
     pub state: Option<State>,
-    /// By the names of `jumun.payment.v1.Payment.State`; empty until the payment is heard of.
+    /// By the names of `jumun.payment.v1.Payment.State`; empty until an event of the payment arrives.
     pub payment_state: String,
-    /// Empty until one set out.
+    /// Empty until a rider starts.
     pub rider: String,
     /// At most [`crate::MAX_HISTORY`] entries, sorted.
     pub history: Vec<Entry<State>>,
-    /// When the order was placed or rejected; until that is heard of, when the first thing happened.
+    /// When the order was placed or rejected; until that is known, the time of the first event.
     pub create_time: Time,
     pub update_time: Time,
 }
 
-/// What was ordered.
+/// The summary of an order.
 pub struct Summary {
     pub(crate) customer: String,
     pub(crate) store: String,
@@ -76,7 +76,7 @@ impl OrderView {
 }
 
 impl Aggregate for OrderView {
-    /// The dashboard announces nothing.
+    /// The dashboard has no events.
     type Event = ();
     type Resource = pb::OrderView;
 

@@ -14,49 +14,50 @@ use jumun_core::{Envelope, Error, Money, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{payment, read_money},
+    event::{read_money, read_payment_event},
     history::{self, Entry, Source},
-    view::{Happening, View},
+    view::{View, ViewUpdate},
 };
 
 engine::states! {
-    /// Where an enrollment stands, by the names of `jumun.enrollment.v1.Enrollment.State`. A later one outweighs those before.
+    /// The state of an enrollment, by the names of `jumun.enrollment.v1.Enrollment.State`. A later one outweighs those
+    /// before it.
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
     pub enum EnrollmentState: contracts::enrollment::v1::enrollment::State, without Pending, Voiding {
         Enrolled,
         Completed,
-        // What ended an enrollment outweighs any progress: the learner may have completed the course before the school heard.
+        // An end outweighs any progress: the course may have been completed before the cancellation reached the school.
         Rejected,
         Cancelled,
     }
 }
 
-/// The whole course of one enrollment: a line of the learner's own page.
+/// The view of one enrollment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct EnrollmentView {
-    /// The enrollment's.
+    /// The id of the enrollment.
     pub id: String,
     pub learner: String,
     pub course: String,
     pub course_title: String,
-    /// None, as the three above are empty, until the enrollment itself is heard of.
+    /// None, with the three above empty, until an event of the enrollment itself arrives.
     pub fee: Option<Money>,
-    /// None until the enrollment itself is heard of.
+    /// None until an event of the enrollment itself arrives.
     pub state: Option<EnrollmentState>,
-    /// By the names of `jumun.payment.v1.Payment.State`; empty until the payment is heard of.
+    /// By the names of `jumun.payment.v1.Payment.State`; empty until an event of the payment arrives.
     pub payment_state: String,
     /// By the names of `jumun.education.v1.Registration.State`; empty until the learner is registered.
     pub registration_state: String,
     /// At most [`crate::MAX_HISTORY`] entries, sorted.
     pub history: Vec<Entry<EnrollmentState>>,
-    /// When the learner was enrolled or rejected; until that is heard of, when the first thing happened.
+    /// When the learner was enrolled or rejected; until that is known, the time of the first event.
     pub create_time: Time,
     pub update_time: Time,
 }
 
-/// What was applied for.
+/// The summary of an enrollment.
 pub struct Application {
     learner: String,
     course: String,
@@ -69,16 +70,16 @@ impl View for EnrollmentView {
     type State = EnrollmentState;
     type Summary = Application;
 
-    fn read(message: &Envelope) -> Result<Option<Happening<Self>>, Error> {
+    fn read(message: &Envelope) -> Result<Option<ViewUpdate<Self>>, Error> {
         match message.context.as_str() {
-            "payment" => payment(message, "enrollments"),
-            "enrollment" => of_enrollment(message),
-            "education" => of_registration(message),
+            "payment" => read_payment_event(message, "enrollments"),
+            "enrollment" => read_enrollment_event(message),
+            "education" => read_registration_event(message),
             _ => Ok(None),
         }
     }
 
-    fn unheard_of(id: &str) -> Self {
+    fn empty(id: &str) -> Self {
         Self { id: id.to_owned(), ..Self::default() }
     }
 
@@ -90,14 +91,14 @@ impl View for EnrollmentView {
         &mut self.history
     }
 
-    fn take(&mut self, application: &Application) {
+    fn set_summary(&mut self, application: &Application) {
         self.learner.clone_from(&application.learner);
         self.course.clone_from(&application.course);
         self.course_title.clone_from(&application.course_title);
         self.fee = Some(application.fee);
     }
 
-    fn follow_history(&mut self) {
+    fn derive_from_history(&mut self) {
         let registered = history::last(&self.history, Source::Education);
         let registration_state = registered.map(registration_state).unwrap_or_default().to_owned();
         self.state = history::first(&self.history, Source::Enrollment).and(history::furthest(&self.history));
@@ -107,7 +108,7 @@ impl View for EnrollmentView {
     }
 }
 
-fn of_enrollment(message: &Envelope) -> Result<Option<Happening<EnrollmentView>>, Error> {
+fn read_enrollment_event(message: &Envelope) -> Result<Option<ViewUpdate<EnrollmentView>>, Error> {
     use enrollment_event::Kind;
     let event: EnrollmentEvent = decode(message)?;
     let (enrollment, kind, state, summary) = match event.kind {
@@ -128,22 +129,22 @@ fn of_enrollment(message: &Envelope) -> Result<Option<Happening<EnrollmentView>>
         None => return Ok(None),
     };
     let id = event_id("enrollments", &enrollment)?;
-    let happening = Happening::new(message, Source::Enrollment, id, kind, Some(state));
-    Ok(Some(Happening { summary, ..happening }))
+    let update = ViewUpdate::new(message, Source::Enrollment, id, kind, Some(state));
+    Ok(Some(ViewUpdate { summary, ..update }))
 }
 
-fn of_registration(message: &Envelope) -> Result<Option<Happening<EnrollmentView>>, Error> {
+fn read_registration_event(message: &Envelope) -> Result<Option<ViewUpdate<EnrollmentView>>, Error> {
     use registration_event::Kind;
     let event: RegistrationEvent = decode(message)?;
     let (kind, state) = match event.kind {
         Some(Kind::Registered(_)) => ("LEARNER_REGISTERED", None),
         Some(Kind::Completed(_)) => ("COURSE_COMPLETED", Some(EnrollmentState::Completed)),
-        // The enrollment says itself that it is cancelled, when it hears of this.
+        // The enrollment announces its cancellation itself, after this event.
         Some(Kind::Cancelled(_)) => ("REGISTRATION_CANCELLED", None),
         None => return Ok(None),
     };
     let id = event_id("enrollments", &event.enrollment)?;
-    Ok(Some(Happening::new(message, Source::Education, id, kind, state)))
+    Ok(Some(ViewUpdate::new(message, Source::Education, id, kind, state)))
 }
 
 fn registration_state(entry: &Entry<EnrollmentState>) -> &'static str {
@@ -156,7 +157,7 @@ fn registration_state(entry: &Entry<EnrollmentState>) -> &'static str {
 }
 
 fn read_summary(summary: Option<EnrollmentSummary>) -> Result<Application, Error> {
-    let summary = summary.ok_or_else(|| Error::unreadable_event("it does not say what was applied for"))?;
+    let summary = summary.ok_or_else(|| Error::unreadable_event("the summary of the enrollment is missing"))?;
     Ok(Application {
         fee: read_money(summary.fee.as_ref())?,
         learner: summary.learner,
@@ -166,7 +167,7 @@ fn read_summary(summary: Option<EnrollmentSummary>) -> Result<Application, Error
 }
 
 impl Aggregate for EnrollmentView {
-    /// The dashboard announces nothing.
+    /// The dashboard has no events.
     type Event = ();
     type Resource = pb::EnrollmentView;
 

@@ -1,4 +1,4 @@
-//! What the other contexts' events tell about an order: one line for each thing that can happen.
+//! Reads the events of other contexts about an order: one line for each kind of event.
 
 use contracts::{
     delivery::v1::{DeliveryEvent, delivery_event},
@@ -13,7 +13,7 @@ use jumun_core::{Envelope, Error, Money};
 use crate::{
     domain::{Item, OrderView, State, Summary},
     history::{self, Entry, Source},
-    view::{Happening, View},
+    view::{View, ViewUpdate},
 };
 
 impl View for OrderView {
@@ -21,11 +21,11 @@ impl View for OrderView {
     type State = State;
     type Summary = Summary;
 
-    fn read(message: &Envelope) -> Result<Option<Happening<Self>>, Error> {
+    fn read(message: &Envelope) -> Result<Option<ViewUpdate<Self>>, Error> {
         read(message)
     }
 
-    fn unheard_of(id: &str) -> Self {
+    fn empty(id: &str) -> Self {
         Self { id: id.to_owned(), ..Self::default() }
     }
 
@@ -37,17 +37,17 @@ impl View for OrderView {
         &mut self.history
     }
 
-    fn take(&mut self, summary: &Summary) {
+    fn set_summary(&mut self, summary: &Summary) {
         self.customer.clone_from(&summary.customer);
         self.store.clone_from(&summary.store);
         self.items.clone_from(&summary.items);
         self.total = Some(summary.total);
     }
 
-    fn follow_history(&mut self) {
-        let ridden = history::of(&self.history, Source::Delivery).filter(|entry| entry.rider.is_some());
-        let rider = ridden.max_by_key(|entry| entry.number).and_then(|entry| entry.rider.clone());
-        // The order's own first event says that it was placed or rejected.
+    fn derive_from_history(&mut self) {
+        let starts = history::of(&self.history, Source::Delivery).filter(|entry| entry.rider.is_some());
+        let rider = starts.max_by_key(|entry| entry.number).and_then(|entry| entry.rider.clone());
+        // The state is unknown until the order's own first event, which says that it was placed or rejected.
         self.state = history::first(&self.history, Source::Order).and(history::furthest(&self.history));
         self.rider = rider.unwrap_or_default();
         self.payment_state = history::payment_state(&self.history);
@@ -55,20 +55,23 @@ impl View for OrderView {
     }
 }
 
-/// Reads an event; None when it is about no order, or of a kind that this version does not know.
-pub(crate) fn read(message: &Envelope) -> Result<Option<Happening<OrderView>>, Error> {
+/// Reads an event; None when it concerns no order, or is of a kind that this version does not know.
+pub(crate) fn read(message: &Envelope) -> Result<Option<ViewUpdate<OrderView>>, Error> {
     match message.context.as_str() {
-        "payment" => payment(message, "orders"),
-        "order" => of_order(message),
-        "store" => of_ticket(message),
-        "kitchen" => of_production(message),
-        "delivery" => of_delivery(message),
+        "payment" => read_payment_event(message, "orders"),
+        "order" => read_order_event(message),
+        "store" => read_ticket_event(message),
+        "kitchen" => read_production_event(message),
+        "delivery" => read_delivery_event(message),
         _ => Ok(None),
     }
 }
 
-/// Reads an event of a payment for something of this collection; other things are paid for too.
-pub(crate) fn payment<V: View>(message: &Envelope, collection: &str) -> Result<Option<Happening<V>>, Error> {
+/// Reads an event of a payment; None when its payable is of another collection.
+pub(crate) fn read_payment_event<V: View>(
+    message: &Envelope,
+    collection: &str,
+) -> Result<Option<ViewUpdate<V>>, Error> {
     use payment_event::Kind;
     let event: PaymentEvent = decode(message)?;
     let kind = match event.kind {
@@ -82,47 +85,47 @@ pub(crate) fn payment<V: View>(message: &Envelope, collection: &str) -> Result<O
     if event.payable.split('/').next() != Some(collection) {
         return Ok(None);
     }
-    Ok(Some(Happening::new(message, Source::Payment, event_id(collection, &event.payable)?, kind, None)))
+    Ok(Some(ViewUpdate::new(message, Source::Payment, event_id(collection, &event.payable)?, kind, None)))
 }
 
-fn of_order(message: &Envelope) -> Result<Option<Happening<OrderView>>, Error> {
+fn read_order_event(message: &Envelope) -> Result<Option<ViewUpdate<OrderView>>, Error> {
     use order_event::Kind;
     let event: OrderEvent = decode(message)?;
-    let told = |order: &str, kind, state| {
-        Ok::<_, Error>(Happening::new(message, Source::Order, event_id("orders", order)?, kind, Some(state)))
+    let update = |order: &str, kind, state| {
+        Ok::<_, Error>(ViewUpdate::new(message, Source::Order, event_id("orders", order)?, kind, Some(state)))
     };
     Ok(Some(match event.kind {
         Some(Kind::Placed(placed)) => {
             let summary = Some(read_summary(placed.summary)?);
-            Happening { summary, ..told(&placed.order, "ORDER_PLACED", State::Placed)? }
+            ViewUpdate { summary, ..update(&placed.order, "ORDER_PLACED", State::Placed)? }
         }
         Some(Kind::Rejected(rejected)) => {
             let summary = Some(read_summary(rejected.summary)?);
-            Happening { summary, ..told(&rejected.order, "ORDER_REJECTED", State::Rejected)? }
+            ViewUpdate { summary, ..update(&rejected.order, "ORDER_REJECTED", State::Rejected)? }
         }
-        Some(Kind::Cancelled(cancelled)) => told(&cancelled.order, "ORDER_CANCELLED", State::Cancelled)?,
-        Some(Kind::Completed(completed)) => told(&completed.order, "ORDER_COMPLETED", State::Completed)?,
+        Some(Kind::Cancelled(cancelled)) => update(&cancelled.order, "ORDER_CANCELLED", State::Cancelled)?,
+        Some(Kind::Completed(completed)) => update(&completed.order, "ORDER_COMPLETED", State::Completed)?,
         None => return Ok(None),
     }))
 }
 
-fn of_ticket(message: &Envelope) -> Result<Option<Happening<OrderView>>, Error> {
+fn read_ticket_event(message: &Envelope) -> Result<Option<ViewUpdate<OrderView>>, Error> {
     use ticket_event::Kind;
     let event: TicketEvent = decode(message)?;
     let (kind, state) = match event.kind {
         Some(Kind::Opened(_)) => ("TICKET_OPENED", None),
         Some(Kind::Accepted(_)) => ("TICKET_ACCEPTED", Some(State::Accepted)),
-        // The order says itself that it is cancelled, when it hears of this.
+        // The order announces its cancellation itself, after this event.
         Some(Kind::Rejected(_)) => ("TICKET_REJECTED", None),
         Some(Kind::CookingStarted(_)) => ("COOKING_STARTED", Some(State::Cooking)),
         Some(Kind::CookingFinished(_)) => ("COOKING_FINISHED", Some(State::Ready)),
         Some(Kind::Cancelled(_)) => ("TICKET_CANCELLED", None),
         None => return Ok(None),
     };
-    Ok(Some(Happening::new(message, Source::Store, event_id("orders", &event.order)?, kind, state)))
+    Ok(Some(ViewUpdate::new(message, Source::Store, event_id("orders", &event.order)?, kind, state)))
 }
 
-fn of_production(message: &Envelope) -> Result<Option<Happening<OrderView>>, Error> {
+fn read_production_event(message: &Envelope) -> Result<Option<ViewUpdate<OrderView>>, Error> {
     use production_event::Kind;
     let event: ProductionEvent = decode(message)?;
     let (kind, state) = match event.kind {
@@ -130,15 +133,15 @@ fn of_production(message: &Envelope) -> Result<Option<Happening<OrderView>>, Err
         Some(Kind::OutOfStock(_)) => ("OUT_OF_STOCK", Some(State::OutOfStock)),
         Some(Kind::Started(_)) => ("PRODUCTION_STARTED", Some(State::Producing)),
         Some(Kind::Completed(_)) => ("PRODUCTION_COMPLETED", Some(State::Completed)),
-        // The order says itself that it is cancelled, when it hears of these.
+        // The order announces its cancellation itself, after these events.
         Some(Kind::Cancelled(_)) => ("PRODUCTION_CANCELLED", None),
         Some(Kind::Failed(_)) => ("PRODUCTION_FAILED", None),
         None => return Ok(None),
     };
-    Ok(Some(Happening::new(message, Source::Kitchen, event_id("orders", &event.order)?, kind, state)))
+    Ok(Some(ViewUpdate::new(message, Source::Kitchen, event_id("orders", &event.order)?, kind, state)))
 }
 
-fn of_delivery(message: &Envelope) -> Result<Option<Happening<OrderView>>, Error> {
+fn read_delivery_event(message: &Envelope) -> Result<Option<ViewUpdate<OrderView>>, Error> {
     use delivery_event::Kind;
     let event: DeliveryEvent = decode(message)?;
     let (kind, state, rider) = match event.kind {
@@ -149,13 +152,13 @@ fn of_delivery(message: &Envelope) -> Result<Option<Happening<OrderView>>, Error
         Some(Kind::Cancelled(_)) => ("DELIVERY_CANCELLED", None, None),
         None => return Ok(None),
     };
-    let mut happening = Happening::new(message, Source::Delivery, event_id("orders", &event.order)?, kind, state);
-    happening.entry.rider = rider;
-    Ok(Some(happening))
+    let mut update = ViewUpdate::new(message, Source::Delivery, event_id("orders", &event.order)?, kind, state);
+    update.entry.rider = rider;
+    Ok(Some(update))
 }
 
 fn read_summary(summary: Option<OrderSummary>) -> Result<Summary, Error> {
-    let summary = summary.ok_or_else(|| Error::unreadable_event("it does not say what was ordered"))?;
+    let summary = summary.ok_or_else(|| Error::unreadable_event("the summary of the order is missing"))?;
     let total = read_money(summary.total.as_ref())?;
     let items = summary.items.iter().map(|item| read_item(item, total)).collect::<Result<_, _>>()?;
     Ok(Summary { customer: summary.customer, store: summary.store, items, total })
@@ -164,12 +167,12 @@ fn read_summary(summary: Option<OrderSummary>) -> Result<Summary, Error> {
 fn read_item(item: &order_summary::Item, total: Money) -> Result<Item, Error> {
     let price = read_money(item.unit_price.as_ref())?;
     if price.currency() != total.currency() {
-        return Err(Error::unreadable_event("its lines and its total are in different currencies"));
+        return Err(Error::unreadable_event("the lines and the total have different currencies"));
     }
     Ok(Item { item: item.item.clone(), quantity: item.quantity, unit_price: price.minor() })
 }
 
-/// Reads an amount that an event must have.
+/// Reads a required amount.
 pub(crate) fn read_money(money: Option<&contracts::Money>) -> Result<Money, Error> {
     Money::try_from(money.ok_or_else(|| Error::unreadable_event("an amount is missing"))?)
         .map_err(Error::unreadable_event)

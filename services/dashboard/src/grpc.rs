@@ -1,4 +1,4 @@
-//! Who may ask the dashboard context for what.
+//! The gRPC API of the dashboard context.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -6,9 +6,9 @@ use contracts::dashboard::v1::{
     GetOrderViewRequest, ListCustomerViewsRequest, ListCustomerViewsResponse, ListEnrollmentViewsRequest,
     ListEnrollmentViewsResponse, ListOrderViewsRequest, ListOrderViewsResponse, OrderView as OrderViewResource,
     WatchViewsRequest, WatchViewsResponse, dashboard_service_server::DashboardService,
-    watch_views_response::View as Shown,
+    watch_views_response::View as ViewResource,
 };
-use engine::{Aggregate, Engine, FilterField, PageRequest};
+use engine::{Aggregate, Engine, FilterField, page_request};
 use futures::{Stream, StreamExt, stream};
 use jumun_core::{Caller, Error, request_context::caller};
 use tokio::sync::{
@@ -25,7 +25,7 @@ use crate::{
     view::View,
 };
 
-/// Callers that watch at once.
+/// Callers that may watch at the same time.
 const MAX_WATCHERS: usize = 1000;
 
 const ORDER_FILTER: &[FilterField] =
@@ -40,7 +40,7 @@ pub(crate) struct DashboardApi {
     enrollments: Engine<EnrollmentView>,
     customers: Engine<CustomerView>,
     /// One permit for each caller that may watch.
-    places: Arc<Semaphore>,
+    watchers: Arc<Semaphore>,
 }
 
 impl DashboardApi {
@@ -49,7 +49,7 @@ impl DashboardApi {
         enrollments: Engine<EnrollmentView>,
         customers: Engine<CustomerView>,
     ) -> Self {
-        Self { orders, enrollments, customers, places: Arc::new(Semaphore::new(MAX_WATCHERS)) }
+        Self { orders, enrollments, customers, watchers: Arc::new(Semaphore::new(MAX_WATCHERS)) }
     }
 }
 
@@ -68,12 +68,7 @@ impl DashboardService for DashboardApi {
         request: Request<ListOrderViewsRequest>,
     ) -> Result<Response<ListOrderViewsResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest {
-            page_size: request.page_size,
-            page_token: &request.page_token,
-            filter: &request.filter,
-            order_by: &request.order_by,
-        };
+        let page = page_request!(request);
         let (views, next_page_token) = self.orders.list(page, ORDER_FILTER).await?;
         let order_views = views.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListOrderViewsResponse { order_views, next_page_token }))
@@ -84,12 +79,7 @@ impl DashboardService for DashboardApi {
         request: Request<ListEnrollmentViewsRequest>,
     ) -> Result<Response<ListEnrollmentViewsResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest {
-            page_size: request.page_size,
-            page_token: &request.page_token,
-            filter: &request.filter,
-            order_by: &request.order_by,
-        };
+        let page = page_request!(request);
         let (views, next_page_token) = self.enrollments.list(page, ENROLLMENT_FILTER).await?;
         let enrollment_views = views.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListEnrollmentViewsResponse { enrollment_views, next_page_token }))
@@ -100,12 +90,7 @@ impl DashboardService for DashboardApi {
         request: Request<ListCustomerViewsRequest>,
     ) -> Result<Response<ListCustomerViewsResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest {
-            page_size: request.page_size,
-            page_token: &request.page_token,
-            filter: &request.filter,
-            order_by: &request.order_by,
-        };
+        let page = page_request!(request);
         let (views, next_page_token) = self.customers.list(page, CUSTOMER_FILTER).await?;
         let customer_views = views.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListCustomerViewsResponse { customer_views, next_page_token }))
@@ -114,25 +99,27 @@ impl DashboardService for DashboardApi {
     type WatchViewsStream = Pin<Box<dyn Stream<Item = Result<WatchViewsResponse, Status>> + Send>>;
 
     async fn watch_views(&self, _: Request<WatchViewsRequest>) -> Result<Response<Self::WatchViewsStream>, Status> {
-        let place = self.places.clone().try_acquire_owned();
-        let place =
-            place.map_err(|_| Error::new(&jumun_core::reasons::TOO_MANY_WATCHERS, "too many callers are watching"))?;
-        let changes =
-            stream::select(changes(&self.orders, Shown::OrderView), changes(&self.enrollments, Shown::EnrollmentView));
-        let changes = stream::select(changes, self::changes(&self.customers, Shown::CustomerView));
-        // The place is given back when the caller is gone.
-        Ok(Response::new(Box::pin(changes.inspect(move |_| _ = &place))))
+        let permit = self.watchers.clone().try_acquire_owned();
+        let permit =
+            permit.map_err(|_| Error::new(&jumun_core::reasons::TOO_MANY_WATCHERS, "too many callers are watching"))?;
+        let changes = stream::select(
+            changes(&self.orders, ViewResource::OrderView),
+            changes(&self.enrollments, ViewResource::EnrollmentView),
+        );
+        let changes = stream::select(changes, self::changes(&self.customers, ViewResource::CustomerView));
+        // The permit is released with the stream.
+        Ok(Response::new(Box::pin(changes.inspect(move |_| _ = &permit))))
     }
 }
 
-/// The views of one kind that this caller may see, as they change; after an error there is none, of any kind.
+/// The changes of the views of one kind that this caller may see. An error ends the stream.
 fn changes<V: View>(
     views: &Engine<V>,
-    show: fn(V::Resource) -> Shown,
+    wrap: fn(V::Resource) -> ViewResource,
 ) -> impl Stream<Item = Result<WatchViewsResponse, Status>> + Send + use<V> {
     stream::unfold((views.changes(), caller()), move |(mut changes, caller)| async move {
         let change = next_for(&mut changes, &caller).await?;
-        let change = change.map(|view| WatchViewsResponse { view: Some(show(view.resource())) });
+        let change = change.map(|view| WatchViewsResponse { view: Some(wrap(view.resource())) });
         Some((change.map_err(Status::from), (changes, caller)))
     })
 }

@@ -1,20 +1,20 @@
-//! The dashboard context: every order's, enrollment's and registration's whole course, folded from what the contexts announce.
+//! The dashboard context: views of orders, enrollments and registrations, folded from the events of other contexts.
 //!
-//! It asks nobody and announces nothing. Each context's events arrive in order, but one context's events overtake
-//! another's: an authorization usually comes before the order that it pays for. So a view keeps its history sorted, and
-//! everything else in it follows from the history. It depends on which events came, never on when they came:
+//! It calls no other context and has no events. Each context's events arrive in order, but one context's events can
+//! overtake another's: an authorization usually arrives before the order that it pays for. So a view keeps its history
+//! sorted, and everything else in it follows from the history. It depends on which events arrived, not on their order:
 //!
 //! ```text
-//! payment ──▶ PAYMENT_AUTHORIZED …  ┐                             ┌▶ state: the furthest, unless it was withdrawn
+//! payment ──▶ PAYMENT_AUTHORIZED …  ┐                             ┌▶ state: the furthest, unless it was cancelled
 //! order ────▶ ORDER_PLACED …        ├▶ history, sorted by time ───┼▶ payment_state, rider: the latest
 //! store ────▶ COOKING_STARTED …     │                             └▶ create_time, update_time
 //! kitchen ──▶ PRODUCTION_STARTED …  │
 //! delivery ─▶ DELIVERY_PICKED_UP …  ┘
 //! ```
 //!
-//! Enrollments are folded in the same way, from the events of payment, enrollment and education, and the registrations of
-//! customers from those of customer and notification. Each kind of view has a
-//! database of its own, so they do not wait for each other.
+//! Views of enrollments are folded in the same way from the events of payment, enrollment and education, and those of
+//! registrations from the events of customer and notification. Each kind of view has a database of its own, so they do
+//! not wait for each other.
 
 mod domain;
 mod enrollment;
@@ -37,7 +37,7 @@ pub use domain::{Item, OrderView, State, Summary};
 pub use enrollment::{Application, EnrollmentState, EnrollmentView};
 pub use history::{Entry, MAX_HISTORY, Source};
 pub use registration::{CustomerState, CustomerView};
-pub use view::{Happening, View};
+pub use view::{View, ViewUpdate};
 
 /// The schema of the enrollments' views.
 pub const ENROLLMENT_SCHEMA: &str = "dashboard_enrollment";
@@ -48,7 +48,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 const ENROLLMENT_MIGRATIONS: EmbeddedMigrations = embed_migrations!("enrollment_migrations");
 const CUSTOMER_MIGRATIONS: EmbeddedMigrations = embed_migrations!("customer_migrations");
 
-/// The context, for the list.
+/// Describes the context for the runtime.
 pub fn context() -> Context {
     Context {
         name: "dashboard",
@@ -63,20 +63,20 @@ pub fn context() -> Context {
     }
 }
 
-fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
-    let orders = unit.engine()?;
-    let enrollments = unit.engine_in(ENROLLMENT_SCHEMA)?;
-    let customers = unit.engine_in(CUSTOMER_SCHEMA)?;
+fn build(context: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
+    let orders = context.engine()?;
+    let enrollments = context.engine_in(ENROLLMENT_SCHEMA)?;
+    let customers = context.engine_in(CUSTOMER_SCHEMA)?;
     let api = grpc::DashboardApi::new(orders.clone(), enrollments.clone(), customers.clone());
-    unit.serve(DashboardServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    hear(unit, &orders);
-    hear(unit, &enrollments);
-    hear(unit, &customers);
+    context.serve(DashboardServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+    subscribe(context, &orders);
+    subscribe(context, &enrollments);
+    subscribe(context, &customers);
     Ok(())
 }
 
-fn hear<V: View>(unit: &mut ContextBuilder<'_>, views: &Engine<V>) {
+fn subscribe<V: View>(context: &mut ContextBuilder<'_>, views: &Engine<V>) {
     for source in V::SOURCES {
-        unit.subscribe(source, views, &policy::on_event());
+        context.subscribe(source, views, &policy::on_event());
     }
 }

@@ -1,4 +1,4 @@
-//! Whenever a context announces something about what a view shows, the view follows.
+//! Updates views from the events of all contexts.
 
 use std::{future::ready, sync::Arc};
 
@@ -8,15 +8,15 @@ use jumun_core::{Envelope, Error};
 
 use crate::view::View;
 
-/// What any context's announcement does to a view. One rule for all of them: what [`View::fold`] gives.
+/// Applies the events of any context, by the one rule [`View::fold`].
 pub(crate) fn on_event<V: View>() -> Policy<V> {
-    Arc::new(|message| Box::pin(ready(react(&message))))
+    Arc::new(|message| Box::pin(ready(effect_of(&message))))
 }
 
-fn react<V: View>(message: &Envelope) -> Result<EventEffect<V>, Error> {
-    let Some(happening) = V::read(message)? else { return Ok(EventEffect::Ignore) };
-    Ok(EventEffect::decide(happening.id.clone(), move |view| {
-        let after = V::after(view, &happening)?;
+fn effect_of<V: View>(message: &Envelope) -> Result<EventEffect<V>, Error> {
+    let Some(update) = V::read(message)? else { return Ok(EventEffect::Ignore) };
+    Ok(EventEffect::decide(update.id.clone(), move |view| {
+        let after = V::after(view, &update)?;
         if view == Some(&after) { Ok(Decision::Leave) } else { Decision::save(after) }
     }))
 }

@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     history::{self, Entry, Source},
-    view::{Happening, View},
+    view::{View, ViewUpdate},
 };
 
 engine::states! {
-    /// Where a registration stands, by the names of `jumun.customer.v1.Customer.State`. A later one outweighs those before.
+    /// The state of a registration, by the names of `jumun.customer.v1.Customer.State`. A later one outweighs those
+    /// before it.
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
     pub enum CustomerState: contracts::customer::v1::customer::State, without Pending {
@@ -29,18 +30,18 @@ engine::states! {
     }
 }
 
-/// The whole course of one registration.
+/// The view of one registration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct CustomerView {
-    /// The customer's.
+    /// The id of the customer.
     pub id: String,
-    /// Empty, and the state None, until the registration itself is heard of.
+    /// Empty, with the state None, until an event of the customer itself arrives.
     pub account: String,
     pub state: Option<CustomerState>,
     /// At most [`crate::MAX_HISTORY`] entries, sorted.
     pub history: Vec<Entry<CustomerState>>,
-    /// When the customer was registered or rejected; until that is heard of, when the first thing happened.
+    /// When the customer was registered or rejected; until that is known, the time of the first event.
     pub create_time: Time,
     pub update_time: Time,
 }
@@ -51,15 +52,15 @@ impl View for CustomerView {
     /// The account.
     type Summary = String;
 
-    fn read(message: &Envelope) -> Result<Option<Happening<Self>>, Error> {
+    fn read(message: &Envelope) -> Result<Option<ViewUpdate<Self>>, Error> {
         match message.context.as_str() {
-            "customer" => of_customer(message),
-            "notification" => of_notification(message),
+            "customer" => read_customer_event(message),
+            "notification" => read_notification_event(message),
             _ => Ok(None),
         }
     }
 
-    fn unheard_of(id: &str) -> Self {
+    fn empty(id: &str) -> Self {
         Self { id: id.to_owned(), ..Self::default() }
     }
 
@@ -71,17 +72,17 @@ impl View for CustomerView {
         &mut self.history
     }
 
-    fn take(&mut self, account: &String) {
+    fn set_summary(&mut self, account: &String) {
         self.account.clone_from(account);
     }
 
-    fn follow_history(&mut self) {
+    fn derive_from_history(&mut self) {
         self.state = history::furthest(&self.history);
         (self.create_time, self.update_time) = history::times(&self.history, Source::Customer);
     }
 }
 
-fn of_customer(message: &Envelope) -> Result<Option<Happening<CustomerView>>, Error> {
+fn read_customer_event(message: &Envelope) -> Result<Option<ViewUpdate<CustomerView>>, Error> {
     use customer_event::Kind;
     let event: CustomerEvent = decode(message)?;
     let (kind, state) = match event.kind {
@@ -91,30 +92,30 @@ fn of_customer(message: &Envelope) -> Result<Option<Happening<CustomerView>>, Er
         None => return Ok(None),
     };
     let id = event_id("customers", &event.customer)?;
-    let happening = Happening::new(message, Source::Customer, id, kind, Some(state));
-    Ok(Some(Happening { summary: Some(event.account), ..happening }))
+    let update = ViewUpdate::new(message, Source::Customer, id, kind, Some(state));
+    Ok(Some(ViewUpdate { summary: Some(event.account), ..update }))
 }
 
-fn of_notification(message: &Envelope) -> Result<Option<Happening<CustomerView>>, Error> {
+fn read_notification_event(message: &Envelope) -> Result<Option<ViewUpdate<CustomerView>>, Error> {
     use notification_event::Kind;
     let event: NotificationEvent = decode(message)?;
-    let became = match event.kind {
+    let outcome = match event.kind {
         Some(Kind::Delivered(_)) => "NOTICE_DELIVERED",
         Some(Kind::Failed(_)) => "NOTICE_FAILED",
         Some(Kind::Withdrawn(_)) => "NOTICE_WITHDRAWN",
         None => return Ok(None),
     };
-    // People are told of other things, too.
+    // Other notifications are about orders.
     if !event.about.starts_with("customers/") {
         return Ok(None);
     }
-    let kind = if event.occasion.is_empty() { became.to_owned() } else { format!("{}_{became}", event.occasion) };
+    let kind = if event.occasion.is_empty() { outcome.to_owned() } else { format!("{}_{outcome}", event.occasion) };
     let id = event_id("customers", &event.about)?;
-    Ok(Some(Happening::new(message, Source::Notification, id, &kind, None)))
+    Ok(Some(ViewUpdate::new(message, Source::Notification, id, &kind, None)))
 }
 
 impl Aggregate for CustomerView {
-    /// The dashboard announces nothing.
+    /// The dashboard has no events.
     type Event = ();
     type Resource = pb::CustomerView;
 

@@ -56,6 +56,6 @@ engine::record! {
 }
 
 impl Stored for CustomerView {
-    /// Owned by whom it is about.
+    /// Owned by its account.
     const OWNERS: &'static [Owner<Self>] = &[Owner::by(role::CUSTOMER, "account", |view| &view.account)];
 }

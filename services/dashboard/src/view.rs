@@ -1,71 +1,71 @@
-//! A view: what the events of several contexts tell about one thing.
+//! A view: the events of several contexts about one order, enrollment or registration, folded.
 
 use engine::Stored;
 use jumun_core::{Envelope, Error};
 
 use crate::history::{self, Entry, Source};
 
-/// What one event tells a view.
-pub struct Happening<V: View> {
-    /// The view's id: that of what it happened to.
+/// What one event changes in a view.
+pub struct ViewUpdate<V: View> {
+    /// The id of the view, which is that of its subject.
     pub id: String,
-    /// What happened.
+    /// The entry in the history.
     pub entry: Entry<V::State>,
-    /// What it is about, if the event says so.
+    /// The summary of the subject, if the event contains one.
     pub summary: Option<V::Summary>,
 }
 
-/// An aggregate that is folded from other contexts' events.
+/// An aggregate that is folded from the events of other contexts.
 pub trait View: Stored<Event = ()> + PartialEq {
-    /// The contexts whose events make it.
+    /// The contexts whose events are folded.
     const SOURCES: &'static [&'static str];
-    /// How far it can be; a later one outweighs those before it.
+    /// The states of the subject; a later one outweighs those before it.
     type State: Copy + Ord + Send + Sync + 'static;
-    /// What the event says that it begins with.
+    /// The summary in the subject's first event.
     type Summary: Send + Sync + 'static;
 
-    /// Reads an event; None when it is about no such thing, or of a kind that this version does not know.
-    fn read(message: &Envelope) -> Result<Option<Happening<Self>>, Error>;
+    /// Reads an event; None when it concerns no such view, or is of a kind that this version does not know.
+    fn read(message: &Envelope) -> Result<Option<ViewUpdate<Self>>, Error>;
 
-    /// The view of something that nothing was heard of yet.
-    fn unheard_of(id: &str) -> Self;
+    /// A view before its first event.
+    fn empty(id: &str) -> Self;
 
     /// Its resource name.
     fn name(&self) -> String;
 
-    /// Everything that happened, at most [`crate::MAX_HISTORY`] entries, sorted.
+    /// The history: at most [`crate::MAX_HISTORY`] entries, sorted.
     fn history(&mut self) -> &mut Vec<Entry<Self::State>>;
 
-    /// Takes over what it is about.
-    fn take(&mut self, summary: &Self::Summary);
+    /// Copies the summary.
+    fn set_summary(&mut self, summary: &Self::Summary);
 
-    /// Works out anew what follows from the history.
-    fn follow_history(&mut self);
+    /// Recomputes the fields that follow from the history.
+    fn derive_from_history(&mut self);
 
     /// The view after one more event; None when the event concerns no view. The order of the events does not matter
-    /// (rule S9), and one that comes again changes nothing.
+    /// (rule S9), and a repeated event changes nothing.
     fn fold(view: Option<&Self>, message: &Envelope) -> Result<Option<Self>, Error> {
-        let Some(happening) = Self::read(message)? else { return Ok(None) };
-        Self::after(view, &happening).map(Some)
+        let Some(update) = Self::read(message)? else { return Ok(None) };
+        Self::after(view, &update).map(Some)
     }
 
-    /// The view after what an event tells.
-    fn after(view: Option<&Self>, happening: &Happening<Self>) -> Result<Self, Error> {
-        let mut view = view.cloned().unwrap_or_else(|| Self::unheard_of(&happening.id));
-        debug_assert_eq!(view.id(), happening.id, "an event is folded into its own view");
+    /// The view after an update.
+    fn after(view: Option<&Self>, update: &ViewUpdate<Self>) -> Result<Self, Error> {
+        let mut view = view.cloned().unwrap_or_else(|| Self::empty(&update.id));
+        debug_assert_eq!(view.id(), update.id, "an event is folded into its own view");
         let name = view.name();
-        if history::insert(view.history(), &happening.entry, || name)? {
-            if let Some(summary) = &happening.summary {
-                view.take(summary);
+        if history::insert(view.history(), &update.entry, || name)? {
+            if let Some(summary) = &update.summary {
+                view.set_summary(summary);
             }
-            view.follow_history();
+            view.derive_from_history();
         }
         Ok(view)
     }
 }
 
-impl<V: View> Happening<V> {
-    /// Something of this kind that happened to `id`, and perhaps brought it this far.
+impl<V: View> ViewUpdate<V> {
+    /// An event of this kind about `id`, with the state that it leads to, if any.
     pub(crate) fn new(message: &Envelope, source: Source, id: &str, kind: &str, state: Option<V::State>) -> Self {
         let (time, number) = (message.time, message.number);
         let entry = Entry { time, source, number, kind: kind.to_owned(), state, rider: None };

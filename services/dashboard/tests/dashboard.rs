@@ -1,4 +1,4 @@
-//! The dashboard in a process of its own: events come in by the bus, callers come in by the edge.
+//! The dashboard in a process of its own: events arrive by the bus, and callers by gRPC.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -21,12 +21,12 @@ use rpc::GrpcStack;
 use runtime::{Runtime, Settings, Topology};
 use tonic::{Code, Status, Streaming};
 
-/// As many changes as a watcher may be behind, and as many watchers as there may be; see `engine::Engine` and `grpc.rs`.
+/// The changes that a watcher may lag behind, and the watchers at the same time; see `engine::Engine` and `grpc.rs`.
 const MAX_UNSEEN_CHANGES: usize = 1024;
 const MAX_WATCHERS: usize = 1000;
 
 struct Dashboard {
-    host: Runtime,
+    runtime: Runtime,
     bus: Bus,
     client: DashboardServiceClient<GrpcStack>,
     _directory: tempfile::TempDir,
@@ -36,29 +36,29 @@ impl Dashboard {
     async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let url = format!("sqlite://{}", directory.path().join("dashboard.db").display());
-        let mut places = Topology::default();
-        places.databases.insert("dashboard".to_owned(), url.parse().expect("a database"));
-        places.migrate(&[dashboard::context()]).expect("a schema");
+        let mut topology = Topology::default();
+        topology.databases.insert("dashboard".to_owned(), url.parse().expect("a database"));
+        topology.migrate(&[dashboard::context()]).expect("a schema");
         let bus = Bus::Local(LocalBus::default());
-        let mut host = Runtime::build(
+        let mut runtime = Runtime::build(
             &admin::platform(),
             &[dashboard::context()],
-            places,
+            topology,
             Settings::default(),
             Clock::System,
             bus.clone(),
         )
-        .expect("a host");
-        host.start().await;
-        let client = DashboardServiceClient::new(host.stack());
-        Self { host, bus, client, _directory: directory }
+        .expect("a runtime");
+        runtime.start().await;
+        let client = DashboardServiceClient::new(runtime.stack());
+        Self { runtime, bus, client, _directory: directory }
     }
 
-    /// Announces, and waits until all is applied or put aside.
-    async fn hear(&self, messages: &[Envelope]) {
+    /// Publishes events, and waits until each is applied or a dead letter.
+    async fn publish(&self, messages: &[Envelope]) {
         let publish = messages.iter().map(|message| self.bus.publish(Arc::new(message.clone())));
         for acknowledged in join_all(publish).await {
-            acknowledged.expect("taken").await.expect("applied");
+            acknowledged.expect("accepted").await.expect("applied");
         }
     }
 
@@ -139,11 +139,11 @@ async fn a_stored_view_is_the_fold_of_the_events() {
     let dashboard = Dashboard::start().await;
     let events = [authorized("a", 1), placed("a", "mina", 2), cancelled("a", 3)];
     // Stored and read again after each.
-    for heard in 1..=events.len() {
-        dashboard.hear(&events[heard - 1..heard]).await;
-        assert_eq!(dashboard.get("a").await.expect("a view"), fold(&events[..heard]));
+    for count in 1..=events.len() {
+        dashboard.publish(&events[count - 1..count]).await;
+        assert_eq!(dashboard.get("a").await.expect("a view"), fold(&events[..count]));
     }
-    dashboard.hear(&events).await;
+    dashboard.publish(&events).await;
     assert_eq!(dashboard.get("a").await.expect("a view"), fold(&events), "each event counts once");
 }
 
@@ -158,9 +158,9 @@ async fn a_view_that_does_not_exist_is_not_found() {
 async fn views_are_listed_newest_first_and_filtered() {
     let dashboard = Dashboard::start().await;
     for (id, customer, time) in [("a", "mina", 30), ("b", "joon", 10), ("c", "mina", 20)] {
-        dashboard.hear(&[authorized(id, time - 9), placed(id, customer, time)]).await;
+        dashboard.publish(&[authorized(id, time - 9), placed(id, customer, time)]).await;
     }
-    dashboard.hear(&[cancelled("c", 40), authorized("d", 50)]).await;
+    dashboard.publish(&[cancelled("c", 40), authorized("d", 50)]).await;
     assert_eq!(dashboard.list("").await, ["d", "c", "b", "a"], "ids are in the order of creation");
     assert_eq!(dashboard.list("customer = customers/mina").await, ["c", "a"]);
     assert_eq!(dashboard.list("state = PLACED AND store = stores/gangnam").await, ["b", "a"]);
@@ -173,11 +173,11 @@ async fn views_are_listed_newest_first_and_filtered() {
 #[tokio::test]
 async fn watchers_see_every_change_from_now_on() {
     let dashboard = Dashboard::start().await;
-    dashboard.hear(&[authorized("a", 1)]).await;
+    dashboard.publish(&[authorized("a", 1)]).await;
     let mut watching = dashboard.watch().await.expect("a stream");
     let events = [authorized("a", 1), placed("a", "mina", 2)];
-    dashboard.hear(&[placed("a", "mina", 2)]).await;
-    dashboard.hear(&[authorized("b", 3)]).await;
+    dashboard.publish(&[placed("a", "mina", 2)]).await;
+    dashboard.publish(&[authorized("b", 3)]).await;
     for expected in [fold(&events), fold(&[authorized("b", 3)])] {
         let change = watching.message().await.expect("no error").expect("a change");
         assert_eq!(change.view, Some(View::OrderView(expected)));
@@ -185,21 +185,21 @@ async fn watchers_see_every_change_from_now_on() {
 }
 
 #[tokio::test]
-async fn a_watcher_that_falls_behind_is_told_so() {
+async fn a_watcher_that_falls_behind_gets_an_error() {
     let dashboard = Dashboard::start().await;
     let mut watching = dashboard.watch().await.expect("a stream");
     let events: Vec<_> = (0..=MAX_UNSEEN_CHANGES).map(|order| authorized(&format!("a{order}"), 1)).collect();
-    dashboard.hear(&events).await;
+    dashboard.publish(&events).await;
     let error = watching.message().await.expect_err("too slow");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::ResourceExhausted, "WATCHER_TOO_SLOW"));
 }
 
 #[tokio::test]
-async fn watchers_are_bounded_and_make_room_when_they_leave() {
+async fn watchers_are_limited_and_release_their_permit_when_they_leave() {
     let dashboard = Dashboard::start().await;
     let mut watching = Vec::new();
     for _ in 0..MAX_WATCHERS {
-        watching.push(dashboard.watch().await.expect("a place"));
+        watching.push(dashboard.watch().await.expect("a permit"));
     }
     let error = dashboard.watch().await.expect_err("one too many");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::ResourceExhausted, "TOO_MANY_WATCHERS"));
@@ -208,13 +208,13 @@ async fn watchers_are_bounded_and_make_room_when_they_leave() {
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_read_is_put_aside_with_those_behind_it() {
+async fn an_unreadable_event_and_those_behind_it_become_dead_letters() {
     let dashboard = Dashboard::start().await;
     let unreadable = Envelope { payload: b"\xff\xff\xff".to_vec(), ..placed("a", "mina", 1) };
-    dashboard.hear(&[authorized("a", 1), unreadable]).await;
-    dashboard.hear(&[cancelled("a", 2)]).await;
+    dashboard.publish(&[authorized("a", 1), unreadable]).await;
+    dashboard.publish(&[cancelled("a", 2)]).await;
     assert_eq!(dashboard.get("a").await.expect("a view"), fold(&[authorized("a", 1)]));
-    let mut admin = AdminServiceClient::new(dashboard.host.stack());
+    let mut admin = AdminServiceClient::new(dashboard.runtime.stack());
     let letters = admin.list_dead_letters(ListDeadLettersRequest::default()).await.expect("a list").into_inner();
     let events: BTreeSet<_> = letters.dead_letters.iter().map(|letter| letter.event.as_str()).collect();
     assert_eq!(events, BTreeSet::from(["order/a/1", "order/a/2"]));

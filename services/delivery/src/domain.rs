@@ -10,7 +10,7 @@ use jumun_core::{Error, Reason, Time};
 use crate::reasons;
 
 engine::states! {
-    /// Where a delivery stands; the diagram is at the top of the crate.
+    /// The state of a delivery; the diagram is at the top of the crate.
     pub enum State: pb::delivery::State {
         Scheduled,
         Started,
@@ -20,11 +20,11 @@ engine::states! {
     }
 }
 
-/// The way of one order from the store to the customer.
+/// The delivery of one order from the store to the customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Delivery {
-    /// The order's, too.
+    /// The id of the order.
     pub id: String,
     pub store: String,
     /// Empty until a rider starts.
@@ -42,7 +42,7 @@ impl Delivery {
         format!("deliveries/{}", self.id)
     }
 
-    /// The store took an order on. It may be told again; the delivery is scheduled once.
+    /// Schedules the delivery of an accepted ticket. A repeated event changes nothing.
     pub(crate) fn schedule(existing: Option<&Delivery>, scheduled: &Delivery) -> Result<Decision<Delivery>, Error> {
         match existing {
             None => Decision::announce(scheduled.clone(), scheduled.event(Kind::Scheduled(pb::DeliveryScheduled {}))),
@@ -50,64 +50,64 @@ impl Delivery {
         }
     }
 
-    /// The store has cooked it. Whoever needs to know hears that from the store, so nothing is announced.
-    pub(crate) fn make_ready(&self, now: Time) -> Result<Decision<Delivery>, Error> {
-        if self.ready || !self.is_waiting() {
+    /// The store has finished cooking. The store announces that itself, so there is no event.
+    pub(crate) fn mark_ready(&self, now: Time) -> Result<Decision<Delivery>, Error> {
+        if self.ready || !self.is_before_pick_up() {
             return Ok(Decision::Leave);
         }
         Decision::save(Delivery { ready: true, update_time: now, ..self.clone() })
     }
 
-    /// A rider sets out for the store, cooked or not.
+    /// A rider sets out for the store, whether the food is ready or not.
     pub(crate) fn start(&self, rider: &str, now: Time) -> Result<Decision<Delivery>, Error> {
         self.require(State::Scheduled, &reasons::DELIVERY_NOT_SCHEDULED)?;
-        let ridden = Delivery { rider: rider.to_owned(), ..self.clone() };
-        ridden.turn(State::Started, Kind::Started(pb::DeliveryStarted { rider: rider.to_owned() }), now)
+        let assigned = Delivery { rider: rider.to_owned(), ..self.clone() };
+        assigned.transition(State::Started, Kind::Started(pb::DeliveryStarted { rider: rider.to_owned() }), now)
     }
 
-    /// The rider has the food.
+    /// The rider picks up the food.
     pub(crate) fn pick_up(&self, now: Time) -> Result<Decision<Delivery>, Error> {
         self.require(State::Started, &reasons::DELIVERY_NOT_STARTED)?;
         if !self.ready {
             return Err(self.refusal(&reasons::NOT_READY, format!("{} is not cooked yet", self.name())));
         }
-        self.turn(State::PickedUp, Kind::PickedUp(pb::DeliveryPickedUp {}), now)
+        self.transition(State::PickedUp, Kind::PickedUp(pb::DeliveryPickedUp {}), now)
     }
 
-    /// The customer has the food.
+    /// The rider hands the food over to the customer.
     pub(crate) fn complete(&self, now: Time) -> Result<Decision<Delivery>, Error> {
         self.require(State::PickedUp, &reasons::DELIVERY_NOT_PICKED_UP)?;
-        self.turn(State::Completed, Kind::Completed(pb::DeliveryCompleted {}), now)
+        self.transition(State::Completed, Kind::Completed(pb::DeliveryCompleted {}), now)
     }
 
-    /// The ticket was cancelled: before it was accepted, and nothing was scheduled, or before the rider had the food,
-    /// and nobody rides. What was picked up already is delivered all the same.
+    /// Cancels the delivery of a cancelled ticket, if it was scheduled. Food that was picked up before is still
+    /// delivered.
     pub(crate) fn cancel(existing: Option<&Delivery>, now: Time) -> Result<Decision<Delivery>, Error> {
         match existing {
-            Some(delivery) if delivery.is_waiting() => {
-                delivery.turn(State::Cancelled, Kind::Cancelled(pb::DeliveryCancelled {}), now)
+            Some(delivery) if delivery.is_before_pick_up() => {
+                delivery.transition(State::Cancelled, Kind::Cancelled(pb::DeliveryCancelled {}), now)
             }
             Some(_) | None => Ok(Decision::Leave),
         }
     }
 
-    /// Whether the food is still the store's.
-    fn is_waiting(&self) -> bool {
+    /// Whether the food was not picked up yet.
+    fn is_before_pick_up(&self) -> bool {
         matches!(self.state, State::Scheduled | State::Started)
     }
 
-    fn require(&self, state: State, otherwise: &'static Reason) -> Result<(), Error> {
+    fn require(&self, state: State, reason: &'static Reason) -> Result<(), Error> {
         if self.state == state {
             return Ok(());
         }
-        Err(self.refusal(otherwise, format!("{} is {}, not {}", self.name(), self.state.name(), state.name())))
+        Err(self.refusal(reason, format!("{} is {}, not {}", self.name(), self.state.name(), state.name())))
     }
 
     fn refusal(&self, reason: &'static Reason, message: String) -> Error {
         Error::new(reason, message).with("state", self.state.name())
     }
 
-    fn turn(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Delivery>, Error> {
+    fn transition(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Delivery>, Error> {
         Decision::announce(Delivery { state, update_time: now, ..self.clone() }, self.event(kind))
     }
 

@@ -1,10 +1,10 @@
-//! Who may ask the delivery context for what.
+//! The gRPC API of the delivery context.
 
 use contracts::delivery::v1::{
     CompleteDeliveryRequest, Delivery as DeliveryResource, GetDeliveryRequest, ListDeliveriesRequest,
     ListDeliveriesResponse, PickUpDeliveryRequest, StartDeliveryRequest, delivery_service_server::DeliveryService,
 };
-use engine::{Aggregate, Decision, Engine, FilterField, PageRequest, RequestKey};
+use engine::{Aggregate, Decision, Engine, FilterField, RequestKey, page_request};
 use jumun_core::{Error, Time};
 use tonic::{Request, Response, Status};
 
@@ -29,12 +29,7 @@ impl DeliveryService for DeliveryApi {
         request: Request<ListDeliveriesRequest>,
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest {
-            page_size: request.page_size,
-            page_token: &request.page_token,
-            filter: &request.filter,
-            order_by: &request.order_by,
-        };
+        let page = page_request!(request);
         let (deliveries, next_page_token) = self.deliveries.list(page, FILTER).await?;
         let deliveries = deliveries.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListDeliveriesResponse { deliveries, next_page_token }))

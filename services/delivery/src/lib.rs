@@ -1,8 +1,7 @@
-//! The delivery context: riders and what they carry.
+//! The delivery context: the deliveries of orders by riders.
 //!
 //! A delivery is scheduled when the store accepts a ticket, and has the order's id. A rider may set out while the food
-//! is still being cooked, but picks up only what is ready. Once it is picked up, it goes to its end: the food is on the
-//! road, and nobody calls it back.
+//! is still being cooked, but can pick it up only when it is ready. After that it can no longer be cancelled.
 //!
 //! ```text
 //!           start          pickUp, when ready           complete
@@ -28,15 +27,15 @@ pub use domain::{Delivery, State};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// The context, for the list.
+/// Describes the context for the runtime.
 pub fn context() -> Context {
     Context { name: "delivery", calls: &[], databases: vec![("delivery", MIGRATIONS)], reasons: reasons::ALL, build }
 }
 
-fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
-    let deliveries = unit.engine()?;
+fn build(context: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
+    let deliveries = context.engine()?;
     let api = grpc::DeliveryApi { deliveries: deliveries.clone() };
-    unit.serve(DeliveryServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.subscribe("store", &deliveries, &policy::on_ticket_event(unit.clock()));
+    context.serve(DeliveryServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+    context.subscribe("store", &deliveries, &policy::on_ticket_event(context.clock()));
     Ok(())
 }

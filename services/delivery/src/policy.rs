@@ -1,4 +1,4 @@
-//! Whenever a store takes an order on, has cooked it or need not cook it any more, its delivery follows.
+//! Schedules the deliveries of accepted tickets, marks them as ready, and cancels those of cancelled tickets.
 
 #[cfg(test)]
 mod tests;
@@ -9,14 +9,14 @@ use jumun_core::{Clock, Error, Time};
 
 use crate::domain::{Delivery, State};
 
-/// What the store says about the ticket.
+/// Applies the events of a ticket.
 pub(crate) fn on_ticket_event(clock: &Clock) -> Policy<Delivery> {
     let clock = clock.clone();
     policy(move |event: TicketEvent, _| {
         let now = clock.now();
         match event.kind {
             Some(Kind::Accepted(_)) => schedule(&event, now),
-            Some(Kind::CookingFinished(_)) => make_ready(&event, now),
+            Some(Kind::CookingFinished(_)) => mark_ready(&event, now),
             Some(Kind::Cancelled(_)) => {
                 let id = event_id("orders", &event.order)?;
                 Ok(EventEffect::decide(id, move |delivery| Delivery::cancel(delivery, now)))
@@ -40,8 +40,8 @@ fn schedule(event: &TicketEvent, now: Time) -> Result<EventEffect<Delivery>, Err
     Ok(EventEffect::decide(id, move |existing| Delivery::schedule(existing, &scheduled)))
 }
 
-/// A ticket is accepted before it is cooked, and its events come in order: a delivery that is not there is a fault of
-/// ours, which becomes a dead letter instead of being forgotten.
-fn make_ready(event: &TicketEvent, now: Time) -> Result<EventEffect<Delivery>, Error> {
-    EventEffect::on_existing("orders", &event.order, move |delivery: &Delivery| delivery.make_ready(now))
+/// A ticket is accepted before it is cooked, and its events arrive in order. So a missing delivery is a defect, and the
+/// event becomes a dead letter.
+fn mark_ready(event: &TicketEvent, now: Time) -> Result<EventEffect<Delivery>, Error> {
+    EventEffect::on_existing("orders", &event.order, move |delivery: &Delivery| delivery.mark_ready(now))
 }

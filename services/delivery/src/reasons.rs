@@ -1,16 +1,16 @@
-//! Why the delivery context refuses.
+//! Errors of the delivery context.
 
 jumun_core::reasons! {
     DELIVERY_NOT_SCHEDULED: FailedPrecondition,
-        "A delivery is to be started that has a rider, or is over; `state` says where it is.",
-        "Take another delivery.";
+        "Only a SCHEDULED delivery can be started; `state` contains its state.",
+        "Choose another delivery.";
     DELIVERY_NOT_STARTED: FailedPrecondition,
-        "A delivery is to be picked up that is not STARTED; `state` says where it is.",
+        "Only a STARTED delivery can be picked up; `state` contains its state.",
         "Get the delivery again.";
     NOT_READY: FailedPrecondition,
-        "A delivery is to be picked up that is not cooked yet.",
+        "The food is not cooked yet, so it cannot be picked up.",
         "Wait until the delivery is `ready`.";
     DELIVERY_NOT_PICKED_UP: FailedPrecondition,
-        "A delivery is to be completed that is not PICKED_UP; `state` says where it is.",
+        "Only a PICKED_UP delivery can be completed; `state` contains its state.",
         "Get the delivery again.";
 }

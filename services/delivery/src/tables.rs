@@ -17,6 +17,6 @@ engine::record! {
 }
 
 impl Stored for Delivery {
-    /// Owned by its rider; free to every rider until one starts.
+    /// Owned by its rider; visible to every rider until one starts.
     const OWNERS: &'static [Owner<Self>] = &[Owner::by_or_unassigned(role::RIDER, "rider", |delivery| &delivery.rider)];
 }

@@ -10,7 +10,7 @@ use jumun_core::{Error, Time};
 use crate::reasons;
 
 engine::states! {
-    /// Where a registration stands; the diagram is at the top of the crate.
+    /// The state of a registration; the diagram is at the top of the crate.
     pub enum State: pb::registration::State {
         Registered,
         Completed,
@@ -18,11 +18,11 @@ engine::states! {
     }
 }
 
-/// That a learner takes a course.
+/// The registration of a learner for a course.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Registration {
-    /// The enrollment's, too.
+    /// The id of the enrollment.
     pub id: String,
     pub learner: String,
     pub course: String,
@@ -37,21 +37,23 @@ impl Registration {
         format!("registrations/{}", self.id)
     }
 
-    /// A learner enrolled. The school may be told again; it registers once.
-    pub(crate) fn open(
+    /// Registers the learner of a paid enrollment. A repeated event changes nothing.
+    pub(crate) fn register(
         existing: Option<&Registration>,
-        opened: &Registration,
+        registered: &Registration,
     ) -> Result<Decision<Registration>, Error> {
         match existing {
-            None => Decision::announce(opened.clone(), opened.event(Kind::Registered(pb::LearnerRegistered {}))),
+            None => {
+                Decision::announce(registered.clone(), registered.event(Kind::Registered(pb::LearnerRegistered {})))
+            }
             Some(_) => Ok(Decision::Leave),
         }
     }
 
-    /// The learner completed the course; said again, it is left as it is.
+    /// The learner completed the course. Repeated, it changes nothing.
     pub(crate) fn complete(&self, now: Time) -> Result<Decision<Registration>, Error> {
         match self.state {
-            State::Registered => self.turn(State::Completed, Kind::Completed(pb::CourseCompleted {}), now),
+            State::Registered => self.transition(State::Completed, Kind::Completed(pb::CourseCompleted {}), now),
             State::Completed => Ok(Decision::Leave),
             State::Cancelled => {
                 Err(Error::new(&reasons::REGISTRATION_NOT_ACTIVE, format!("{} is CANCELLED", self.name()))
@@ -60,7 +62,7 @@ impl Registration {
         }
     }
 
-    /// The school withdraws it: not once the course is completed.
+    /// Cancels it for the school: allowed until the course is completed. Repeated, it changes nothing.
     pub(crate) fn cancel(&self, now: Time) -> Result<Decision<Registration>, Error> {
         match self.state {
             State::Registered | State::Cancelled => self.cancel_by_enrollment(now),
@@ -72,18 +74,19 @@ impl Registration {
         }
     }
 
-    /// The enrollment was cancelled, and decides: it let the learner go because it had not heard of any completion, and
-    /// the refund is on its way. A course that was completed a moment before counts for nothing.
+    /// Cancels it because the enrollment was cancelled. The enrollment decides: it was cancelled before it received an
+    /// event about completion, and its payment is being refunded. So a registration that was completed in the meantime
+    /// is cancelled, too.
     pub(crate) fn cancel_by_enrollment(&self, now: Time) -> Result<Decision<Registration>, Error> {
         match self.state {
             State::Cancelled => Ok(Decision::Leave),
             State::Registered | State::Completed => {
-                self.turn(State::Cancelled, Kind::Cancelled(pb::RegistrationCancelled {}), now)
+                self.transition(State::Cancelled, Kind::Cancelled(pb::RegistrationCancelled {}), now)
             }
         }
     }
 
-    fn turn(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Registration>, Error> {
+    fn transition(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Registration>, Error> {
         Decision::announce(Registration { state, update_time: now, ..self.clone() }, self.event(kind))
     }
 

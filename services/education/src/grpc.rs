@@ -1,10 +1,10 @@
-//! Who may ask the education context for what.
+//! The gRPC API of the education context.
 
 use contracts::education::v1::{
     CancelRegistrationRequest, CompleteRegistrationRequest, GetRegistrationRequest, ListRegistrationsRequest,
     ListRegistrationsResponse, Registration as RegistrationResource, education_service_server::EducationService,
 };
-use engine::{Aggregate, Decision, Engine, FilterField, PageRequest, RequestKey};
+use engine::{Aggregate, Decision, Engine, FilterField, RequestKey, page_request};
 use jumun_core::{Error, Time};
 use tonic::{Request, Response, Status};
 
@@ -33,12 +33,7 @@ impl EducationService for EducationApi {
         request: Request<ListRegistrationsRequest>,
     ) -> Result<Response<ListRegistrationsResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest {
-            page_size: request.page_size,
-            page_token: &request.page_token,
-            filter: &request.filter,
-            order_by: &request.order_by,
-        };
+        let page = page_request!(request);
         let (registrations, next_page_token) = self.registrations.list(page, FILTER).await?;
         let registrations = registrations.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListRegistrationsResponse { registrations, next_page_token }))

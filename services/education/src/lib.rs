@@ -1,12 +1,12 @@
-//! The education context: the learners that a school has registered, course by course.
+//! The education context: the registrations of learners for courses.
 //!
-//! A registration is opened by a paid enrollment, and has that enrollment's id. The school decides what becomes of it;
-//! the enrollment decides whether it is wanted at all:
+//! A registration follows from a paid enrollment, and has that enrollment's id. The school completes or cancels it; a
+//! cancelled enrollment cancels it:
 //!
 //! ```text
 //! a paid enrollment     complete
 //! ─────────▶ REGISTERED ────────▶ COMPLETED
-//!                │ cancel             │ the enrollment was cancelled a moment before it heard
+//!                │ cancel             │ the enrollment was cancelled at the same time
 //!                ▼                    │
 //!            CANCELLED ◀──────────────┘
 //! ```
@@ -26,15 +26,15 @@ pub use domain::{Registration, State};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// The context, for the list.
+/// Describes the context for the runtime.
 pub fn context() -> Context {
     Context { name: "education", calls: &[], databases: vec![("education", MIGRATIONS)], reasons: reasons::ALL, build }
 }
 
-fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
-    let registrations = unit.engine()?;
+fn build(context: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
+    let registrations = context.engine()?;
     let api = grpc::EducationApi { registrations: registrations.clone() };
-    unit.serve(EducationServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.subscribe("enrollment", &registrations, &policy::on_enrollment_event(unit.clock()));
+    context.serve(EducationServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+    context.subscribe("enrollment", &registrations, &policy::on_enrollment_event(context.clock()));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Whenever a learner is enrolled or withdraws, the school learns of it.
+//! Registers the learners of paid enrollments, and cancels the registrations of cancelled enrollments.
 
 #[cfg(test)]
 mod tests;
@@ -9,7 +9,7 @@ use jumun_core::{Clock, Error, Time};
 
 use crate::domain::{Registration, State};
 
-/// What the enrollment says about itself.
+/// Applies the events of an enrollment.
 pub(crate) fn on_enrollment_event(clock: &Clock) -> Policy<Registration> {
     let clock = clock.clone();
     policy(move |event: EnrollmentEvent, _| {
@@ -29,7 +29,7 @@ fn register(enrolled: LearnerEnrolled, now: Time) -> Result<EventEffect<Registra
     let id = event_id("enrollments", &enrolled.enrollment)?.to_owned();
     let summary =
         enrolled.summary.ok_or_else(|| Error::unreadable_event(format!("{} has no summary", enrolled.enrollment)))?;
-    let opened = Registration {
+    let registered = Registration {
         id: id.clone(),
         learner: summary.learner,
         course: summary.course,
@@ -37,5 +37,5 @@ fn register(enrolled: LearnerEnrolled, now: Time) -> Result<EventEffect<Registra
         create_time: now,
         update_time: now,
     };
-    Ok(EventEffect::decide(id, move |existing| Registration::open(existing, &opened)))
+    Ok(EventEffect::decide(id, move |existing| Registration::register(existing, &registered)))
 }

@@ -1,10 +1,10 @@
-//! Why the education context refuses.
+//! Errors of the education context.
 
 jumun_core::reasons! {
     REGISTRATION_COMPLETED: FailedPrecondition,
-        "A registration is to be cancelled whose course is completed.",
-        "The fee is earned; tell whoever asked.";
+        "The course is completed, so its registration cannot be cancelled.",
+        "Inform the learner: the fee is earned.";
     REGISTRATION_NOT_ACTIVE: FailedPrecondition,
-        "A registration is to be completed that was cancelled.",
-        "Get the registration again; the learner may enroll once more.";
+        "The registration was cancelled, so it cannot be completed.",
+        "Get the registration again; the learner may enroll again.";
 }

@@ -16,7 +16,7 @@ engine::record! {
 }
 
 impl Stored for Registration {
-    /// Owned by its learner, and by whoever gives the course.
+    /// Owned by its learner, and by the educator of its course.
     const OWNERS: &'static [Owner<Self>] = &[
         Owner::by(role::LEARNER, "learner", |registration| &registration.learner),
         Owner::by(role::EDUCATOR, "course", |registration| &registration.course),

@@ -10,16 +10,16 @@ use payment_saga::{Payable, PaymentStatus};
 
 use crate::reasons;
 
-/// Why an enrollment is CANCELLED; why it is REJECTED, payment says.
+/// The `state_reason` of a CANCELLED enrollment; that of a REJECTED enrollment comes from payment.
 pub(crate) mod reason {
-    /// The learner withdrew it.
+    /// Cancelled by the learner.
     pub(crate) const CANCELLED_BY_LEARNER: &str = "CANCELLED_BY_LEARNER";
     /// The school cancelled the registration.
     pub(crate) const REGISTRATION_CANCELLED: &str = "REGISTRATION_CANCELLED";
 }
 
 engine::states! {
-    /// Where an enrollment stands; the diagram is at the top of the crate.
+    /// The state of an enrollment; the diagram is at the top of the crate.
     pub enum State: pb::enrollment::State {
         Pending,
         Voiding,
@@ -30,7 +30,7 @@ engine::states! {
     }
 }
 
-/// A learner's place in a course.
+/// The enrollment of a learner in a course.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Enrollment {
@@ -44,16 +44,16 @@ pub struct Enrollment {
     pub state_reason: String,
     pub payment: String,
     pub create_time: Time,
-    /// When it became ENROLLED; it may be further by now.
+    /// When it became ENROLLED; its state may have advanced since.
     pub enrolled_time: Option<Time>,
     pub update_time: Time,
 }
 
 impl Enrollment {
-    /// The learner withdraws it: allowed until the course is completed, and again when it is withdrawn already.
+    /// Cancels it for the learner: allowed until the course is completed. Repeated, it changes nothing.
     pub(crate) fn cancel(&self, now: Time) -> Result<Decision<Enrollment>, Error> {
         match self.state {
-            State::Enrolled => self.withdraw(reason::CANCELLED_BY_LEARNER, now),
+            State::Enrolled => self.cancel_because(reason::CANCELLED_BY_LEARNER, now),
             State::Cancelled => Ok(Decision::Leave),
             State::Pending | State::Voiding => {
                 Err(Error::new(&reasons::ENROLLMENT_PENDING, format!("{} is not paid yet", self.name())))
@@ -66,30 +66,31 @@ impl Enrollment {
         }
     }
 
-    /// The school cancelled the registration. What the learner was told stands: one withdrawn before stays so.
+    /// Cancels it because the school cancelled its registration. An enrollment that was cancelled before keeps its
+    /// reason.
     pub(crate) fn cancel_by_school(&self, now: Time) -> Result<Decision<Enrollment>, Error> {
         match self.state {
-            State::Enrolled => self.withdraw(reason::REGISTRATION_CANCELLED, now),
+            State::Enrolled => self.cancel_because(reason::REGISTRATION_CANCELLED, now),
             _ => Ok(Decision::Leave),
         }
     }
 
-    /// The learner completed the course: the fee is earned. One that was withdrawn before stays so, and the school hears
-    /// of that.
+    /// The learner completed the course, so the fee is earned. An enrollment that was cancelled before stays cancelled;
+    /// its event cancels the registration.
     pub(crate) fn complete(&self, now: Time) -> Result<Decision<Enrollment>, Error> {
         if self.state != State::Enrolled {
             return Ok(Decision::Leave);
         }
-        let happened = pb::EnrollmentCompleted { enrollment: self.name() };
-        Decision::announce(self.ended(State::Completed, "", now), event(Kind::Completed(happened)))
+        let payload = pb::EnrollmentCompleted { enrollment: self.name() };
+        Decision::announce(self.with_state(State::Completed, "", now), event(Kind::Completed(payload)))
     }
 
-    fn withdraw(&self, reason: &str, now: Time) -> Result<Decision<Enrollment>, Error> {
-        let happened = pb::EnrollmentCancelled { enrollment: self.name(), reason: reason.to_owned() };
-        Decision::announce(self.ended(State::Cancelled, reason, now), event(Kind::Cancelled(happened)))
+    fn cancel_because(&self, reason: &str, now: Time) -> Result<Decision<Enrollment>, Error> {
+        let payload = pb::EnrollmentCancelled { enrollment: self.name(), reason: reason.to_owned() };
+        Decision::announce(self.with_state(State::Cancelled, reason, now), event(Kind::Cancelled(payload)))
     }
 
-    fn ended(&self, state: State, reason: &str, now: Time) -> Enrollment {
+    fn with_state(&self, state: State, reason: &str, now: Time) -> Enrollment {
         Enrollment { state, state_reason: reason.to_owned(), update_time: now, ..self.clone() }
     }
 
@@ -105,7 +106,7 @@ impl Enrollment {
 
 impl Payable for Enrollment {
     const KIND: &'static str = "enrollment";
-    const NOT_MADE: &'static Reason = &reasons::ENROLLMENT_NOT_MADE;
+    const UNCONFIRMED: &'static Reason = &reasons::ENROLLMENT_NOT_MADE;
 
     fn name(&self) -> String {
         format!("enrollments/{}", self.id)
@@ -124,11 +125,11 @@ impl Payable for Enrollment {
             State::Pending => PaymentStatus::Pending,
             State::Voiding => PaymentStatus::Voiding,
             State::Rejected => PaymentStatus::Rejected(&self.state_reason),
-            State::Enrolled | State::Completed | State::Cancelled => PaymentStatus::Made,
+            State::Enrolled | State::Completed | State::Cancelled => PaymentStatus::Confirmed,
         }
     }
 
-    fn as_made(&self) -> Option<Enrollment> {
+    fn as_confirmed(&self) -> Option<Enrollment> {
         let enrolled_time = self.enrolled_time?;
         Some(Enrollment {
             state: State::Enrolled,
@@ -138,7 +139,7 @@ impl Payable for Enrollment {
         })
     }
 
-    fn stand(&self, payment: &str, now: Time) -> Result<Decision<Enrollment>, Error> {
+    fn confirm(&self, payment: &str, now: Time) -> Result<Decision<Enrollment>, Error> {
         if self.state != State::Pending {
             return Ok(Decision::Leave);
         }
@@ -149,12 +150,12 @@ impl Payable for Enrollment {
             update_time: now,
             ..self.clone()
         };
-        let happened =
+        let payload =
             pb::LearnerEnrolled { enrollment: self.name(), payment: payment.to_owned(), summary: Some(self.summary()) };
-        Decision::announce(enrolled, event(Kind::Enrolled(happened)))
+        Decision::announce(enrolled, event(Kind::Enrolled(payload)))
     }
 
-    fn give_up(&self, now: Time) -> Result<Decision<Enrollment>, Error> {
+    fn start_voiding(&self, now: Time) -> Result<Decision<Enrollment>, Error> {
         match self.state {
             State::Pending => Decision::save(Enrollment { state: State::Voiding, update_time: now, ..self.clone() }),
             _ => Ok(Decision::Leave),
@@ -165,12 +166,12 @@ impl Payable for Enrollment {
         if !matches!(self.state, State::Pending | State::Voiding) {
             return Ok(Decision::Leave);
         }
-        let happened = pb::EnrollmentRejected {
+        let payload = pb::EnrollmentRejected {
             enrollment: self.name(),
             reason: reason.to_owned(),
             summary: Some(self.summary()),
         };
-        Decision::announce(self.ended(State::Rejected, reason, now), event(Kind::Rejected(happened)))
+        Decision::announce(self.with_state(State::Rejected, reason, now), event(Kind::Rejected(payload)))
     }
 }
 

@@ -1,10 +1,10 @@
-//! Who may ask the enrollment context for what.
+//! The gRPC API of the enrollment context.
 
 use contracts::enrollment::v1::{
     CancelEnrollmentRequest, CreateEnrollmentRequest, Enrollment as EnrollmentResource, GetEnrollmentRequest,
     ListEnrollmentsRequest, ListEnrollmentsResponse, enrollment_service_server::EnrollmentService,
 };
-use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
+use engine::{Aggregate, Engine, FilterField, RequestKey, page_request};
 use jumun_core::{Error, Money, Time, Violations, declared, name::new_id, request_context::run_to_completion};
 use payment_saga::PaymentSaga;
 use tonic::{Request, Response, Status};
@@ -30,7 +30,7 @@ impl EnrollmentService for EnrollmentApi {
         let requested = requested_enrollment(&request, self.enrollments.now())?;
         let key = declared(RequestKey::new("CreateEnrollment", &request.request_id, &request))?;
         let payment_saga = self.payment_saga.clone();
-        // A caller that goes away does not stop an enrollment half way.
+        // Runs to completion, also when the caller disconnects.
         let enrollment = run_to_completion(async move { payment_saga.run(key, requested).await }).await?;
         Ok(Response::new(enrollment.resource()))
     }
@@ -48,12 +48,7 @@ impl EnrollmentService for EnrollmentApi {
         request: Request<ListEnrollmentsRequest>,
     ) -> Result<Response<ListEnrollmentsResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest {
-            page_size: request.page_size,
-            page_token: &request.page_token,
-            filter: &request.filter,
-            order_by: &request.order_by,
-        };
+        let page = page_request!(request);
         let (enrollments, next_page_token) = self.enrollments.list(page, FILTER).await?;
         let enrollments = enrollments.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListEnrollmentsResponse { enrollments, next_page_token }))
@@ -71,20 +66,20 @@ impl EnrollmentService for EnrollmentApi {
     }
 }
 
-/// Reads a request, checks what its proto cannot declare, and writes the enrollment that it asks for.
+/// Builds the requested enrollment, and checks what its proto cannot declare.
 fn requested_enrollment(request: &CreateEnrollmentRequest, now: Time) -> Result<Enrollment, Error> {
-    let asked = declared(request.enrollment.as_ref())?;
+    let enrollment = declared(request.enrollment.as_ref())?;
     let mut violations = Violations::default();
-    let fee = violations.take("enrollment.fee", Money::try_from(declared(asked.fee.as_ref())?));
+    let fee = violations.take("enrollment.fee", Money::try_from(declared(enrollment.fee.as_ref())?));
     violations.require(fee.is_none_or(|fee| fee.minor() > 0), "enrollment.fee", "must be more than zero");
     violations.into_result()?;
     Ok(Enrollment {
         id: new_id(),
-        learner: asked.learner.clone(),
-        course: asked.course.clone(),
-        course_title: asked.course_title.clone(),
+        learner: enrollment.learner.clone(),
+        course: enrollment.course.clone(),
+        course_title: enrollment.course_title.clone(),
         fee: declared(fee)?,
-        payment_method: asked.payment_method.clone(),
+        payment_method: enrollment.payment_method.clone(),
         state: State::Pending,
         state_reason: String::new(),
         payment: String::new(),

@@ -1,7 +1,7 @@
-//! The enrollment context: who applied for which course, and whether the place is theirs.
+//! The enrollment context: the enrollments of learners in courses.
 //!
-//! An enrollment that is not paid never stands; how that is kept is in the crate `payment-saga`. The school is told by
-//! event, so it may be down while learners apply. A learner may cancel until the course is completed:
+//! A learner is enrolled only when the fee is paid; the crate `payment-saga` ensures that. The school receives an
+//! event, so learners can enroll while education is down. A learner may cancel until the course is completed:
 //!
 //! ```text
 //!            authorized                   the course is completed
@@ -11,7 +11,7 @@
 //!  │    ▼                    ▼
 //!  │  REJECTED ◀── voided  CANCELLED
 //!  │                 │
-//!  └──▶ VOIDING ─────┘  payment's answer was never learnt
+//!  └──▶ VOIDING ─────┘  payment's answer is unknown
 //! ```
 
 mod domain;
@@ -30,7 +30,7 @@ pub use domain::{Enrollment, State};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// The context, for the list.
+/// Describes the context for the runtime.
 pub fn context() -> Context {
     Context {
         name: "enrollment",
@@ -41,11 +41,11 @@ pub fn context() -> Context {
     }
 }
 
-fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
-    let enrollments = unit.engine()?;
-    let payment_saga = PaymentSaga::new(unit, &enrollments)?;
+fn build(context: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
+    let enrollments = context.engine()?;
+    let payment_saga = PaymentSaga::new(context, &enrollments)?;
     let api = grpc::EnrollmentApi { enrollments: enrollments.clone(), payment_saga };
-    unit.serve(EnrollmentServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.subscribe("education", &enrollments, &policy::on_registration_event(unit.clock()));
+    context.serve(EnrollmentServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+    context.subscribe("education", &enrollments, &policy::on_registration_event(context.clock()));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Whenever the school reports something about a registration, the enrollment follows.
+//! Updates enrollments from the events of education.
 
 use contracts::education::v1::{RegistrationEvent, registration_event::Kind};
 use eventing::{EventEffect, Policy, policy};
@@ -6,7 +6,7 @@ use jumun_core::Clock;
 
 use crate::domain::Enrollment;
 
-/// What the school says about the registration.
+/// Applies the events of a registration.
 pub(crate) fn on_registration_event(clock: &Clock) -> Policy<Enrollment> {
     let clock = clock.clone();
     policy(move |event: RegistrationEvent, _| {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::reasons;
 
 engine::states! {
-    /// Where a production stands; the diagram is at the top of the crate.
+    /// The state of a production; the diagram is at the top of the crate. TAKING: its stock is being reserved.
     pub enum State: pb::production::State {
         Taking,
         OutOfStock,
@@ -22,40 +22,40 @@ engine::states! {
     }
 }
 
-/// One product that is made.
+/// One product of a production.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// What.
+    /// The product, `items/{id}`.
     pub item: String,
     /// How many.
     pub quantity: i64,
 }
 
-/// What the warehouse is known to have answered about everything that a production needs.
+/// What the warehouse is known to have answered about a production's stock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It is all taken.
-    Taken,
-    /// There is not enough of this; what comes before it is taken.
+    /// All of it is reserved.
+    Reserved,
+    /// There is not enough of this product; the lines before it are reserved.
     Missing(String),
-    /// It can never have it.
-    Never,
+    /// The warehouse will never reserve it.
+    Refused,
 }
 
-/// What a kitchen produces for one order.
+/// The production of one counter order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Production {
-    /// The order's, too.
+    /// The id of the order.
     pub id: String,
     pub store: String,
-    /// Each product once; none, when it was cancelled before it was opened.
+    /// Each product once; empty on a tombstone.
     pub lines: Vec<Line>,
     pub state: State,
-    /// What it waits for while it is OUT_OF_STOCK.
+    /// The product that it waits for while it is OUT_OF_STOCK.
     pub missing: String,
-    /// Whether it ended without using what it took, and the warehouse has not been told.
-    pub owes: bool,
+    /// Whether it ended without using its stock, and the warehouse has not confirmed the release.
+    pub release_pending: bool,
     pub create_time: Time,
     pub update_time: Time,
 }
@@ -71,7 +71,7 @@ impl Production {
         format!("orders/{}", self.id)
     }
 
-    /// What it is when it was cancelled before the order reached the kitchen: then it never starts.
+    /// A production that was cancelled before its order reached the kitchen: it never starts.
     pub(crate) fn tombstone(id: &str, now: Time) -> Production {
         Production {
             id: id.to_owned(),
@@ -79,13 +79,13 @@ impl Production {
             lines: Vec::new(),
             state: State::Cancelled,
             missing: String::new(),
-            owes: false,
+            release_pending: false,
             create_time: now,
             update_time: now,
         }
     }
 
-    /// An order reached the kitchen. It may be told again; the production is opened once.
+    /// Opens the production of a placed order. A repeated event changes nothing.
     pub(crate) fn open(existing: Option<&Production>, opened: &Production) -> Result<Decision<Production>, Error> {
         match existing {
             None => Decision::announce(opened.clone(), opened.event(Kind::Opened(pb::ProductionOpened {}))),
@@ -93,37 +93,37 @@ impl Production {
         }
     }
 
-    /// What the warehouse's answer means for it. One that was withdrawn meanwhile stays so, and gives back what it took.
-    pub(crate) fn follow(&self, outcome: &Outcome, now: Time) -> Result<Decision<Production>, Error> {
+    /// Applies an answer of the warehouse. It changes nothing when the production does not wait any more.
+    pub(crate) fn apply_outcome(&self, outcome: &Outcome, now: Time) -> Result<Decision<Production>, Error> {
         if !self.is_waiting() {
             return Ok(Decision::Leave);
         }
         match outcome {
-            Outcome::Taken => self.turn(State::Started, Kind::Started(pb::ProductionStarted {}), now),
+            Outcome::Reserved => self.transition(State::Started, Kind::Started(pb::ProductionStarted {}), now),
             Outcome::Missing(item) if self.state == State::OutOfStock && self.missing == *item => Ok(Decision::Leave),
             Outcome::Missing(item) => {
-                let happened = Kind::OutOfStock(pb::ProductionOutOfStock { item: item.clone() });
+                let kind = Kind::OutOfStock(pb::ProductionOutOfStock { item: item.clone() });
                 let waiting =
                     Production { state: State::OutOfStock, missing: item.clone(), update_time: now, ..self.clone() };
-                Decision::announce(waiting, self.event(happened))
+                Decision::announce(waiting, self.event(kind))
             }
-            Outcome::Never => self.give_up(State::Failed, Kind::Failed(pb::ProductionFailed {}), now),
+            Outcome::Refused => self.end_and_release(State::Failed, Kind::Failed(pb::ProductionFailed {}), now),
         }
     }
 
-    /// The customer does not want it any more: allowed until it starts, and again when it is withdrawn already.
+    /// Cancels it for the customer: allowed until it starts. Repeated, it changes nothing.
     pub(crate) fn cancel(&self, now: Time) -> Result<Decision<Production>, Error> {
         match self.state {
             State::Taking | State::OutOfStock => {
-                self.give_up(State::Cancelled, Kind::Cancelled(pb::ProductionCancelled {}), now)
+                self.end_and_release(State::Cancelled, Kind::Cancelled(pb::ProductionCancelled {}), now)
             }
             State::Cancelled => Ok(Decision::Leave),
-            _ => Err(self.refused(&reasons::PRODUCTION_NOT_CANCELLABLE, "can no longer be cancelled")),
+            _ => Err(self.refusal(&reasons::PRODUCTION_NOT_CANCELLABLE, "can no longer be cancelled")),
         }
     }
 
-    /// The same, by somebody who knows of the order before the kitchen does.
-    pub(crate) fn cancel_or_forbid(
+    /// Cancels it, or leaves a tombstone when its order has not reached the kitchen yet.
+    pub(crate) fn cancel_or_leave_tombstone(
         existing: Option<&Production>,
         tombstone: &Production,
         now: Time,
@@ -131,17 +131,17 @@ impl Production {
         match existing {
             Some(production) => production.cancel(now),
             None => {
-                let happened = Kind::Cancelled(pb::ProductionCancelled {});
-                Decision::announce(tombstone.clone(), tombstone.event(happened))
+                let kind = Kind::Cancelled(pb::ProductionCancelled {});
+                Decision::announce(tombstone.clone(), tombstone.event(kind))
             }
         }
     }
 
-    /// It is made.
+    /// The kitchen has made it.
     pub(crate) fn complete(&self, now: Time) -> Result<Decision<Production>, Error> {
         match self.state {
-            State::Started => self.turn(State::Completed, Kind::Completed(pb::ProductionCompleted {}), now),
-            _ => Err(self.refused(&reasons::PRODUCTION_NOT_STARTED, "is not being made")),
+            State::Started => self.transition(State::Completed, Kind::Completed(pb::ProductionCompleted {}), now),
+            _ => Err(self.refusal(&reasons::PRODUCTION_NOT_STARTED, "is not being made")),
         }
     }
 
@@ -149,35 +149,39 @@ impl Production {
     pub(crate) fn fail(&self, now: Time) -> Result<Decision<Production>, Error> {
         match self.state {
             State::Taking | State::OutOfStock | State::Started => {
-                self.give_up(State::Failed, Kind::Failed(pb::ProductionFailed {}), now)
+                self.end_and_release(State::Failed, Kind::Failed(pb::ProductionFailed {}), now)
             }
-            _ => Err(self.refused(&reasons::PRODUCTION_ENDED, "has come to its end")),
+            _ => Err(self.refusal(&reasons::PRODUCTION_ENDED, "has ended")),
         }
     }
 
-    /// The warehouse has back what it took.
-    pub(crate) fn repay(&self) -> Result<Decision<Production>, Error> {
-        if self.owes { Decision::save(Production { owes: false, ..self.clone() }) } else { Ok(Decision::Leave) }
+    /// The warehouse has released its stock.
+    pub(crate) fn confirm_release(&self) -> Result<Decision<Production>, Error> {
+        if self.release_pending {
+            Decision::save(Production { release_pending: false, ..self.clone() })
+        } else {
+            Ok(Decision::Leave)
+        }
     }
 
-    /// Whether it is still to be started.
+    /// Whether it waits for its stock.
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(self.state, State::Taking | State::OutOfStock)
     }
 
-    fn refused(&self, reason: &'static Reason, why: &str) -> Error {
+    fn refusal(&self, reason: &'static Reason, why: &str) -> Error {
         let message = format!("{} is {} and {why}", self.name(), self.state.name());
         Error::new(reason, message).with("state", self.state.name())
     }
 
-    /// It may have taken something, or be about to: the warehouse is told either way.
-    fn give_up(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Production>, Error> {
-        Production { owes: true, ..self.clone() }.turn(state, kind, now)
+    /// It may have reserved stock, or be about to, so the release is pending either way.
+    fn end_and_release(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Production>, Error> {
+        Production { release_pending: true, ..self.clone() }.transition(state, kind, now)
     }
 
-    fn turn(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Production>, Error> {
-        let turned = Production { state, missing: String::new(), update_time: now, ..self.clone() };
-        Decision::announce(turned, self.event(kind))
+    fn transition(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Production>, Error> {
+        let production = Production { state, missing: String::new(), update_time: now, ..self.clone() };
+        Decision::announce(production, self.event(kind))
     }
 
     fn event(&self, kind: Kind) -> pb::ProductionEvent {

@@ -1,11 +1,11 @@
-//! What the kitchen context may be asked for.
+//! The gRPC API of the kitchen context.
 
 use contracts::kitchen::v1::{
     CancelProductionRequest, CompleteProductionRequest, FailProductionRequest, GetProductionRequest,
     ListProductionsRequest, ListProductionsResponse, Production as ProductionResource,
     kitchen_service_server::KitchenService,
 };
-use engine::{Aggregate, CommandOutcome, Decision, Engine, FilterField, PageRequest, RequestKey};
+use engine::{Aggregate, CommandOutcome, Decision, Engine, FilterField, RequestKey, page_request};
 use jumun_core::{Code, Error, Time, name::id_in, request_context::caller};
 use tonic::{Request, Response, Status};
 
@@ -33,12 +33,7 @@ impl KitchenService for KitchenApi {
         request: Request<ListProductionsRequest>,
     ) -> Result<Response<ListProductionsResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest {
-            page_size: request.page_size,
-            page_token: &request.page_token,
-            filter: &request.filter,
-            order_by: &request.order_by,
-        };
+        let page = page_request!(request);
         let (productions, next_page_token) = self.productions.list(page, FILTER).await?;
         let productions = productions.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListProductionsResponse { productions, next_page_token }))
@@ -51,7 +46,7 @@ impl KitchenService for KitchenApi {
         let request = request.into_inner();
         let key = RequestKey::new("CancelProduction", &request.request_id, &request);
         match self.decide(&request.name, key.clone(), Production::cancel).await {
-            Err(error) if error.code == Code::NotFound => self.forbid(&request.name, key, error).await,
+            Err(error) if error.code == Code::NotFound => self.leave_tombstone(&request.name, key, error).await,
             answer => answer?.into_response(),
         }
     }
@@ -86,8 +81,8 @@ impl KitchenApi {
         self.productions.command(name, key, move |production| rule(production, now)).await
     }
 
-    /// Cancels what the kitchen has not heard of, for those who may know more than it does: other contexts.
-    async fn forbid(
+    /// Cancels a production before its order has reached the kitchen. Only other contexts may do that.
+    async fn leave_tombstone(
         &self,
         name: &str,
         key: Option<RequestKey>,
@@ -99,7 +94,8 @@ impl KitchenApi {
             return Err(not_found.into());
         }
         let id = tombstone.id.clone();
-        let rule = move |existing: Option<&Production>| Production::cancel_or_forbid(existing, &tombstone, now);
+        let rule =
+            move |existing: Option<&Production>| Production::cancel_or_leave_tombstone(existing, &tombstone, now);
         self.productions.execute(id, key, rule).await?.into_response()
     }
 }

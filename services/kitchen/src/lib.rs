@@ -1,20 +1,20 @@
-//! The kitchen context: what is produced for the orders that customers fetch at the counter.
+//! The kitchen context: the productions of counter orders.
 //!
-//! A production is opened by a placed order, and has that order's id. It is written down before the warehouse is asked for
-//! what it needs, so whatever happens to the question, the answer or the process, the recovery asks again; each product is
-//! taken once. What an order asks for is one production, however many products it is: it starts when all of it is there,
-//! and until then the order can be cancelled as a whole. What it has got it keeps while it waits for the rest.
+//! A production is opened when a counter order is placed, and has that order's id. It is recorded before the warehouse
+//! is called, so the recovery repeats the call when the call, the answer or the process is lost; each product is
+//! reserved once. One production makes all products of an order: it starts when all of them are reserved, and can be
+//! cancelled as a whole until then. While it waits for one product, it keeps those that it has reserved.
 //!
 //! ```text
-//!          all of it is taken              complete
+//!          all stock reserved              complete
 //! TAKING ─────────────────────▶ STARTED ───────────▶ COMPLETED
 //!  │  │ not enough     ▲           │
 //!  │  ▼                │           │ fail
 //!  │ OUT_OF_STOCK ─────┘           ▼
-//!  │     │       restocked      FAILED      both give back what was taken, and nothing more is
-//!  └──┬──┘                                  taken afterwards (the warehouse's tombstone)
+//!  │     │       restocked      FAILED      both release their stock, and nothing is
+//!  └──┬──┘                                  reserved afterwards (the warehouse's tombstone)
 //!     ▼ cancel
-//!  CANCELLED   (also before it is opened: then it never is)
+//!  CANCELLED   (also before it is opened: then it is never opened)
 //! ```
 
 mod domain;
@@ -37,7 +37,7 @@ pub use domain::{Line, Production, State};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// The context, for the list.
+/// Describes the context for the runtime.
 pub fn context() -> Context {
     Context {
         name: "kitchen",
@@ -48,15 +48,15 @@ pub fn context() -> Context {
     }
 }
 
-fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
-    let productions = unit.engine()?;
-    let warehouse = WarehouseServiceClient::new(unit.channel("warehouse")?);
+fn build(context: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
+    let productions = context.engine()?;
+    let warehouse = WarehouseServiceClient::new(context.channel("warehouse")?);
     let stock_saga = stock_saga::StockSaga::new(&productions, warehouse);
     let api = grpc::KitchenApi { productions: productions.clone() };
-    unit.serve(KitchenServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.subscribe("order", &productions, &policy::on_order_event(stock_saga.clone()));
-    unit.subscribe("warehouse", &productions, &policy::on_stock_event(stock_saga.clone()));
-    unit.every(RECOVERY_INTERVAL, "kitchen-recovery", move || {
+    context.serve(KitchenServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+    context.subscribe("order", &productions, &policy::on_order_event(stock_saga.clone()));
+    context.subscribe("warehouse", &productions, &policy::on_stock_event(stock_saga.clone()));
+    context.every(RECOVERY_INTERVAL, "kitchen-recovery", move || {
         let stock_saga = stock_saga.clone();
         async move { stock_saga.recover().await }
     });

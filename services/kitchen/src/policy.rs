@@ -1,4 +1,4 @@
-//! Whenever an order is placed, the kitchen opens a production; whenever stock comes in, those that wait for it start.
+//! Opens the productions of counter orders, and starts waiting productions when stock arrives.
 
 use contracts::{
     order::v1::{OrderEvent, OrderPlaced, order::Fulfillment, order_event::Kind},
@@ -12,14 +12,14 @@ use crate::{
     stock_saga::StockSaga,
 };
 
-/// What the order says about itself. What a rider is to bring is another context's affair.
+/// Applies the events of an order. The store context makes delivery orders.
 pub(crate) fn on_order_event(stock_saga: StockSaga) -> Policy<Production> {
     std::sync::Arc::new(move |message| {
         let stock_saga = stock_saga.clone();
         Box::pin(async move {
-            // A cancelled order asked the kitchen first, or was given up by it.
+            // No other event matters: an order is cancelled with consent of the kitchen, or by its events.
             if let Some(Kind::Placed(placed)) = decode::<OrderEvent>(&message)?.kind
-                && let Some(production) = opened(placed, stock_saga.now())?
+                && let Some(production) = requested_production(placed, stock_saga.now())?
             {
                 stock_saga.open(production).await?;
             }
@@ -28,7 +28,7 @@ pub(crate) fn on_order_event(stock_saga: StockSaga) -> Policy<Production> {
     })
 }
 
-/// What the warehouse says about its stock.
+/// Applies the events of a stock item.
 pub(crate) fn on_stock_event(stock_saga: StockSaga) -> Policy<Production> {
     use stock_item_event::Kind;
     std::sync::Arc::new(move |message| {
@@ -37,7 +37,7 @@ pub(crate) fn on_stock_event(stock_saga: StockSaga) -> Policy<Production> {
             let event: StockItemEvent = decode(&message)?;
             match event.kind {
                 Some(Kind::Created(_) | Kind::Restocked(_) | Kind::Released(_)) => {
-                    stock_saga.start_all_that_wait(&event.item).await?;
+                    stock_saga.start_waiting(&event.item).await?;
                 }
                 Some(Kind::Reduced(_)) | None => {}
             }
@@ -46,7 +46,7 @@ pub(crate) fn on_stock_event(stock_saga: StockSaga) -> Policy<Production> {
     })
 }
 
-fn opened(placed: OrderPlaced, now: Time) -> Result<Option<Production>, Error> {
+fn requested_production(placed: OrderPlaced, now: Time) -> Result<Option<Production>, Error> {
     let id = event_id("orders", &placed.order)?.to_owned();
     let summary = placed.summary.ok_or_else(|| Error::unreadable_event(format!("{} has no summary", placed.order)))?;
     if summary.fulfillment != Fulfillment::Counter.as_str_name() {
@@ -54,7 +54,7 @@ fn opened(placed: OrderPlaced, now: Time) -> Result<Option<Production>, Error> {
     }
     let mut lines: Vec<Line> = Vec::with_capacity(summary.items.len());
     for ordered in summary.items {
-        // The warehouse gives of each product once.
+        // A production reserves each product once.
         match lines.iter_mut().find(|line| line.item == ordered.item) {
             Some(line) => line.quantity += i64::from(ordered.quantity),
             None => lines.push(Line { item: ordered.item, quantity: ordered.quantity.into() }),

@@ -1,16 +1,16 @@
-//! Why the kitchen context refuses.
+//! Errors of the kitchen context.
 
 jumun_core::reasons! {
     PRODUCTION_NOT_CANCELLABLE: FailedPrecondition,
-        "A production is to be cancelled that has started, or further; `state` says how far.",
-        "Tell the customer.";
+        "The production has started or ended, so it cannot be cancelled; `state` contains its state.",
+        "Inform the customer.";
     PRODUCTION_NOT_STARTED: FailedPrecondition,
-        "A production is to be completed that is not STARTED; `state` says where it is.",
+        "Only a STARTED production can be completed; `state` contains its state.",
         "Get the production again.";
     PRODUCTION_ENDED: FailedPrecondition,
-        "A production is to be given up that came to its end; `state` says to which.",
+        "The production has ended, so it cannot fail; `state` contains its state.",
         "Get the production again.";
     WAREHOUSE_UNAVAILABLE: Unavailable retry 1000 ms,
         "The warehouse cannot be reached; no caller sees this.",
-        "Nothing: the kitchen asks again.";
+        "Nothing: the kitchen repeats the call.";
 }

@@ -1,8 +1,8 @@
-//! Kitchen → warehouse: each production takes its stock once, and none keeps stock that it does not use.
+//! Kitchen → warehouse: each production reserves its stock once, and none keeps stock that it does not use.
 //!
-//! The recovery asks for the same stock again, under the production's name. A production that is withdrawn is recorded
-//! as withdrawn first; then everything that it took, or may be about to take, is released, behind the warehouse's
-//! tombstone.
+//! The recovery requests the same stock again, under the production's name. A production that is cancelled or fails is
+//! recorded as such first; then everything that it reserved, or may be about to reserve, is released, behind the
+//! warehouse's tombstone.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ const MAX_PAGE: usize = 256;
 /// Productions that release their stock at once.
 const RELEASED_AT_ONCE: usize = 16;
 
-/// Brings productions to the warehouse.
+/// Runs the stock reservations of productions.
 #[derive(Clone)]
 pub(crate) struct StockSaga(SagaRunner<Stock>);
 
@@ -38,20 +38,20 @@ pub(crate) struct Stock {
 impl Saga for Stock {
     type Aggregate = Production;
     type Outcome = Outcome;
-    /// The product that is missing; empty, as long as the warehouse has not answered. A new one is asked for once more:
-    /// a restock in between has found no production waiting for it.
+    /// The product that is missing; empty until the warehouse has answered. When another product is missing, the
+    /// warehouse is asked once more: a restock in between has found no production that waits for it.
     type Step = String;
 
     const MAX_RECOVERED: usize = MAX_PAGE;
-    /// The oldest first.
+    /// One at a time, so that the oldest is first.
     const RECOVERED_AT_ONCE: usize = 1;
 
     fn step(production: &Production) -> Option<String> {
         production.is_waiting().then(|| production.missing.clone())
     }
 
-    /// Takes everything that a production needs, as far as it is there. What it has already it takes once more, which
-    /// changes nothing.
+    /// Reserves everything that a production needs, up to the first missing product. A repeated reservation changes
+    /// nothing.
     async fn ask(&self, production: &Production) -> Result<Outcome, Error> {
         for line in &production.lines {
             let Some(name) = stock_item(line) else { return Ok(Outcome::Missing(line.item.clone())) };
@@ -66,27 +66,27 @@ impl Saga for Stock {
                     (Code::NotFound, _) | (Code::FailedPrecondition, "NOT_ENOUGH_STOCK") => {
                         Ok(Outcome::Missing(line.item.clone()))
                     }
-                    // Its stock was released already, or something else was taken in its name.
-                    (Code::FailedPrecondition | Code::InvalidArgument, _) => Ok(Outcome::Never),
+                    // Its stock was released already, or another quantity was reserved under its name.
+                    (Code::FailedPrecondition | Code::InvalidArgument, _) => Ok(Outcome::Refused),
                     _ => Err(unavailable(production, &status)),
                 };
             }
         }
-        Ok(Outcome::Taken)
+        Ok(Outcome::Reserved)
     }
 
     fn apply(production: &Production, outcome: &Outcome, now: Time) -> Result<Decision<Production>, Error> {
-        production.follow(outcome, now)
+        production.apply_outcome(outcome, now)
     }
 
     fn unsettled(now: Time) -> Query {
-        let taking = Query::new().is("state", State::Taking.name());
-        taking.before("update_time", now - ABANDONED_AFTER).order_by("id")
+        let unanswered = Query::new().is("state", State::Taking.name());
+        unanswered.before("update_time", now - ABANDONED_AFTER).order_by("id")
     }
 }
 
 impl Stock {
-    /// Releases everything that a production took, or may be about to take.
+    /// Releases everything that a production reserved, or may be about to reserve.
     async fn release(&self, production: &Production) -> Result<(), Error> {
         for line in &production.lines {
             let Some(name) = stock_item(line) else { continue };
@@ -98,7 +98,7 @@ impl Stock {
             };
             match self.warehouse.clone().release_stock(request).await {
                 Ok(_) => {}
-                // There is no such product; should there ever be, it is not taken of it.
+                // There is no such product; should it be created, the tombstone rejects the reservation.
                 Err(status) if status.code() == Code::NotFound => {}
                 Err(status) => return Err(unavailable(production, &status)),
             }
@@ -116,22 +116,22 @@ impl StockSaga {
         self.0.engine().now()
     }
 
-    /// Records a production, and tries to start it. Whatever comes of that, it is recorded.
+    /// Records a production, and tries to start it. The result is Ok as soon as it is recorded.
     pub(crate) async fn open(&self, opened: Production) -> Result<(), Error> {
         let id = opened.id.clone();
         let production = self.0.record(&id, None, move |existing| Production::open(existing, &opened)).await?;
         if production.state == State::Taking
-            && let Err(error) = self.start_after_those_that_wait(production).await
+            && let Err(error) = self.start_in_order(production).await
         {
-            tracing::debug!(%error, production = id, "the recovery asks the warehouse again");
+            tracing::debug!(%error, production = id, "the recovery calls the warehouse again");
         }
         Ok(())
     }
 
-    /// A production that waits for the same may find it there by now, and was first.
-    async fn start_after_those_that_wait(&self, production: Arc<Production>) -> Result<(), Error> {
+    /// Starts it after the older productions that wait for the same products.
+    async fn start_in_order(&self, production: Arc<Production>) -> Result<(), Error> {
         for line in &production.lines {
-            while let Some(first) = self.waiting(&line.item, "", 1).await?.pop() {
+            while let Some(first) = self.find_waiting(&line.item, "", 1).await?.pop() {
                 if self.start(first).await?.is_waiting() {
                     break;
                 }
@@ -140,12 +140,12 @@ impl StockSaga {
         self.0.advance(production, Call::Ask).await.map(drop)
     }
 
-    /// Starts what waits for a product, oldest first. One that needs more than there is does not hold up those behind
-    /// it.
-    pub(crate) async fn start_all_that_wait(&self, item: &str) -> Result<(), Error> {
+    /// Starts the productions that wait for a product, oldest first. One that needs more than there is does not block
+    /// those behind it.
+    pub(crate) async fn start_waiting(&self, item: &str) -> Result<(), Error> {
         let mut after = String::new();
         loop {
-            let page = self.waiting(item, &after, MAX_PAGE).await?;
+            let page = self.find_waiting(item, &after, MAX_PAGE).await?;
             let is_last = page.len() < MAX_PAGE;
             for production in page {
                 after.clone_from(&production.id);
@@ -157,31 +157,31 @@ impl StockSaga {
         }
     }
 
-    /// Those that wait for a product, in the order of their orders.
-    async fn waiting(&self, item: &str, after: &str, limit: usize) -> Result<Vec<Production>, Error> {
+    /// The productions that wait for a product, in the order of their orders.
+    async fn find_waiting(&self, item: &str, after: &str, limit: usize) -> Result<Vec<Production>, Error> {
         let out_of_stock = Query::new().is("state", State::OutOfStock.name()).equals("missing", item.to_owned());
         self.0.engine().find(out_of_stock.after_id(after).order_by("id"), limit).await
     }
 
-    /// Asks the warehouse, and starts the production or lets it wait.
+    /// Calls the warehouse, and starts the production or lets it wait.
     async fn start(&self, production: Production) -> Result<Arc<Production>, Error> {
         self.0.advance(Arc::new(production), Call::Ask).await
     }
 
-    /// Releases the stock of productions that were withdrawn, then brings on those that the warehouse has not answered.
+    /// Releases the stock of productions that ended without using it, then resolves those without an answer.
     pub(crate) async fn recover(&self) -> Result<(), Error> {
-        let owing = self.0.engine().find(Query::new().is_set("owes").order_by("id"), MAX_PAGE).await?;
-        round(owing, RELEASED_AT_ONCE, async |production| self.release(&production).await).await?;
+        let releasing = self.0.engine().find(Query::new().is_set("owes").order_by("id"), MAX_PAGE).await?;
+        round(releasing, RELEASED_AT_ONCE, async |production| self.release(&production).await).await?;
         self.0.recover().await
     }
 
     async fn release(&self, production: &Production) -> Result<(), Error> {
         self.0.saga().release(production).await?;
-        self.0.decide(production, |production, _| production.repay()).await.map(drop)
+        self.0.decide(production, |production, _| production.confirm_release()).await.map(drop)
     }
 }
 
-/// What the warehouse calls a product; None: it cannot have such a one.
+/// The name of the stock item of a product; None when the product has no valid name.
 fn stock_item(line: &Line) -> Option<String> {
     id_in("items", &line.item).ok().map(|id| format!("stockItems/{id}"))
 }

@@ -11,7 +11,7 @@ engine::record! {
         lines as json,
         state,
         missing,
-        owes,
+        release_pending as ("owes"),
         create_time,
         update_time,
     }

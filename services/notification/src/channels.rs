@@ -1,4 +1,4 @@
-//! The ways to a recipient, as a port. Two are shipped: a simulated Kakao inbox and a webhook.
+//! The channels as a port, with two adapters: a simulated Kakao inbox and a webhook.
 
 mod kakao;
 mod webhook;
@@ -16,34 +16,34 @@ use crate::domain::{Channel, Notification};
 /// What a channel is known to have answered about a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It arrived.
+    /// It was delivered.
     Delivered,
-    /// It did not arrive and will not, for this reason.
+    /// It was not delivered and never will be, for this reason.
     Refused(String),
-    /// It did not arrive, and what comes late is refused.
+    /// It was not delivered, and a late delivery is refused.
     Withdrawn,
 }
 
-/// A way to a recipient. Every call is idempotent by the notification's id; an error leaves the outcome unknown.
+/// A channel. Every call is idempotent by the notification's id; an error leaves the outcome unknown.
 #[tonic::async_trait]
-pub(crate) trait Courier: Send + Sync {
-    /// Hands a notification over.
+pub(crate) trait ChannelAdapter: Send + Sync {
+    /// Delivers a notification.
     async fn deliver(&self, notification: &Notification) -> Result<Outcome, Error>;
-    /// Makes sure that it does not arrive any more, or finds that it did.
+    /// Makes sure that it is not delivered any more, or finds that it was.
     async fn withdraw(&self, notification: &Notification) -> Result<Outcome, Error>;
 }
 
-/// The channels that there are.
+/// The adapter of each channel.
 #[derive(Clone)]
-pub(crate) struct Couriers {
-    pub(crate) kakao: Arc<dyn Courier>,
-    /// None where no target is set.
-    pub(crate) webhook: Option<Arc<dyn Courier>>,
+pub(crate) struct ChannelAdapters {
+    pub(crate) kakao: Arc<dyn ChannelAdapter>,
+    /// None when no target is configured.
+    pub(crate) webhook: Option<Arc<dyn ChannelAdapter>>,
 }
 
-impl Couriers {
-    /// The way of a channel; None where it is not set up.
-    pub(crate) fn of(&self, channel: Channel) -> Option<&Arc<dyn Courier>> {
+impl ChannelAdapters {
+    /// The adapter of a channel; None when it is not configured.
+    pub(crate) fn of(&self, channel: Channel) -> Option<&Arc<dyn ChannelAdapter>> {
         match channel {
             Channel::Kakao => Some(&self.kakao),
             Channel::Webhook => self.webhook.as_ref(),

@@ -1,8 +1,8 @@
-//! Notification → channel: the notification is recorded, then handed over, then what the channel said of it is
-//! recorded.
+//! Notification → channel: the notification is recorded, then delivered, then the outcome is recorded.
 //!
-//! What a caller waits for arrives at once or is withdrawn, behind a tombstone that a late delivery meets. What follows
-//! an event is tried again, less and less often, within bounds. So each attempt is recorded before it is made.
+//! A notification that a caller waits for is delivered at once or withdrawn, behind a tombstone that rejects a late
+//! delivery. One that follows an event is retried with backoff, within limits. So each attempt is recorded before it is
+//! made.
 
 use std::sync::Arc;
 
@@ -12,37 +12,37 @@ use rpc::Bulkhead;
 use saga::{Call, Saga, SagaRunner, round};
 
 use crate::{
-    channels::{Courier, Couriers, Outcome},
+    channels::{ChannelAdapter, ChannelAdapters, Outcome},
     domain::{Notification, State},
     reasons,
 };
 
-/// Brings notifications to their recipients.
+/// Runs the deliveries of notifications.
 #[derive(Clone)]
 pub(crate) struct DeliverySaga {
     runner: SagaRunner<Delivery>,
-    /// The calls that are waited for; a channel can do only so much at once.
-    places: Arc<Bulkhead>,
+    /// Limits the concurrent deliveries that callers wait for.
+    bulkhead: Arc<Bulkhead>,
 }
 
 /// The delivery of a notification, over its channel.
 #[derive(Clone)]
 pub(crate) struct Delivery {
-    couriers: Couriers,
+    adapters: ChannelAdapters,
 }
 
-/// A notification that is to be sent.
-pub(crate) enum Asked {
-    /// Its name was chosen for it.
-    New(Notification),
-    /// Its name is the caller's.
+/// A requested notification.
+pub(crate) enum Requested {
+    /// Its id was generated.
+    Generated(Notification),
+    /// Its id was chosen by the caller.
     Named(Notification),
 }
 
-impl Asked {
+impl Requested {
     fn notification(&self) -> &Notification {
         match self {
-            Self::New(notification) | Self::Named(notification) => notification,
+            Self::Generated(notification) | Self::Named(notification) => notification,
         }
     }
 }
@@ -56,14 +56,14 @@ impl Saga for Delivery {
         (notification.state == State::Pending).then_some(())
     }
 
-    /// Has the channel deliver it.
+    /// Delivers it over its channel.
     async fn ask(&self, notification: &Notification) -> Result<Outcome, Error> {
-        self.courier(notification)?.deliver(notification).await
+        self.adapter(notification)?.deliver(notification).await
     }
 
-    /// Has the channel withdraw it, unless it arrived: the channel says which.
+    /// Withdraws it at its channel, or finds that it was delivered.
     async fn resolve(&self, notification: &Notification) -> Result<Option<Outcome>, Error> {
-        self.courier(notification)?.withdraw(notification).await.map(Some)
+        self.adapter(notification)?.withdraw(notification).await.map(Some)
     }
 
     fn apply(notification: &Notification, outcome: &Outcome, now: Time) -> Result<Decision<Notification>, Error> {
@@ -82,52 +82,56 @@ impl Saga for Delivery {
 }
 
 impl Delivery {
-    fn courier(&self, notification: &Notification) -> Result<&Arc<dyn Courier>, Error> {
-        let not_set_up = || Error::new(&reasons::CHANNEL_FAILED, "the channel is not set up any more");
-        self.couriers.of(notification.channel).ok_or_else(not_set_up)
+    fn adapter(&self, notification: &Notification) -> Result<&Arc<dyn ChannelAdapter>, Error> {
+        let not_configured = || Error::new(&reasons::CHANNEL_FAILED, "the channel is not configured any more");
+        self.adapters.of(notification.channel).ok_or_else(not_configured)
     }
 }
 
 impl DeliverySaga {
-    pub(crate) fn new(notifications: &Engine<Notification>, couriers: Couriers, places: Arc<Bulkhead>) -> Self {
-        Self { runner: SagaRunner::new(notifications, Delivery { couriers }), places }
+    pub(crate) fn new(
+        notifications: &Engine<Notification>,
+        adapters: ChannelAdapters,
+        bulkhead: Arc<Bulkhead>,
+    ) -> Self {
+        Self { runner: SagaRunner::new(notifications, Delivery { adapters }), bulkhead }
     }
 
     pub(crate) fn notifications(&self) -> &Engine<Notification> {
         self.runner.engine()
     }
 
-    pub(crate) fn couriers(&self) -> &Couriers {
-        &self.runner.saga().couriers
+    pub(crate) fn adapters(&self) -> &ChannelAdapters {
+        &self.runner.saga().adapters
     }
 
-    /// Records a notification and delivers it. Repeated, it goes on where it stopped.
-    pub(crate) async fn send(&self, request: RequestKey, asked: Asked) -> Result<Arc<Notification>, Error> {
-        // What cannot be delivered soon is rejected before anything is recorded.
-        let _place = self.places.enter().await?;
-        let fingerprint = asked.notification().fingerprint.clone();
-        let notification = match asked {
-            Asked::New(notification) => self.notifications().create(request, notification).await?,
-            Asked::Named(notification) => self.record_named(request, notification).await?,
+    /// Records a notification and delivers it. A repeated request continues where the first one stopped.
+    pub(crate) async fn send(&self, request: RequestKey, requested: Requested) -> Result<Arc<Notification>, Error> {
+        // A notification that cannot be delivered soon is rejected before it is recorded.
+        let _permit = self.bulkhead.enter().await?;
+        let fingerprint = requested.notification().fingerprint.clone();
+        let notification = match requested {
+            Requested::Generated(notification) => self.notifications().create(request, notification).await?,
+            Requested::Named(notification) => self.record_named(request, notification).await?,
         };
         if notification.state != State::Withdrawn && notification.fingerprint != fingerprint {
-            return Err(taken(&notification));
+            return Err(id_taken(&notification));
         }
         let notification = self.runner.advance(notification, Call::Ask).await?;
         if notification.state == State::Withdrawn { Err(withdrawn(&notification)) } else { Ok(notification) }
     }
 
-    /// Something may have this name already, a tombstone perhaps.
-    async fn record_named(&self, request: RequestKey, asked: Notification) -> Result<Arc<Notification>, Error> {
-        let id = asked.id.clone();
+    /// Records a notification unless its id exists already, e.g. as a tombstone.
+    async fn record_named(&self, request: RequestKey, requested: Notification) -> Result<Arc<Notification>, Error> {
+        let id = requested.id.clone();
         let rule = move |existing: Option<&Notification>| match existing {
             Some(_) => Ok(Decision::Leave),
-            None => Decision::save(asked.clone()),
+            None => Decision::save(requested.clone()),
         };
         self.runner.record(&id, Some(request), rule).await
     }
 
-    /// Makes sure that a notification does not arrive any more, or finds that it did.
+    /// Makes sure that a notification is not delivered any more, or finds that it was.
     pub(crate) async fn withdraw(
         &self,
         request: Option<RequestKey>,
@@ -136,7 +140,7 @@ impl DeliverySaga {
         let (id, now) = (tombstone.id.clone(), self.notifications().now());
         let rule = move |existing: Option<&Notification>| match existing {
             Some(notification) => notification.withdraw_untried(now),
-            None => Notification::entomb(None, &tombstone),
+            None => Notification::leave_tombstone(None, &tombstone),
         };
         let notification = self.runner.record(&id, request, rule).await?;
         if notification.state == State::Pending {
@@ -146,7 +150,7 @@ impl DeliverySaga {
         }
     }
 
-    /// Makes the attempts that are due. One that fails says nothing about the next: it may take another channel.
+    /// Makes the attempts that are due. A failed one does not end the round: the next may use another channel.
     pub(crate) async fn recover(&self) -> Result<(), Error> {
         let make_due_attempt = async |notification: Notification| {
             let call = if notification.is_awaited { Call::Resolve } else { Call::Ask };
@@ -170,6 +174,6 @@ fn withdrawn(notification: &Notification) -> Error {
     Error::new(&reasons::NOTIFICATION_WITHDRAWN, message)
 }
 
-fn taken(notification: &Notification) -> Error {
-    Error::new(&reasons::NOTIFICATION_ID_TAKEN, format!("{} says something else", notification.name()))
+fn id_taken(notification: &Notification) -> Error {
+    Error::new(&reasons::NOTIFICATION_ID_TAKEN, format!("{} exists with other content", notification.name()))
 }

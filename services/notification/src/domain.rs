@@ -14,23 +14,23 @@ use jumun_core::{Error, Time};
 
 use crate::reasons;
 
-/// How long an attempt that somebody waits for is left alone: longer than any call may take.
+/// The time until the next attempt when a caller waits for the first one: longer than any call may take.
 pub(crate) const AWAITED_FOR: Duration = Duration::from_secs(5);
-/// The pause after an attempt: doubled each time, up to a bound, and up to half as much again, so that what failed
-/// together is not tried again together.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const MAX_PAUSE: Duration = Duration::from_secs(300);
-/// What somebody waited for is not worth more: its recovery ends within 30 s (rule L1).
+/// The backoff after an attempt: doubled each time up to a maximum, plus up to half as much of jitter, so that
+/// notifications that failed together are not retried together.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(300);
+/// The limit when a caller waited: the recovery ends within 30 s (rule L1).
 const MAX_AWAITED_ATTEMPTS: i64 = 4;
-/// What follows an event is worth patience, though not for ever.
+/// The limits of a notification that follows an event.
 const MAX_ATTEMPTS: i64 = 100;
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// Why a notification is FAILED, where the channel has no word of its own.
+/// The `state_reason` of a FAILED notification that no channel has refused.
 pub(crate) const GAVE_UP: &str = "GAVE_UP";
 
 engine::states! {
-    /// The way that a notification takes.
+    /// The channel of a notification.
     pub enum Channel: pb::notification::Channel {
         Kakao,
         Webhook,
@@ -38,7 +38,7 @@ engine::states! {
 }
 
 engine::states! {
-    /// Whether a notification arrived; the diagram is at the top of the crate.
+    /// The state of a notification; the diagram is at the top of the crate.
     pub enum State: pb::notification::State {
         Pending,
         Delivered,
@@ -47,25 +47,25 @@ engine::states! {
     }
 }
 
-/// Something that somebody is told.
+/// A message to a customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Notification {
     pub id: String,
-    /// The account of whom is told; empty on a tombstone that nothing came before.
+    /// The account; empty on a tombstone that no notification preceded.
     pub recipient: String,
     pub channel: Channel,
     pub text: String,
     pub about: String,
     pub occasion: String,
-    /// Whether somebody waits for it: then it arrives soon or not at all.
+    /// Whether a caller waits for it: then it is delivered soon or withdrawn.
     pub is_awaited: bool,
-    /// Tells a repetition from another notification under the same id.
+    /// Distinguishes a repetition from another notification under the same id.
     pub fingerprint: String,
     pub state: State,
     pub state_reason: String,
     pub attempts: i64,
-    /// Before this, an attempt may be under way.
+    /// Until then an attempt may be in progress.
     pub next_attempt_time: Time,
     pub create_time: Time,
     pub update_time: Time,
@@ -77,7 +77,7 @@ impl Notification {
         format!("notifications/{}", self.id)
     }
 
-    /// Takes on the next attempt, so that nobody else makes it; gives up what was tried often or long enough.
+    /// Records the next attempt, so that no other replica makes it, or fails when a limit is reached.
     pub(crate) fn attempt(&self, now: Time) -> Result<Decision<Notification>, Error> {
         if self.state != State::Pending {
             return Ok(Decision::Leave);
@@ -86,11 +86,11 @@ impl Notification {
             let message = format!("{} is being delivered at this moment", self.name());
             return Err(Error::new(&reasons::ATTEMPT_UNDER_WAY, message));
         }
-        let most = if self.is_awaited { MAX_AWAITED_ATTEMPTS } else { MAX_ATTEMPTS };
-        if self.attempts >= most || now.since(self.create_time) > MAX_AGE {
+        let max_attempts = if self.is_awaited { MAX_AWAITED_ATTEMPTS } else { MAX_ATTEMPTS };
+        if self.attempts >= max_attempts || now.since(self.create_time) > MAX_AGE {
             return self.fail(GAVE_UP, now);
         }
-        let next_attempt_time = now + self.pause();
+        let next_attempt_time = now + self.backoff();
         Decision::save(Notification {
             attempts: self.attempts + 1,
             next_attempt_time,
@@ -99,28 +99,28 @@ impl Notification {
         })
     }
 
-    /// It arrived.
+    /// It was delivered.
     pub(crate) fn deliver(&self, now: Time) -> Result<Decision<Notification>, Error> {
         self.end(State::Delivered, "", now, Kind::Delivered(pb::NotificationDelivered {}))
     }
 
-    /// It did not arrive, for this reason, and is not tried any more.
+    /// It was not delivered, for this reason, and is not tried any more.
     pub(crate) fn fail(&self, reason: &str, now: Time) -> Result<Decision<Notification>, Error> {
         self.end(State::Failed, reason, now, Kind::Failed(pb::NotificationFailed { reason: reason.to_owned() }))
     }
 
-    /// It did not arrive, and the channel was told not to let it.
+    /// It was not delivered, and its channel will refuse a late delivery.
     pub(crate) fn withdraw(&self, now: Time) -> Result<Decision<Notification>, Error> {
         self.end(State::Withdrawn, "", now, Kind::Withdrawn(pb::NotificationWithdrawn {}))
     }
 
-    /// The same, where nobody has tried to deliver it: then no channel need be asked.
+    /// Withdraws it without a call to its channel, if no attempt was made.
     pub(crate) fn withdraw_untried(&self, now: Time) -> Result<Decision<Notification>, Error> {
         if self.attempts == 0 { self.withdraw(now) } else { Ok(Decision::Leave) }
     }
 
-    /// Leaves a tombstone where nothing is, so that what comes late is refused.
-    pub(crate) fn entomb(
+    /// Leaves a tombstone if there is no notification, so that a late one is refused.
+    pub(crate) fn leave_tombstone(
         existing: Option<&Notification>,
         tombstone: &Notification,
     ) -> Result<Decision<Notification>, Error> {
@@ -130,7 +130,7 @@ impl Notification {
         }
     }
 
-    /// The first word counts: what arrived stays so, and what was given up, too.
+    /// Ends it; the first outcome stays.
     fn end(&self, state: State, reason: &str, now: Time, kind: Kind) -> Result<Decision<Notification>, Error> {
         match self.state {
             State::Pending => {
@@ -151,14 +151,14 @@ impl Notification {
         Decision::announce(self.clone(), event)
     }
 
-    /// How long after this attempt the next one comes; by the id, so that it is the same each time it is worked out.
-    fn pause(&self) -> Duration {
+    /// The time until the next attempt. The jitter follows from the id, so it is the same each time it is computed.
+    fn backoff(&self) -> Duration {
         let doublings = u32::try_from(self.attempts.min(16)).unwrap_or_default();
-        let pause = (FIRST_PAUSE * 2_u32.pow(doublings)).min(MAX_PAUSE);
+        let backoff = (FIRST_BACKOFF * 2_u32.pow(doublings)).min(MAX_BACKOFF);
         let mut hasher = DefaultHasher::new();
         (&self.id, self.attempts).hash(&mut hasher);
         let permille = u32::try_from(hasher.finish() % 500).unwrap_or_default();
-        pause + pause * permille / 1000
+        backoff + backoff * permille / 1000
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who may ask the notification context for what.
+//! The gRPC API of the notification context.
 
 use contracts::notification::v1::{
     GetNotificationRequest, ListInboxMessagesRequest, ListInboxMessagesResponse, ListNotificationsRequest,
@@ -6,7 +6,7 @@ use contracts::notification::v1::{
     WithdrawNotificationRequest, notification::Channel as ChannelResource,
     notification_service_server::NotificationService,
 };
-use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
+use engine::{Aggregate, Engine, FilterField, RequestKey, page_request};
 use jumun_core::{
     Error, Time, Violations, declared, name::fingerprint, name::new_id, request_context::run_to_completion,
 };
@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     channels::{Message, MessageState},
-    delivery_saga::{Asked, DeliverySaga},
+    delivery_saga::{DeliverySaga, Requested},
     domain::{AWAITED_FOR, Channel, Notification, State},
 };
 
@@ -26,7 +26,7 @@ const INBOX_FILTER: &[FilterField] = &[FilterField::name("recipient"), FilterFie
 pub(crate) struct NotificationApi {
     pub(crate) delivery_saga: DeliverySaga,
     pub(crate) messages: Engine<Message>,
-    /// Of notifications that name none.
+    /// For notifications without a channel.
     pub(crate) default_channel: Channel,
 }
 
@@ -37,11 +37,11 @@ impl NotificationService for NotificationApi {
         request: Request<SendNotificationRequest>,
     ) -> Result<Response<NotificationResource>, Status> {
         let request = request.into_inner();
-        let asked = self.asked_notification(&request, self.delivery_saga.notifications().now())?;
+        let requested = self.requested_notification(&request, self.delivery_saga.notifications().now())?;
         let key = declared(RequestKey::new("SendNotification", &request.request_id, &request))?;
         let delivery_saga = self.delivery_saga.clone();
-        // A caller that goes away does not stop a delivery half way.
-        let notification = run_to_completion(async move { delivery_saga.send(key, asked).await }).await?;
+        // Runs to completion, also when the caller disconnects.
+        let notification = run_to_completion(async move { delivery_saga.send(key, requested).await }).await?;
         Ok(Response::new(notification.resource()))
     }
 
@@ -71,12 +71,7 @@ impl NotificationService for NotificationApi {
         request: Request<ListNotificationsRequest>,
     ) -> Result<Response<ListNotificationsResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest {
-            page_size: request.page_size,
-            page_token: &request.page_token,
-            filter: &request.filter,
-            order_by: &request.order_by,
-        };
+        let page = page_request!(request);
         let (notifications, next_page_token) = self.delivery_saga.notifications().list(page, FILTER).await?;
         let notifications = notifications.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListNotificationsResponse { notifications, next_page_token }))
@@ -87,12 +82,7 @@ impl NotificationService for NotificationApi {
         request: Request<ListInboxMessagesRequest>,
     ) -> Result<Response<ListInboxMessagesResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest {
-            page_size: request.page_size,
-            page_token: &request.page_token,
-            filter: &request.filter,
-            order_by: &request.order_by,
-        };
+        let page = page_request!(request);
         let (messages, next_page_token) = self.messages.list(page, INBOX_FILTER).await?;
         let inbox_messages = messages.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListInboxMessagesResponse { inbox_messages, next_page_token }))
@@ -100,41 +90,41 @@ impl NotificationService for NotificationApi {
 }
 
 impl NotificationApi {
-    /// Reads a request, checks what its proto cannot declare, and writes the notification that it asks for.
-    fn asked_notification(&self, request: &SendNotificationRequest, now: Time) -> Result<Asked, Error> {
-        let asked = declared(request.notification.as_ref())?;
-        let channel = match asked.channel() {
+    /// Builds the requested notification, and checks what its proto cannot declare.
+    fn requested_notification(&self, request: &SendNotificationRequest, now: Time) -> Result<Requested, Error> {
+        let sent = declared(request.notification.as_ref())?;
+        let channel = match sent.channel() {
             ChannelResource::Unspecified => self.default_channel,
             ChannelResource::Kakao => Channel::Kakao,
             ChannelResource::Webhook => Channel::Webhook,
         };
         let mut violations = Violations::default();
-        let is_set_up = self.delivery_saga.couriers().of(channel).is_some();
+        let is_configured = self.delivery_saga.adapters().of(channel).is_some();
         violations.require(
-            is_set_up,
+            is_configured,
             "notification.channel",
-            "is not set up: JUMUN_NOTIFICATION_WEBHOOK_URL is not set",
+            "is not configured: JUMUN_NOTIFICATION_WEBHOOK_URL is not set",
         );
         violations.into_result()?;
         let is_named = !request.notification_id.is_empty();
         let notification = Notification {
             id: if is_named { request.notification_id.clone() } else { new_id() },
-            recipient: asked.recipient.clone(),
+            recipient: sent.recipient.clone(),
             channel,
-            text: asked.text.clone(),
-            about: asked.about.clone(),
-            occasion: asked.occasion.clone(),
+            text: sent.text.clone(),
+            about: sent.about.clone(),
+            occasion: sent.occasion.clone(),
             is_awaited: true,
-            fingerprint: fingerprint(asked),
+            fingerprint: fingerprint(sent),
             state: State::Pending,
             state_reason: String::new(),
-            // The caller's own.
+            // The attempt of this request.
             attempts: 1,
             next_attempt_time: now + AWAITED_FOR,
             create_time: now,
             update_time: now,
         };
-        Ok(if is_named { Asked::Named(notification) } else { Asked::New(notification) })
+        Ok(if is_named { Requested::Named(notification) } else { Requested::Generated(notification) })
     }
 }
 

@@ -1,6 +1,6 @@
-//! Whenever a registration is cancelled its customer is told, and whenever an order changes, who asked for it is.
+//! Notifies customers when their registration is cancelled, and subscribers when their order changes.
 //!
-//! Events carry no phone and no address: they name an account, and the channel knows how to reach it.
+//! Events contain no phone and no address: they name an account, and the channel knows how to reach it.
 
 use std::sync::Arc;
 
@@ -17,15 +17,17 @@ use crate::{
     subscriber::Subscriber,
 };
 
-/// What is told about what: the account, the name of the thing, what happened to it in capitals, and in words.
+/// The recipient, subject and text of a notification.
 struct Notice {
     account: String,
+    /// The resource name of the order or customer.
     about: String,
+    /// What happened, e.g. `ORDER_PLACED`.
     occasion: &'static str,
     text: String,
 }
 
-/// Remembers who wants to hear, and tells who is registered no more.
+/// Applies the events of a customer: keeps the subscribers, and notifies of cancellations.
 pub(crate) fn on_customer_event(subscribers: Engine<Subscriber>, channel: Channel) -> Policy<Notification> {
     Arc::new(move |message| {
         let subscribers = subscribers.clone();
@@ -33,48 +35,48 @@ pub(crate) fn on_customer_event(subscribers: Engine<Subscriber>, channel: Channe
             let event: CustomerEvent = decode(&message)?;
             match &event.kind {
                 Some(Registration::Registered(registered)) => {
-                    remember(&subscribers, &event, registered.notifies_order_changes, message.number).await?;
+                    update_subscriber(&subscribers, &event, registered.notifies_order_changes, message.number).await?;
                     Ok(EventEffect::Ignore)
                 }
                 Some(Registration::Cancelled(_)) => {
-                    remember(&subscribers, &event, false, message.number).await?;
+                    update_subscriber(&subscribers, &event, false, message.number).await?;
                     let text = "Your registration is cancelled.".to_owned();
                     let (account, about) = (event.account, event.customer);
-                    tell(Notice { account, about, occasion: "CUSTOMER_CANCELLED", text }, channel, &message)
+                    notify(Notice { account, about, occasion: "CUSTOMER_CANCELLED", text }, channel, &message)
                 }
-                // Whom no welcome reached is told nothing else.
+                // A customer that was not reached is not notified again.
                 Some(Registration::Rejected(_)) | None => Ok(EventEffect::Ignore),
             }
         })
     })
 }
 
-/// Doing it twice does no harm: the number of the event tells what is newer.
-async fn remember(
+/// Idempotent: an event with an older number changes nothing.
+async fn update_subscriber(
     subscribers: &Engine<Subscriber>,
     event: &CustomerEvent,
     is_listening: bool,
     number: i64,
 ) -> Result<(), Error> {
     let id = event_id("customers", &event.customer)?.to_owned();
-    let chosen = Subscriber { id: id.clone(), account: event.account.clone(), is_listening, heard: number };
-    subscribers.execute(id, None, move |existing| Subscriber::choose(existing, &chosen)).await.map(drop)
+    let updated = Subscriber { id: id.clone(), account: event.account.clone(), is_listening, event_number: number };
+    subscribers.execute(id, None, move |existing| Subscriber::update(existing, &updated)).await.map(drop)
 }
 
-/// Tells a customer who asked for it how an order is.
+/// Applies the events of an order: notifies its customer, if subscribed.
 pub(crate) fn on_order_event(subscribers: Engine<Subscriber>, channel: Channel) -> Policy<Notification> {
     Arc::new(move |message| {
         let subscribers = subscribers.clone();
         Box::pin(async move {
             let Some(notice) = about_order(decode(&message)?) else { return Ok(EventEffect::Ignore) };
-            let listening = Query::new().equals("account", notice.account.clone()).is_set("is_listening");
-            let listening = subscribers.find(listening, 1).await?;
-            if listening.is_empty() { Ok(EventEffect::Ignore) } else { tell(notice, channel, &message) }
+            let subscribed = Query::new().equals("account", notice.account.clone()).is_set("is_listening");
+            let subscribed = subscribers.find(subscribed, 1).await?;
+            if subscribed.is_empty() { Ok(EventEffect::Ignore) } else { notify(notice, channel, &message) }
         })
     })
 }
 
-/// What an event of an order is told as; None for what was announced before events named the customer.
+/// The notice of an event of an order; None for old events that do not name the customer.
 fn about_order(event: OrderEvent) -> Option<Notice> {
     let (account, about, occasion, how) = match event.kind? {
         Ordered::Placed(placed) => (placed.summary?.customer, placed.order, "ORDER_PLACED", "is placed"),
@@ -86,8 +88,8 @@ fn about_order(event: OrderEvent) -> Option<Notice> {
     (!account.is_empty()).then_some(Notice { account, about, occasion, text })
 }
 
-/// One notification for each event, however often it is heard; the worker delivers it.
-fn tell(notice: Notice, channel: Channel, message: &Envelope) -> Result<EventEffect<Notification>, Error> {
+/// Records one notification for each event, however often it arrives; the worker delivers it.
+fn notify(notice: Notice, channel: Channel, message: &Envelope) -> Result<EventEffect<Notification>, Error> {
     event_id("customers", &notice.account)?;
     let notification = Notification {
         id: id_of(message.time, &message.id()),

@@ -1,4 +1,4 @@
-//! What the notification context can be told.
+//! The settings of the notification context.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use engine::StateName;
@@ -8,37 +8,37 @@ use runtime::ContextSetting;
 use crate::domain::Channel;
 
 const CONTEXT: &str = "notification";
-/// What may stand before a secret, as Standard Webhooks writes it.
+/// The optional prefix of a secret in Standard Webhooks.
 const SECRET_PREFIX: &str = "whsec_";
-/// Bytes of a secret.
+/// The least and the greatest length of a secret.
 const MIN_SECRET_BYTES: usize = 24;
 const MAX_SECRET_BYTES: usize = 64;
 
-/// The channel of notifications that name none.
+/// The channel of notifications without one.
 pub(crate) const CHANNEL: ContextSetting = ContextSetting {
     context: CONTEXT,
     name: "channel",
-    help: "Channel of notifications that name none: kakao (the simulated inbox) or webhook",
+    help: "Channel of notifications without one: kakao (the simulated inbox) or webhook",
     default: "kakao",
     is_secret: false,
     check: |text| read_channel(text).map(drop),
 };
 
-/// Where the webhook posts to.
+/// The URL of the webhook.
 pub(crate) const WEBHOOK_URL: ContextSetting = ContextSetting {
     context: CONTEXT,
     name: "webhook-url",
-    help: "Where the webhook channel posts to: https://… or http://…; not set: there is none",
+    help: "URL of the webhook channel: https://… or http://…; not set: no webhook channel",
     default: "",
     is_secret: false,
     check: |text| read_url(text).map(drop),
 };
 
-/// What the webhook signs with.
+/// The key that signs webhooks.
 pub(crate) const WEBHOOK_SECRET: ContextSetting = ContextSetting {
     context: CONTEXT,
     name: "webhook-secret",
-    help: "What the webhook signs with: 24 to 64 bytes in Base64, e.g. of `openssl rand -base64 32`",
+    help: "Key that signs webhooks: 24 to 64 bytes in Base64, e.g. from `openssl rand -base64 32`",
     default: "",
     is_secret: true,
     check: |text| if text.is_empty() { Ok(()) } else { read_secret(text).map(drop) },
@@ -56,7 +56,7 @@ pub(crate) fn read_url(text: &str) -> Result<Option<Uri>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let url: Uri = text.parse().map_err(|error| format!("is no URL: {error}"))?;
+    let url: Uri = text.parse().map_err(|error| format!("is not a URL: {error}"))?;
     let is_http = matches!(url.scheme_str(), Some("http" | "https"));
     let host = url.authority().filter(|authority| !authority.as_str().contains('@'));
     if is_http && host.is_some() {

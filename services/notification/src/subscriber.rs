@@ -1,27 +1,27 @@
-//! Who wants to hear when an order changes: what the customer context announced, as far as it is needed here. Pure.
+//! Customers that are notified of order changes, from the events of the customer context. Pure.
 
 use engine::{Aggregate, Decision};
 use jumun_core::Error;
 
-/// One registration's choice.
+/// The choice of one registered customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscriber {
-    /// The registration's.
+    /// The id of the registration.
     pub id: String,
-    /// The name that the customer orders by.
+    /// The name of the account.
     pub account: String,
-    /// Whether it stands, and wants to hear.
+    /// Whether the customer is registered and wants notifications.
     pub is_listening: bool,
-    /// The number of the event that said so: one before it does not undo it.
-    pub heard: i64,
+    /// The number of the latest event that was applied; older ones change nothing.
+    pub event_number: i64,
 }
 
 impl Subscriber {
-    /// The choice after an event.
-    pub(crate) fn choose(existing: Option<&Subscriber>, chosen: &Subscriber) -> Result<Decision<Subscriber>, Error> {
+    /// Applies the choice of a newer event.
+    pub(crate) fn update(existing: Option<&Subscriber>, updated: &Subscriber) -> Result<Decision<Subscriber>, Error> {
         match existing {
-            Some(subscriber) if subscriber.heard >= chosen.heard => Ok(Decision::Leave),
-            _ => Decision::save(chosen.clone()),
+            Some(subscriber) if subscriber.event_number >= updated.event_number => Ok(Decision::Leave),
+            _ => Decision::save(updated.clone()),
         }
     }
 }

@@ -24,7 +24,7 @@ engine::record! {
 }
 
 impl Stored for Notification {
-    /// Owned by whom it tells something.
+    /// Owned by its recipient.
     const OWNERS: &'static [Owner<Self>] =
         &[Owner::by(role::CUSTOMER, "recipient", |notification| &notification.recipient)];
 }
@@ -33,12 +33,12 @@ engine::record! {
     Subscriber(id: String) in "subscribers" {
         account,
         is_listening,
-        heard,
+        event_number as ("heard"),
     }
 }
 
 impl Stored for Subscriber {
-    /// Nobody's: it is asked for by no call.
+    /// No owner: no method returns subscribers.
     const OWNERS: &'static [Owner<Self>] = &[];
 }
 
@@ -52,6 +52,6 @@ engine::record! {
 }
 
 impl Stored for Message {
-    /// Owned by whose phone it is on.
+    /// Owned by its recipient.
     const OWNERS: &'static [Owner<Self>] = &[Owner::by(role::CUSTOMER, "recipient", |message| &message.recipient)];
 }

@@ -1,4 +1,4 @@
-//! The webhook against a real HTTP receiver, which verifies what it gets as its documentation says.
+//! The webhook against a real HTTP receiver that verifies signatures as documented.
 
 #![allow(clippy::disallowed_methods, reason = "tests may sleep and spawn as they like")]
 
@@ -32,31 +32,31 @@ use tokio::net::TcpListener;
 use tonic::{Code, Status};
 
 const SECRET: [u8; 32] = [7; 32];
-/// Longer than somebody waits, and than every pause of the recovery.
+/// Longer than a caller waits, and than every backoff of the recovery.
 const LATER: Duration = Duration::from_secs(13);
 
-/// What the receiver does with the next requests; the last one stays.
+/// How the receiver responds to the next requests; the last one is repeated.
 #[derive(Clone, Copy, Debug)]
-enum Mood {
+enum Behavior {
     Answer(u16),
-    /// Takes it, and never answers.
+    /// Reads the request, and never answers.
     Silence,
 }
 
 #[derive(Clone)]
 struct Receiver {
     address: SocketAddr,
-    moods: Arc<Mutex<Vec<Mood>>>,
-    /// What was verified: the key and the body.
+    behaviors: Arc<Mutex<Vec<Behavior>>>,
+    /// The key and the body of each verified request.
     received: Arc<Mutex<Vec<(String, serde_json::Value)>>>,
 }
 
 impl Receiver {
-    async fn open(moods: &[Mood]) -> Self {
+    async fn open(behaviors: &[Behavior]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let receiver = Self {
             address: listener.local_addr().expect("an address"),
-            moods: Arc::new(Mutex::new(moods.iter().rev().copied().collect())),
+            behaviors: Arc::new(Mutex::new(behaviors.iter().rev().copied().collect())),
             received: Arc::default(),
         };
         let served = receiver.clone();
@@ -78,17 +78,17 @@ impl Receiver {
         let body = body.collect().await.expect("a body").to_bytes();
         let (id, body) = verified(&parts.headers, &body);
         self.received.lock().expect("no panic").push((id, body));
-        let mood = {
-            let mut moods = self.moods.lock().expect("no panic");
-            if moods.len() > 1 { moods.pop() } else { moods.last().copied() }
+        let behavior = {
+            let mut behaviors = self.behaviors.lock().expect("no panic");
+            if behaviors.len() > 1 { behaviors.pop() } else { behaviors.last().copied() }
         };
-        match mood.expect("a mood") {
-            Mood::Answer(status) => {
+        match behavior.expect("a behavior") {
+            Behavior::Answer(status) => {
                 let answer = Response::builder().status(StatusCode::from_u16(status).expect("a status"));
                 let elsewhere = format!("http://{}/elsewhere", self.address);
                 answer.header("location", elsewhere).body(Empty::new()).expect("an answer")
             }
-            Mood::Silence => std::future::pending().await,
+            Behavior::Silence => std::future::pending().await,
         }
     }
 
@@ -97,7 +97,7 @@ impl Receiver {
     }
 }
 
-/// The key and the body, when the signature is right.
+/// The key and the body; panics when the signature is wrong.
 fn verified(headers: &HeaderMap, body: &[u8]) -> (String, serde_json::Value) {
     let header = |name: &str| headers[name].to_str().expect("text").to_owned();
     let (id, time) = (header("webhook-id"), header("webhook-timestamp"));
@@ -147,9 +147,9 @@ async fn state(world: &TestCluster, id: &str) -> (State, String) {
 
 #[tokio::test]
 async fn a_receiver_gets_a_signed_post_with_an_idempotency_key_and_everything_but_personal_data() {
-    let receiver = Receiver::open(&[Mood::Answer(204)]).await;
+    let receiver = Receiver::open(&[Behavior::Answer(204)]).await;
     let world = world(&receiver).await;
-    let sent = send(&world, "n").await.expect("taken");
+    let sent = send(&world, "n").await.expect("sent");
     assert_eq!((sent.state(), sent.channel()), (State::Delivered, Channel::Webhook));
     let body = serde_json::json!({
         "notification": "notifications/n", "recipient": "customers/mina", "about": "customers/a",
@@ -162,26 +162,26 @@ async fn a_receiver_gets_a_signed_post_with_an_idempotency_key_and_everything_bu
 }
 
 #[tokio::test]
-async fn what_a_busy_receiver_did_not_take_is_sent_again_under_the_same_key() {
-    for mood in [Mood::Answer(503), Mood::Answer(429), Mood::Silence] {
-        let receiver = Receiver::open(&[mood, mood, Mood::Answer(200)]).await;
+async fn a_notification_that_a_busy_receiver_did_not_accept_is_sent_again_under_the_same_key() {
+    for behavior in [Behavior::Answer(503), Behavior::Answer(429), Behavior::Silence] {
+        let receiver = Receiver::open(&[behavior, behavior, Behavior::Answer(200)]).await;
         let world = world(&receiver).await;
-        let error = send(&world, "n").await.expect_err("nobody knows");
-        let code = if matches!(mood, Mood::Silence) { Code::DeadlineExceeded } else { Code::Unavailable };
+        let error = send(&world, "n").await.expect_err("an unknown outcome");
+        let code = if matches!(behavior, Behavior::Silence) { Code::DeadlineExceeded } else { Code::Unavailable };
         assert_eq!(error.code(), code, "{error:?}");
-        assert_eq!(state(&world, "n").await.0, State::Pending, "{mood:?}");
+        assert_eq!(state(&world, "n").await.0, State::Pending, "{behavior:?}");
         world.advance(LATER).await;
         world.advance(LATER).await;
-        assert_eq!(state(&world, "n").await.0, State::Delivered, "{mood:?}");
+        assert_eq!(state(&world, "n").await.0, State::Delivered, "{behavior:?}");
         let keys: Vec<_> = receiver.received().into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["n"; 3], "{mood:?}");
+        assert_eq!(keys, ["n"; 3], "{behavior:?}");
         world.finish().await;
     }
 }
 
 #[tokio::test]
-async fn what_somebody_waited_for_is_given_up_after_a_few_attempts() {
-    let receiver = Receiver::open(&[Mood::Answer(500)]).await;
+async fn a_notification_that_a_caller_waited_for_fails_after_a_few_attempts() {
+    let receiver = Receiver::open(&[Behavior::Answer(500)]).await;
     let world = world(&receiver).await;
     send(&world, "n").await.expect_err("broken");
     for _ in 0..8 {
@@ -195,7 +195,7 @@ async fn what_somebody_waited_for_is_given_up_after_a_few_attempts() {
 #[tokio::test]
 async fn a_refusal_is_an_answer_and_a_redirect_is_not_followed() {
     for status in [400, 410, 302] {
-        let receiver = Receiver::open(&[Mood::Answer(status)]).await;
+        let receiver = Receiver::open(&[Behavior::Answer(status)]).await;
         let world = world(&receiver).await;
         let sent = send(&world, "n").await.expect("an answer");
         assert_eq!((sent.state(), sent.state_reason), (State::Failed, format!("WEBHOOK_ANSWERED_{status}")));
@@ -205,18 +205,18 @@ async fn a_refusal_is_an_answer_and_a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_not_there_leaves_it_pending() {
+async fn an_unreachable_receiver_leaves_the_notification_pending() {
     let receiver = Receiver { address: "127.0.0.1:1".parse().expect("an address"), ..Receiver::open(&[]).await };
     let world = world(&receiver).await;
-    let error = send(&world, "n").await.expect_err("nobody listens");
+    let error = send(&world, "n").await.expect_err("no receiver");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::Unavailable, "CHANNEL_FAILED"));
     assert_eq!(state(&world, "n").await.0, State::Pending);
     world.finish().await;
 }
 
 #[tokio::test]
-async fn what_was_withdrawn_before_it_came_is_never_posted() {
-    let receiver = Receiver::open(&[Mood::Answer(200)]).await;
+async fn a_notification_that_was_withdrawn_before_it_was_sent_is_never_posted() {
+    let receiver = Receiver::open(&[Behavior::Answer(200)]).await;
     let world = world(&receiver).await;
     for _ in 0..2 {
         let request =

@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::reasons;
 
-/// Why an order is CANCELLED; why it is REJECTED, payment says.
+/// The `state_reason` of a CANCELLED order; that of a REJECTED order comes from payment.
 pub(crate) mod reason {
-    /// The customer withdrew it.
+    /// Cancelled by the customer.
     pub(crate) const CANCELLED_BY_CUSTOMER: &str = "CANCELLED_BY_CUSTOMER";
-    /// The store turned it down.
+    /// The store rejected the ticket.
     pub(crate) const STORE_REJECTED: &str = "STORE_REJECTED";
-    /// The kitchen gave it up.
+    /// The kitchen could not make it.
     pub(crate) const PRODUCTION_FAILED: &str = "PRODUCTION_FAILED";
 }
 
 engine::states! {
-    /// Where an order stands; the diagram is at the top of the crate.
+    /// The state of an order; the diagram is at the top of the crate.
     #[derive(PartialOrd, Ord)]
     pub enum State: pb::order::State {
         Pending,
@@ -43,7 +43,7 @@ engine::states! {
 /// One line of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// What is bought.
+    /// The product, `items/{id}`.
     pub item: String,
     /// How many.
     pub quantity: i32,
@@ -51,7 +51,7 @@ pub struct Item {
     pub unit_price: i64,
 }
 
-/// What a customer asked a store for.
+/// An order of a customer at a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Order {
@@ -66,16 +66,18 @@ pub struct Order {
     pub state_reason: String,
     pub payment: String,
     pub create_time: Time,
-    /// When it became PLACED; it may be further by now.
+    /// When it became PLACED; its state may have advanced since.
     pub placed_time: Option<Time>,
     pub update_time: Time,
 }
 
 impl Order {
-    /// The customer withdraws it: allowed until cooking starts, and again when it is withdrawn already.
+    /// Cancels it for the customer: allowed until cooking starts. Repeated, it changes nothing.
     pub(crate) fn cancel(&self, now: Time) -> Result<Decision<Order>, Error> {
         match self.state {
-            State::Placed | State::OutOfStock | State::Accepted => self.withdraw(reason::CANCELLED_BY_CUSTOMER, now),
+            State::Placed | State::OutOfStock | State::Accepted => {
+                self.cancel_because(reason::CANCELLED_BY_CUSTOMER, now)
+            }
             State::Cancelled => Ok(Decision::Leave),
             State::Pending | State::Voiding => {
                 Err(Error::new(&reasons::ORDER_PENDING, format!("{} is not placed yet", self.name())))
@@ -88,56 +90,57 @@ impl Order {
         }
     }
 
-    /// The store turned it down. What the customer was told stands: an order withdrawn before stays so.
-    pub(crate) fn reject_by_store(&self, now: Time) -> Result<Decision<Order>, Error> {
-        if self.state == State::Placed { self.withdraw(reason::STORE_REJECTED, now) } else { Ok(Decision::Leave) }
+    /// Cancels it because the store rejected its ticket. An order that was cancelled before keeps its reason.
+    pub(crate) fn cancel_by_store(&self, now: Time) -> Result<Decision<Order>, Error> {
+        if self.state == State::Placed { self.cancel_because(reason::STORE_REJECTED, now) } else { Ok(Decision::Leave) }
     }
 
-    /// Store and delivery report how far it is. Their reports may overtake each other, so it only goes forward.
+    /// Advances it to a state that another context reports. Events of different contexts can overtake each other, so
+    /// its state never goes back.
     pub(crate) fn progress(&self, to: State, now: Time) -> Result<Decision<Order>, Error> {
-        if !self.is_underway() || self.state >= to {
+        if !self.is_in_progress() || self.state >= to {
             return Ok(Decision::Leave);
         }
         let order = Order { state: to, update_time: now, ..self.clone() };
         if to == State::Completed {
-            let happened = pb::OrderCompleted { order: self.name(), customer: self.customer.clone() };
-            return Decision::announce(order, event(Kind::Completed(happened)));
+            let payload = pb::OrderCompleted { order: self.name(), customer: self.customer.clone() };
+            return Decision::announce(order, event(Kind::Completed(payload)));
         }
         Decision::save(order)
     }
 
-    /// The kitchen says that it will not be made, for this reason.
-    pub(crate) fn reject_by_kitchen(&self, reason: &str, now: Time) -> Result<Decision<Order>, Error> {
-        if self.is_underway() { self.withdraw(reason, now) } else { Ok(Decision::Leave) }
+    /// Cancels it because the kitchen will not make it.
+    pub(crate) fn cancel_by_kitchen(&self, reason: &str, now: Time) -> Result<Decision<Order>, Error> {
+        if self.is_in_progress() { self.cancel_because(reason, now) } else { Ok(Decision::Leave) }
     }
 
-    /// Whether it is fetched at the counter, so that the kitchen makes it.
-    pub(crate) fn is_for_the_counter(&self) -> bool {
+    /// Whether it is collected at the counter and made by the kitchen.
+    pub(crate) fn is_counter_order(&self) -> bool {
         self.fulfillment == pb::order::Fulfillment::Counter.as_str_name()
     }
 
-    /// Whether only the kitchen knows if it can still be cancelled.
-    pub(crate) fn is_up_to_the_kitchen(&self) -> bool {
-        self.is_for_the_counter() && matches!(self.state, State::Placed | State::OutOfStock)
+    /// Whether only the kitchen can decide if it can still be cancelled.
+    pub(crate) fn needs_kitchen_consent(&self) -> bool {
+        self.is_counter_order() && matches!(self.state, State::Placed | State::OutOfStock)
     }
 
-    /// Whether nothing more happens to it.
+    /// Whether its state is final.
     pub fn is_final(&self) -> bool {
         matches!(self.state, State::Rejected | State::Completed | State::Cancelled)
     }
 
-    /// Whether it stands and is on its way.
-    fn is_underway(&self) -> bool {
+    /// Whether it was placed and is not final.
+    fn is_in_progress(&self) -> bool {
         (State::Placed..State::Completed).contains(&self.state)
     }
 
-    fn withdraw(&self, reason: &str, now: Time) -> Result<Decision<Order>, Error> {
+    fn cancel_because(&self, reason: &str, now: Time) -> Result<Decision<Order>, Error> {
         let (order, customer) = (self.name(), self.customer.clone());
-        let happened = pb::OrderCancelled { order, reason: reason.to_owned(), customer };
-        Decision::announce(self.ended(State::Cancelled, reason, now), event(Kind::Cancelled(happened)))
+        let payload = pb::OrderCancelled { order, reason: reason.to_owned(), customer };
+        Decision::announce(self.with_state(State::Cancelled, reason, now), event(Kind::Cancelled(payload)))
     }
 
-    fn ended(&self, state: State, reason: &str, now: Time) -> Order {
+    fn with_state(&self, state: State, reason: &str, now: Time) -> Order {
         Order { state, state_reason: reason.to_owned(), update_time: now, ..self.clone() }
     }
 
@@ -163,7 +166,7 @@ impl Order {
 
 impl Payable for Order {
     const KIND: &'static str = "order";
-    const NOT_MADE: &'static Reason = &reasons::ORDER_NOT_PLACED;
+    const UNCONFIRMED: &'static Reason = &reasons::ORDER_NOT_PLACED;
 
     fn name(&self) -> String {
         format!("orders/{}", self.id)
@@ -182,16 +185,16 @@ impl Payable for Order {
             State::Pending => PaymentStatus::Pending,
             State::Voiding => PaymentStatus::Voiding,
             State::Rejected => PaymentStatus::Rejected(&self.state_reason),
-            _ => PaymentStatus::Made,
+            _ => PaymentStatus::Confirmed,
         }
     }
 
-    fn as_made(&self) -> Option<Order> {
+    fn as_confirmed(&self) -> Option<Order> {
         let placed_time = self.placed_time?;
         Some(Order { state: State::Placed, state_reason: String::new(), update_time: placed_time, ..self.clone() })
     }
 
-    fn stand(&self, payment: &str, now: Time) -> Result<Decision<Order>, Error> {
+    fn confirm(&self, payment: &str, now: Time) -> Result<Decision<Order>, Error> {
         if self.state != State::Pending {
             return Ok(Decision::Leave);
         }
@@ -202,12 +205,12 @@ impl Payable for Order {
             update_time: now,
             ..self.clone()
         };
-        let happened =
+        let payload =
             pb::OrderPlaced { order: self.name(), payment: payment.to_owned(), summary: Some(self.summary()) };
-        Decision::announce(placed, event(Kind::Placed(happened)))
+        Decision::announce(placed, event(Kind::Placed(payload)))
     }
 
-    fn give_up(&self, now: Time) -> Result<Decision<Order>, Error> {
+    fn start_voiding(&self, now: Time) -> Result<Decision<Order>, Error> {
         match self.state {
             State::Pending => Decision::save(Order { state: State::Voiding, update_time: now, ..self.clone() }),
             _ => Ok(Decision::Leave),
@@ -218,9 +221,9 @@ impl Payable for Order {
         if !matches!(self.state, State::Pending | State::Voiding) {
             return Ok(Decision::Leave);
         }
-        let happened =
+        let payload =
             pb::OrderRejected { order: self.name(), reason: reason.to_owned(), summary: Some(self.summary()) };
-        Decision::announce(self.ended(State::Rejected, reason, now), event(Kind::Rejected(happened)))
+        Decision::announce(self.with_state(State::Rejected, reason, now), event(Kind::Rejected(payload)))
     }
 }
 

@@ -1,17 +1,17 @@
-//! Who may ask the order context for what.
+//! The gRPC API of the order context.
 
 use contracts::order::v1::{
     CancelOrderRequest, CreateOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse,
     Order as OrderResource, WatchOrderRequest, order::Fulfillment, order_service_server::OrderService,
 };
-use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
+use engine::{Aggregate, Engine, FilterField, RequestKey, page_request};
 use futures::{Stream, StreamExt};
 use jumun_core::{Error, Money, Violations, declared, name::new_id, request_context::run_to_completion};
 use payment_saga::PaymentSaga;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    cancelling::Cancelling,
+    cancellation::Cancellation,
     domain::{Item, Order, State},
 };
 
@@ -21,7 +21,7 @@ const FILTER: &[FilterField] = &[FilterField::name("customer"), FilterField::sta
 pub(crate) struct OrderApi {
     pub(crate) orders: Engine<Order>,
     pub(crate) payment_saga: PaymentSaga<Order>,
-    pub(crate) cancelling: Cancelling,
+    pub(crate) cancellation: Cancellation,
 }
 
 #[tonic::async_trait]
@@ -31,7 +31,7 @@ impl OrderService for OrderApi {
         let requested = requested_order(&request, self.orders.now())?;
         let key = declared(RequestKey::new("CreateOrder", &request.request_id, &request))?;
         let payment_saga = self.payment_saga.clone();
-        // A caller that goes away does not stop an order half way.
+        // Runs to completion, also when the caller disconnects.
         let order = run_to_completion(async move { payment_saga.run(key, requested).await }).await?;
         Ok(Response::new(order.resource()))
     }
@@ -43,12 +43,7 @@ impl OrderService for OrderApi {
 
     async fn list_orders(&self, request: Request<ListOrdersRequest>) -> Result<Response<ListOrdersResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest {
-            page_size: request.page_size,
-            page_token: &request.page_token,
-            filter: &request.filter,
-            order_by: &request.order_by,
-        };
+        let page = page_request!(request);
         let (orders, next_page_token) = self.orders.list(page, FILTER).await?;
         let orders = orders.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListOrdersResponse { orders, next_page_token }))
@@ -57,9 +52,9 @@ impl OrderService for OrderApi {
     async fn cancel_order(&self, request: Request<CancelOrderRequest>) -> Result<Response<OrderResource>, Status> {
         let request = request.into_inner();
         let key = RequestKey::new("CancelOrder", &request.request_id, &request);
-        let cancelling = self.cancelling.clone();
-        // A caller that goes away does not leave the kitchen and the order of different minds.
-        run_to_completion(async move { cancelling.cancel(&request.name, key).await }).await?.into_response()
+        let cancellation = self.cancellation.clone();
+        // Runs to completion, also when the caller disconnects, so that kitchen and order agree.
+        run_to_completion(async move { cancellation.cancel(&request.name, key).await }).await?.into_response()
     }
 
     type WatchOrderStream = std::pin::Pin<Box<dyn Stream<Item = Result<OrderResource, Status>> + Send>>;
@@ -76,7 +71,7 @@ impl OrderService for OrderApi {
     }
 }
 
-/// Reads a request, checks what its proto cannot declare, and writes the order that it asks for.
+/// Builds the requested order, and checks what its proto cannot declare.
 fn requested_order(request: &CreateOrderRequest, now: jumun_core::Time) -> Result<Order, Error> {
     let order = declared(request.order.as_ref())?;
     let mut violations = Violations::default();
@@ -121,7 +116,7 @@ fn read_items(order: &OrderResource, violations: &mut Violations) -> Option<(Vec
             (Some(total), Some(sum)) if total.currency() != sum.currency() => {
                 violations.add(
                     field("unit_price.currency_code"),
-                    format!("must be {}, as the first line's", total.currency()),
+                    format!("must be {}, the currency of the first line", total.currency()),
                 );
                 continue;
             }
@@ -134,13 +129,13 @@ fn read_items(order: &OrderResource, violations: &mut Violations) -> Option<(Vec
         }
         items.push(Item { item: line.item.clone(), quantity: line.quantity, unit_price: price.minor() });
     }
-    // Where a line is wrong, nothing can be said about their sum.
+    // The total is unknown when a line is wrong.
     let total = total.filter(|_| items.len() == order.items.len())?;
-    violations.require(total.minor() > 0, "order.items", "must cost something");
+    violations.require(total.minor() > 0, "order.items", "must have a total above zero");
     if let Some(claimed) = &order.total {
         let claimed = violations.take("order.total", Money::try_from(claimed));
         let matches = claimed.is_none_or(|claimed| claimed == total);
-        violations.require(matches, "order.total", "is not the sum of the lines; leave it out");
+        violations.require(matches, "order.total", "must be the sum of the lines, or left out");
     }
     Some((items, total))
 }

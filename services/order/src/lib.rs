@@ -1,7 +1,7 @@
-//! The order context: what a customer asked for, and whether it stands.
+//! The order context: orders of customers at stores.
 //!
-//! An order that is not paid never stands. It is written down as PENDING before payment is asked, so whatever happens
-//! to the question, the answer or the process, the recovery finds it and brings it to an end:
+//! An order is placed only when its payment is authorized. It is recorded as PENDING before payment is called, so the
+//! recovery finds and finishes it when the call, the answer or the process is lost:
 //!
 //! ```text
 //!            authorized                    accepted      cooking     cooked    picked up    handed over
@@ -11,21 +11,21 @@
 //!  │    ▼                            ▼
 //!  │  REJECTED ◀── voided        CANCELLED
 //!  │                 │
-//!  └──▶ VOIDING ─────┘  payment's answer was never learnt
+//!  └──▶ VOIDING ─────┘  payment's answer is unknown
 //! ```
 //!
-//! What is fetched at the counter is made by the kitchen instead, which also says whether it can still be cancelled:
+//! Counter orders are made by the kitchen instead, which also decides whether they can still be cancelled:
 //!
 //! ```text
-//!           stock is taken           made
+//!           stock is reserved        made
 //! PLACED ──────────────────▶ PRODUCING ──▶ COMPLETED
 //!  │  │ not enough    ▲          │
-//!  │  ▼               │          ▼ given up by the kitchen
+//!  │  ▼               │          ▼ failed in the kitchen
 //!  │ OUT_OF_STOCK ────┘      CANCELLED
 //!  └──┴──▶ CANCELLED, when the kitchen agrees
 //! ```
 
-mod cancelling;
+mod cancellation;
 mod domain;
 mod grpc;
 mod policy;
@@ -44,7 +44,7 @@ pub use domain::{Item, Order, State};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// The context, for the list.
+/// Describes the context for the runtime.
 pub fn context() -> Context {
     Context {
         name: "order",
@@ -55,16 +55,16 @@ pub fn context() -> Context {
     }
 }
 
-fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
-    let orders = unit.engine()?;
-    let payment_saga = PaymentSaga::new(unit, &orders)?;
-    // Where nobody said where the kitchen is, no order for the counter can be cancelled, and everything else can.
-    let kitchen = unit.channel_if_known("kitchen")?.map(KitchenServiceClient::new);
-    let cancelling = cancelling::Cancelling { orders: orders.clone(), kitchen };
-    let api = grpc::OrderApi { orders: orders.clone(), payment_saga, cancelling };
-    unit.serve(OrderServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.subscribe("store", &orders, &policy::on_ticket_event(unit.clock()));
-    unit.subscribe("delivery", &orders, &policy::on_delivery_event(unit.clock()));
-    unit.subscribe("kitchen", &orders, &policy::on_production_event(unit.clock()));
+fn build(context: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
+    let orders = context.engine()?;
+    let payment_saga = PaymentSaga::new(context, &orders)?;
+    // Without an address of the kitchen, counter orders cannot be cancelled; everything else works.
+    let kitchen = context.channel_if_known("kitchen")?.map(KitchenServiceClient::new);
+    let cancellation = cancellation::Cancellation { orders: orders.clone(), kitchen };
+    let api = grpc::OrderApi { orders: orders.clone(), payment_saga, cancellation };
+    context.serve(OrderServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+    context.subscribe("store", &orders, &policy::on_ticket_event(context.clock()));
+    context.subscribe("delivery", &orders, &policy::on_delivery_event(context.clock()));
+    context.subscribe("kitchen", &orders, &policy::on_production_event(context.clock()));
     Ok(())
 }

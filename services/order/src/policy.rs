@@ -1,4 +1,4 @@
-//! Whenever a store, a rider or a kitchen reports something, the order follows.
+//! Updates orders from the events of store, delivery and kitchen.
 
 use contracts::{delivery::v1 as delivery, kitchen::v1 as kitchen, store::v1 as store};
 use engine::Decision;
@@ -7,7 +7,7 @@ use jumun_core::{Clock, Error, Time};
 
 use crate::domain::{Order, State, reason};
 
-/// What the store says about the ticket.
+/// Applies the events of a ticket.
 pub(crate) fn on_ticket_event(clock: &Clock) -> Policy<Order> {
     use store::ticket_event::Kind;
     let clock = clock.clone();
@@ -15,7 +15,7 @@ pub(crate) fn on_ticket_event(clock: &Clock) -> Policy<Order> {
         let now = clock.now();
         match event.kind {
             Some(Kind::Rejected(_)) => {
-                EventEffect::on_existing("orders", &event.order, move |order: &Order| order.reject_by_store(now))
+                EventEffect::on_existing("orders", &event.order, move |order: &Order| order.cancel_by_store(now))
             }
             Some(Kind::Accepted(_)) => progress(&event.order, State::Accepted, now),
             Some(Kind::CookingStarted(_)) => progress(&event.order, State::Cooking, now),
@@ -25,7 +25,7 @@ pub(crate) fn on_ticket_event(clock: &Clock) -> Policy<Order> {
     })
 }
 
-/// What the rider says about the delivery.
+/// Applies the events of a delivery.
 pub(crate) fn on_delivery_event(clock: &Clock) -> Policy<Order> {
     use delivery::delivery_event::Kind;
     let clock = clock.clone();
@@ -39,8 +39,8 @@ pub(crate) fn on_delivery_event(clock: &Clock) -> Policy<Order> {
     })
 }
 
-/// What the kitchen says about the production. It may speak of what it makes nothing of: a production can be cancelled
-/// before it is heard of, by whatever name.
+/// Applies the events of a production. An event that belongs to no counter order changes nothing: a production can be
+/// cancelled under any name before the kitchen has received the order.
 pub(crate) fn on_production_event(clock: &Clock) -> Policy<Order> {
     use kitchen::production_event::Kind;
     let clock = clock.clone();
@@ -50,13 +50,13 @@ pub(crate) fn on_production_event(clock: &Clock) -> Policy<Order> {
             Some(Kind::OutOfStock(_)) => |order, now| order.progress(State::OutOfStock, now),
             Some(Kind::Started(_)) => |order, now| order.progress(State::Producing, now),
             Some(Kind::Completed(_)) => |order, now| order.progress(State::Completed, now),
-            // Only the customer's wish cancels a production.
-            Some(Kind::Cancelled(_)) => |order, now| order.reject_by_kitchen(reason::CANCELLED_BY_CUSTOMER, now),
-            Some(Kind::Failed(_)) => |order, now| order.reject_by_kitchen(reason::PRODUCTION_FAILED, now),
+            // Productions are cancelled only for customers.
+            Some(Kind::Cancelled(_)) => |order, now| order.cancel_by_kitchen(reason::CANCELLED_BY_CUSTOMER, now),
+            Some(Kind::Failed(_)) => |order, now| order.cancel_by_kitchen(reason::PRODUCTION_FAILED, now),
             Some(Kind::Opened(_)) | None => return Ok(EventEffect::Ignore),
         };
         Ok(EventEffect::decide(event_id("orders", &event.order)?, move |order: Option<&Order>| match order {
-            Some(order) if order.is_for_the_counter() => rule(order, now),
+            Some(order) if order.is_counter_order() => rule(order, now),
             Some(_) | None => Ok(Decision::Leave),
         }))
     })

@@ -1,4 +1,4 @@
-//! What payment is asked, and what its answers mean.
+//! The calls to payment, and what its answers mean.
 
 use std::marker::PhantomData;
 
@@ -27,12 +27,12 @@ pub(crate) struct Authorization<P> {
 /// What payment is known to have answered.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The money is held, by this payment.
-    Held(String),
-    /// The money is not held, and never will be; for this reason.
+    /// This payment holds the money.
+    Authorized(String),
+    /// The money is not held and never will be, for this reason.
     Refused(String),
-    /// It knows of no payment.
-    Unknown,
+    /// Payment knows no payment for the payable.
+    NotFound,
 }
 
 /// What a payable waits for.
@@ -51,7 +51,7 @@ impl<P: Payable> Authorization<P> {
         PaymentServiceClient::new(self.payment.clone())
     }
 
-    /// Asks payment to hold the money. It is idempotent per payable, so it is repeated when it is not answered.
+    /// Authorizes the payment. The call is idempotent per payable, so it is repeated when there is no answer.
     async fn authorize(&self, payable: &P) -> Result<Outcome, Status> {
         let request = AuthorizePaymentRequest {
             payable: payable.name(),
@@ -66,13 +66,13 @@ impl<P: Payable> Authorization<P> {
         outcome_of_authorization(self.payment.call_idempotent(call).await.map(Response::into_inner))
     }
 
-    /// Asks payment what became of a payable's payment.
+    /// Looks up the payable's payment.
     async fn look_up(&self, payable: &P) -> Result<Outcome, Status> {
         let request = GetPaymentRequest { name: format!("payments/{}-{}", P::KIND, payable.id()) };
         outcome_of_lookup(self.client().get_payment(request).await.map(Response::into_inner))
     }
 
-    /// Makes sure that nothing is held for a payable that is given up, now or later.
+    /// Voids the payment: nothing is held for the payable, now or later.
     async fn void(&self, payable: &P) -> Result<Outcome, Status> {
         let request = VoidPaymentRequest { payable: payable.name(), request_id: payable.id().to_owned() };
         self.client().void_payment(request).await?;
@@ -89,14 +89,14 @@ impl<P: Payable> Saga for Authorization<P> {
         match payable.payment_status() {
             PaymentStatus::Pending => Some(Step::Authorizing),
             PaymentStatus::Voiding => Some(Step::Voiding),
-            PaymentStatus::Rejected(_) | PaymentStatus::Made => None,
+            PaymentStatus::Rejected(_) | PaymentStatus::Confirmed => None,
         }
     }
 
     async fn ask(&self, payable: &P) -> Result<Outcome, Error> {
         let outcome = match payable.payment_status() {
-            // Its end is the recovery's.
-            PaymentStatus::Voiding => Err(Status::unavailable("it is being voided")),
+            // The recovery finishes it.
+            PaymentStatus::Voiding => Err(Status::unavailable("the payment is being voided")),
             _ => self.authorize(payable).await,
         };
         outcome.map_err(|status| unconfirmed(payable, &status))
@@ -112,10 +112,10 @@ impl<P: Payable> Saga for Authorization<P> {
 
     fn apply(payable: &P, outcome: &Outcome, now: Time) -> Result<Decision<P>, Error> {
         match outcome {
-            Outcome::Held(payment) => payable.stand(payment, now),
+            Outcome::Authorized(payment) => payable.confirm(payment, now),
             Outcome::Refused(reason) => payable.reject(reason, now),
-            // From this commit on nobody makes it stand any more, so its payment can be voided.
-            Outcome::Unknown => payable.give_up(now),
+            // After this commit it cannot be confirmed any more, so its payment can be voided.
+            Outcome::NotFound => payable.start_voiding(now),
         }
     }
 
@@ -135,7 +135,7 @@ impl<P: Payable> RequestSaga for Authorization<P> {
     }
 }
 
-/// What payment said when it was to hold the money; an error leaves the outcome unknown.
+/// What an answer to AuthorizePayment means; an error leaves the outcome unknown.
 pub(crate) fn outcome_of_authorization(answer: Result<Payment, Status>) -> Result<Outcome, Status> {
     let status = match answer {
         Ok(payment) => return outcome(&payment),
@@ -148,18 +148,18 @@ pub(crate) fn outcome_of_authorization(answer: Result<Payment, Status>) -> Resul
     }
 }
 
-/// What payment said when it was asked what became of it; an error leaves the outcome unknown.
+/// What an answer to GetPayment means; an error leaves the outcome unknown.
 pub(crate) fn outcome_of_lookup(answer: Result<Payment, Status>) -> Result<Outcome, Status> {
     match answer {
         Ok(payment) => outcome(&payment),
-        Err(status) if status.code() == Code::NotFound => Ok(Outcome::Unknown),
+        Err(status) if status.code() == Code::NotFound => Ok(Outcome::NotFound),
         Err(status) => Err(status),
     }
 }
 
 fn outcome(payment: &Payment) -> Result<Outcome, Status> {
     match payment.state() {
-        PaymentState::Authorized | PaymentState::Captured => Ok(Outcome::Held(payment.name.clone())),
+        PaymentState::Authorized | PaymentState::Captured => Ok(Outcome::Authorized(payment.name.clone())),
         PaymentState::Declined => Ok(Outcome::Refused(payment.decline_reason.clone())),
         PaymentState::Voided | PaymentState::Refunded => Ok(Outcome::Refused(PAYMENT_UNCONFIRMED.to_owned())),
         PaymentState::Unspecified => Err(Status::unknown("payment answered without a state")),

@@ -1,18 +1,19 @@
-//! The payment saga: nothing unpaid stands, and nothing is charged for what does not stand.
+//! The payment saga: an order or enrollment is confirmed only when its payment is authorized, and nothing is charged
+//! for one that is not confirmed.
 //!
-//! A context whose aggregate stands only when it is paid implements [`Payable`] and makes a [`PaymentSaga`] of its
-//! engine. The protocol is the crate `saga`'s; here is what payment is asked, and what its answers mean.
+//! A context whose aggregate must be paid implements [`Payable`], and keeps a [`PaymentSaga`] on its engine. The crate
+//! `saga` runs the protocol; this crate makes the calls to payment, and defines what the answers mean.
 //!
-//! Whatever payment does not know when the recovery asks is voided, behind a tombstone that a late authorization meets.
-//! Money is safe because of the order of commits: PENDING before payment is asked, VOIDING before it is told to void,
-//! and standing only from PENDING.
+//! A payment that payment does not know when the recovery asks is voided, behind a tombstone that rejects a late
+//! authorization. Money is safe because of the order of commits: PENDING before the authorization is requested, VOIDING
+//! before the void is requested, and confirmed only from PENDING.
 //!
 //! ```text
-//!            held
-//! PENDING ─────────▶ stands
+//!          authorized
+//! PENDING ────────────▶ confirmed (PLACED, ENROLLED)
 //!  │    │ refused
 //!  │    └─────────▶ REJECTED ◀── voided ──┐
-//!  └──▶ VOIDING ──────────────────────────┘   payment's answer was never learnt
+//!  └──▶ VOIDING ──────────────────────────┘   payment's answer is unknown
 //! ```
 
 mod answer;
@@ -31,23 +32,23 @@ use answer::answer;
 use authorization::Authorization;
 pub use payable::{INVALID_PAYMENT_METHOD, PAYMENT_UNCONFIRMED, Payable, PaymentStatus};
 
-/// The context that is called.
+/// The context that the saga calls.
 pub const CALLS: &str = "payment";
 
-/// Brings one context's payables to payment.
+/// Runs the payments of one context's payables.
 #[derive(Clone)]
 pub struct PaymentSaga<P: Payable>(SagaRunner<Authorization<P>>);
 
 impl<P: Payable> PaymentSaga<P> {
-    /// Opens the channel to payment, and starts the recovery of what was interrupted.
-    pub fn new(unit: &mut ContextBuilder<'_>, payables: &Engine<P>) -> anyhow::Result<Self> {
-        let runner = SagaRunner::new(payables, Authorization::new(unit.channel(CALLS)?));
-        runner.recover_regularly(unit, "payment-recovery");
+    /// Opens the channel to payment, and starts the recovery of interrupted payments.
+    pub fn new(context: &mut ContextBuilder<'_>, payables: &Engine<P>) -> anyhow::Result<Self> {
+        let runner = SagaRunner::new(payables, Authorization::new(context.channel(CALLS)?));
+        runner.recover_regularly(context, "payment-recovery");
         Ok(Self(runner))
     }
 
-    /// Records the payable, asks payment, and answers with the payable as it came to stand, or why it does not.
-    /// Repeated, it goes on where it stopped.
+    /// Records the payable, authorizes its payment, and returns the payable as it was confirmed, or why it was not. A
+    /// repeated request continues where the first one stopped.
     pub async fn run(&self, request: RequestKey, requested: P) -> Result<P, Error> {
         answer(&*self.0.run(request, requested).await?)
     }

@@ -1,58 +1,58 @@
-//! What can be paid for, as its own context sees it.
+//! Payables: aggregates that are paid for.
 
 use engine::{Decision, Stored};
 use jumun_core::{Error, Money, Reason, Time};
 
-/// Payment never said what became of its authorization; it is voided.
+/// The `state_reason` of a payable whose payment could not be confirmed, and is voided.
 pub const PAYMENT_UNCONFIRMED: &str = "PAYMENT_UNCONFIRMED";
-/// The payment method is not one.
+/// The `state_reason` of a payable whose payment method is not valid.
 pub const INVALID_PAYMENT_METHOD: &str = "INVALID_PAYMENT_METHOD";
 
-/// How far the payment of a payable is.
+/// The status of a payable's payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PaymentStatus<'a> {
-    /// Recorded; payment's answer is not known.
+    /// Recorded; payment's answer is unknown.
     Pending,
-    /// Given up; its payment is being voided.
+    /// Its payment is being voided.
     Voiding,
-    /// It never stood, for this reason.
+    /// It was not confirmed, for this reason.
     Rejected(&'a str),
-    /// It stands, or stood.
-    Made,
+    /// Its payment was authorized, so it was confirmed; it may have been cancelled since.
+    Confirmed,
 }
 
-/// An aggregate that stands only when payment holds the money for it.
+/// An aggregate that is confirmed only when payment holds the money for it.
 ///
 /// Its table has the columns `state`, with PENDING and VOIDING among the states, and `update_time`: by these the
-/// recovery finds what was interrupted. Each rule leaves alone what another outcome has decided already.
+/// recovery finds interrupted payments. A rule changes nothing when another outcome was applied before.
 pub trait Payable: Stored {
-    /// What kind of thing it is: in sentences, in ErrorInfo's metadata, as the field of its request, and in its
-    /// payment's id.
+    /// The singular of its collection, e.g. `order`: in messages, in ErrorInfo's metadata, as the field of its request,
+    /// and in its payment's id.
     const KIND: &'static str;
-    /// The error that it never stood, because payment could not be confirmed.
-    const NOT_MADE: &'static Reason;
+    /// The error when its payment could not be confirmed.
+    const UNCONFIRMED: &'static Reason;
 
-    /// Its resource name, which payment knows it by.
+    /// Its resource name, by which payment identifies it.
     fn name(&self) -> String;
 
-    /// What it costs.
+    /// The amount to pay.
     fn amount(&self) -> Money;
 
-    /// The token that stands for the card.
+    /// The token of the card.
     fn payment_method(&self) -> &str;
 
-    /// How far its payment is.
+    /// The status of its payment.
     fn payment_status(&self) -> PaymentStatus<'_>;
 
-    /// It as it was when it came to stand, however far it is by now; None when it does not, or did not.
-    fn as_made(&self) -> Option<Self>;
+    /// The payable as it was when it was confirmed, whatever its state is now; None when it was not confirmed.
+    fn as_confirmed(&self) -> Option<Self>;
 
-    /// PENDING only: this payment holds the money, so it stands.
-    fn stand(&self, payment: &str, now: Time) -> Result<Decision<Self>, Error>;
+    /// From PENDING only: confirms it, because this payment holds the money.
+    fn confirm(&self, payment: &str, now: Time) -> Result<Decision<Self>, Error>;
 
-    /// PENDING only: from now on it can only be rejected, so that its payment can be voided.
-    fn give_up(&self, now: Time) -> Result<Decision<Self>, Error>;
+    /// From PENDING only: from now on it can only be rejected, so its payment can be voided.
+    fn start_voiding(&self, now: Time) -> Result<Decision<Self>, Error>;
 
-    /// PENDING or VOIDING only: nothing is held for it, now or later, so it never stands.
+    /// From PENDING or VOIDING only: rejects it, because nothing is held for it, now or later.
     fn reject(&self, reason: &str, now: Time) -> Result<Decision<Self>, Error>;
 }

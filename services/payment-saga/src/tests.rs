@@ -1,4 +1,4 @@
-//! What payment's answers mean, and what is told of them: by tables, without a payment.
+//! What payment's answers mean, and the errors for callers: by tables, without the payment context.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::{
 };
 
 jumun_core::reasons! {
-    SEAT_NOT_TAKEN: FailedPrecondition, "Nobody could say whether the seat is paid.", "Take another.";
+    SEAT_NOT_TAKEN: FailedPrecondition, "It is unknown whether the seat is paid.", "Choose another.";
 }
 
-/// Something to be paid for, in any status.
+/// A payable in any status.
 #[derive(Clone, Debug, PartialEq)]
 struct Seat(PaymentStatus<'static>);
 
@@ -52,7 +52,7 @@ impl storage::Record for Seat {
 
 impl Payable for Seat {
     const KIND: &'static str = "seat";
-    const NOT_MADE: &'static Reason = &SEAT_NOT_TAKEN;
+    const UNCONFIRMED: &'static Reason = &SEAT_NOT_TAKEN;
 
     fn name(&self) -> String {
         "seats/12".to_owned()
@@ -70,15 +70,15 @@ impl Payable for Seat {
         self.0
     }
 
-    fn as_made(&self) -> Option<Self> {
-        (self.0 == PaymentStatus::Made).then(|| self.clone())
+    fn as_confirmed(&self) -> Option<Self> {
+        (self.0 == PaymentStatus::Confirmed).then(|| self.clone())
     }
 
-    fn stand(&self, _: &str, _: Time) -> Result<Decision<Self>, Error> {
-        Decision::save(Self(PaymentStatus::Made))
+    fn confirm(&self, _: &str, _: Time) -> Result<Decision<Self>, Error> {
+        Decision::save(Self(PaymentStatus::Confirmed))
     }
 
-    fn give_up(&self, _: Time) -> Result<Decision<Self>, Error> {
+    fn start_voiding(&self, _: Time) -> Result<Decision<Self>, Error> {
         Decision::save(Self(PaymentStatus::Voiding))
     }
 
@@ -96,8 +96,8 @@ fn refusal(code: Code, reason: &str) -> Status {
     Status::with_error_details(code, "no", ErrorDetails::with_error_info(reason, "jumun.dev", []))
 }
 
-fn held() -> Option<Outcome> {
-    Some(Outcome::Held("payments/seat-12".to_owned()))
+fn authorized() -> Option<Outcome> {
+    Some(Outcome::Authorized("payments/seat-12".to_owned()))
 }
 
 fn refused(reason: &str) -> Option<Outcome> {
@@ -105,27 +105,27 @@ fn refused(reason: &str) -> Option<Outcome> {
 }
 
 #[test]
-fn a_payment_says_by_its_state_whether_the_money_is_held() {
-    for (state, said) in [
-        (PaymentState::Authorized, held()),
-        (PaymentState::Captured, held()),
+fn the_state_of_a_payment_determines_whether_the_money_is_held() {
+    for (state, expected) in [
+        (PaymentState::Authorized, authorized()),
+        (PaymentState::Captured, authorized()),
         (PaymentState::Declined, refused("INSUFFICIENT_FUNDS")),
         (PaymentState::Voided, refused(PAYMENT_UNCONFIRMED)),
         (PaymentState::Refunded, refused(PAYMENT_UNCONFIRMED)),
         (PaymentState::Unspecified, None),
     ] {
-        assert_eq!(outcome_of_authorization(Ok(payment(state))).ok(), said, "{state:?} when authorized");
-        assert_eq!(outcome_of_lookup(Ok(payment(state))).ok(), said, "{state:?} when asked");
+        assert_eq!(outcome_of_authorization(Ok(payment(state))).ok(), expected, "{state:?} when authorized");
+        assert_eq!(outcome_of_lookup(Ok(payment(state))).ok(), expected, "{state:?} when looked up");
     }
 }
 
 #[test]
-fn only_a_clear_no_refuses_and_every_other_error_leaves_it_open() {
-    for (code, reason, authorizing, asking) in [
+fn only_a_clear_refusal_is_an_outcome_and_every_other_error_leaves_it_unknown() {
+    for (code, reason, authorizing, looking_up) in [
         (Code::InvalidArgument, "INVALID_ARGUMENT", refused(INVALID_PAYMENT_METHOD), None),
         (Code::FailedPrecondition, "PAYMENT_VOIDED", refused(PAYMENT_UNCONFIRMED), None),
         (Code::FailedPrecondition, "REQUEST_ID_REUSED", None, None),
-        (Code::NotFound, "NOT_FOUND", None, Some(Outcome::Unknown)),
+        (Code::NotFound, "NOT_FOUND", None, Some(Outcome::NotFound)),
         (Code::Unavailable, "DRILL_FAULT", None, None),
         (Code::DeadlineExceeded, "DEADLINE_EXCEEDED", None, None),
         (Code::ResourceExhausted, "OVERLOADED", None, None),
@@ -134,34 +134,34 @@ fn only_a_clear_no_refuses_and_every_other_error_leaves_it_open() {
         (Code::Unknown, "", None, None),
     ] {
         assert_eq!(outcome_of_authorization(Err(refusal(code, reason))).ok(), authorizing, "{code:?} {reason}");
-        assert_eq!(outcome_of_lookup(Err(refusal(code, reason))).ok(), asking, "{code:?} {reason}");
+        assert_eq!(outcome_of_lookup(Err(refusal(code, reason))).ok(), looking_up, "{code:?} {reason}");
     }
 }
 
 #[test]
-fn whoever_asks_again_is_told_what_became_of_it() {
-    assert_eq!(answer(&Seat(PaymentStatus::Made)).expect("it stands"), Seat(PaymentStatus::Made));
+fn a_repeated_request_returns_the_result() {
+    assert_eq!(answer(&Seat(PaymentStatus::Confirmed)).expect("it is confirmed"), Seat(PaymentStatus::Confirmed));
     for (status, code, reason) in [
         (PaymentStatus::Pending, Code::Unavailable, "PAYMENT_UNAVAILABLE"),
         (PaymentStatus::Voiding, Code::Unavailable, "PAYMENT_UNAVAILABLE"),
         (PaymentStatus::Rejected(PAYMENT_UNCONFIRMED), Code::FailedPrecondition, "SEAT_NOT_TAKEN"),
         (PaymentStatus::Rejected("INSUFFICIENT_FUNDS"), Code::FailedPrecondition, "PAYMENT_DECLINED"),
     ] {
-        let told = answer(&Seat(status)).expect_err("it does not stand");
-        assert_eq!((told.code, told.reason), (code, reason), "{status:?}");
-        assert!(told.metadata.contains(&("seat", "seats/12".to_owned())), "{told:?} does not name it");
-        assert_eq!(told.retry_after.is_some(), code == Code::Unavailable, "{told:?}");
+        let error = answer(&Seat(status)).expect_err("it is not confirmed");
+        assert_eq!((error.code, error.reason), (code, reason), "{status:?}");
+        assert!(error.metadata.contains(&("seat", "seats/12".to_owned())), "{error:?} does not name it");
+        assert_eq!(error.retry_after.is_some(), code == Code::Unavailable, "{error:?}");
     }
-    let told = answer(&Seat(PaymentStatus::Rejected("INSUFFICIENT_FUNDS"))).expect_err("declined");
-    assert!(told.metadata.contains(&("decline_reason", "INSUFFICIENT_FUNDS".to_owned())), "{told:?}");
-    let told = answer(&Seat(PaymentStatus::Rejected(INVALID_PAYMENT_METHOD))).expect_err("no card");
-    let fields: Vec<_> = told.violations.iter().map(|violation| violation.field.as_str()).collect();
-    assert_eq!((told.code, fields), (Code::InvalidArgument, vec!["seat.payment_method"]));
+    let error = answer(&Seat(PaymentStatus::Rejected("INSUFFICIENT_FUNDS"))).expect_err("declined");
+    assert!(error.metadata.contains(&("decline_reason", "INSUFFICIENT_FUNDS".to_owned())), "{error:?}");
+    let error = answer(&Seat(PaymentStatus::Rejected(INVALID_PAYMENT_METHOD))).expect_err("no card");
+    let fields: Vec<_> = error.violations.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!((error.code, fields), (Code::InvalidArgument, vec!["seat.payment_method"]));
 }
 
 #[test]
-fn an_unclear_answer_is_told_with_when_to_come_again() {
-    for (code, told, reason) in [
+fn an_unknown_outcome_is_reported_with_a_retry_delay() {
+    for (code, reported, reason) in [
         (Code::Unavailable, Code::Unavailable, "PAYMENT_UNAVAILABLE"),
         (Code::Internal, Code::Unavailable, "PAYMENT_UNAVAILABLE"),
         (Code::Unknown, Code::Unavailable, "PAYMENT_UNAVAILABLE"),
@@ -169,19 +169,19 @@ fn an_unclear_answer_is_told_with_when_to_come_again() {
         (Code::ResourceExhausted, Code::ResourceExhausted, "PAYMENT_OVERLOADED"),
     ] {
         let error = unconfirmed(&Seat(PaymentStatus::Pending), &refusal(code, ""));
-        assert_eq!((error.code, error.reason), (told, reason), "{code:?}");
+        assert_eq!((error.code, error.reason), (reported, reason), "{code:?}");
         assert!(error.retry_after.is_some(), "{error:?}");
         assert!(error.metadata.contains(&("seat", "seats/12".to_owned())), "{error:?}");
     }
 }
 
 #[test]
-fn whoever_knows_better_when_to_come_again_is_passed_on() {
+fn the_retry_delay_of_the_called_context_is_passed_on() {
     let later = Duration::from_millis(1234);
     let busy = Status::with_error_details(Code::ResourceExhausted, "no", ErrorDetails::with_retry_info(Some(later)));
     assert_eq!(unconfirmed(&Seat(PaymentStatus::Pending), &busy).retry_after, Some(later));
-    let closed = Error::new(&jumun_core::reasons::CIRCUIT_OPEN, "not asked").retry_after(later);
-    let told = not_asked::<Seat>(&closed);
-    assert_eq!((told.reason, told.retry_after), ("PAYMENT_UNAVAILABLE", Some(later)));
-    assert!(told.metadata.is_empty(), "nothing was made that could be named");
+    let circuit_open = Error::new(&jumun_core::reasons::CIRCUIT_OPEN, "not called").retry_after(later);
+    let error = not_asked::<Seat>(&circuit_open);
+    assert_eq!((error.reason, error.retry_after), ("PAYMENT_UNAVAILABLE", Some(later)));
+    assert!(error.metadata.is_empty(), "nothing was created that could be named");
 }

@@ -1,4 +1,4 @@
-//! The payment provider behind a bulkhead: what it can do at once is known, and what is more is turned away early.
+//! The payment provider behind a bulkhead: concurrent authorizations are limited, and excess ones are rejected early.
 
 use std::{
     collections::HashMap,
@@ -11,46 +11,47 @@ use tokio::sync::OnceCell;
 
 use crate::provider::{PaymentProvider, Verdict};
 
-/// What the provider says about a charge, once it has said it.
+/// The provider's answer to an authorization, once it has arrived.
 type Answer = Arc<OnceCell<Result<Verdict, Error>>>;
 
-/// A provider of whom only so much is asked at once, and nothing twice at once.
+/// Limits concurrent authorizations, and sends identical ones to the provider once.
 pub(crate) struct Bounded<P> {
     provider: P,
     bulkhead: Arc<Bulkhead>,
-    /// By key, amount and token: what is being asked. Each has a place in the bulkhead, or waits for one.
-    asked: Mutex<HashMap<Question, Answer>>,
+    /// Each of them holds a permit of the bulkhead, or waits for one.
+    in_flight: Mutex<HashMap<AuthorizationKey, Answer>>,
 }
 
-type Question = (String, Money, String);
+/// Idempotency key, amount and token.
+type AuthorizationKey = (String, Money, String);
 
 impl<P: PaymentProvider> Bounded<P> {
     pub(crate) fn new(provider: P, bulkhead: Arc<Bulkhead>) -> Self {
-        Self { provider, bulkhead, asked: Mutex::default() }
+        Self { provider, bulkhead, in_flight: Mutex::default() }
     }
 
-    async fn ask(&self, (key, amount, token): &Question) -> Result<Verdict, Error> {
-        let _place = self.bulkhead.enter().await?;
+    async fn send(&self, (key, amount, token): &AuthorizationKey) -> Result<Verdict, Error> {
+        let _permit = self.bulkhead.enter().await?;
         self.provider.authorize(key, *amount, token).await
     }
 
-    fn asked(&self) -> MutexGuard<'_, HashMap<Question, Answer>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn in_flight(&self) -> MutexGuard<'_, HashMap<AuthorizationKey, Answer>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Only authorizations are bounded: customers wait for them, and they come as fast as customers do. The rest follows
-/// from events and recoveries, whose number at once is bounded already, and money that is to be given back is not to
-/// wait behind money that is to be held.
+/// Only authorizations are limited: customers wait for them, and send them at any rate. The other calls follow from
+/// events and recoveries, whose concurrency is limited already, and refunds must not wait behind authorizations.
 #[tonic::async_trait]
 impl<P: PaymentProvider> PaymentProvider for Bounded<P> {
-    /// Whoever asks again meanwhile, because it took too long for him, waits for the same answer: a second place would be
-    /// taken from somebody else's charge. It is asked to its end, also when nobody waits any more (see [`jumun_core::request_context::run_to_completion`]).
+    /// An identical authorization that arrives meanwhile, e.g. after a timeout, waits for the same answer: a second
+    /// permit would be taken from another charge. The call runs to completion even when no caller waits any more (see
+    /// [`jumun_core::request_context::run_to_completion`]).
     async fn authorize(&self, key: &str, amount: Money, token: &str) -> Result<Verdict, Error> {
-        let question = (key.to_owned(), amount, token.to_owned());
-        let answer = self.asked().entry(question.clone()).or_default().clone();
-        let verdict = answer.get_or_init(|| self.ask(&question)).await.clone();
-        self.asked().remove(&question);
+        let authorization = (key.to_owned(), amount, token.to_owned());
+        let answer = self.in_flight().entry(authorization.clone()).or_default().clone();
+        let verdict = answer.get_or_init(|| self.send(&authorization)).await.clone();
+        self.in_flight().remove(&authorization);
         verdict
     }
 

@@ -10,7 +10,7 @@ use jumun_core::{Error, Money, Time};
 use crate::{provider::Verdict, reasons};
 
 engine::states! {
-    /// Where the money is; the diagram is at the top of the crate.
+    /// The state of a payment; the diagram is at the top of the crate.
     pub enum State: pb::payment::State {
         Authorized,
         Declined,
@@ -20,16 +20,16 @@ engine::states! {
     }
 }
 
-/// Money held, taken or given back for one payable.
+/// The payment of one payable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Payment {
     pub id: String,
     pub payable: String,
-    /// None on a tombstone that no authorization came before.
+    /// None on a tombstone that no authorization preceded.
     pub amount: Option<Money>,
     pub payment_method: String,
-    /// Tells a repeated authorization from another one.
+    /// Distinguishes a repeated authorization from another one.
     pub fingerprint: String,
     pub state: State,
     pub decline_reason: String,
@@ -49,37 +49,38 @@ impl Payment {
         format!("payments/{}", self.id)
     }
 
-    /// Writes down what the provider said about an authorization that was asked for. A repetition finds it there, and
-    /// one that comes after the payable was voided meets the tombstone.
+    /// Records the provider's verdict on a requested authorization. A repetition changes nothing, and one that arrives
+    /// after the payment was voided is refused.
     pub(crate) fn authorize(
         existing: Option<&Payment>,
-        asked: &Payment,
+        requested: &Payment,
         verdict: &Verdict,
     ) -> Result<Decision<Payment>, Error> {
         match existing {
             Some(payment) if payment.state == State::Voided => Err(payment_voided(&payment.payable)),
-            Some(payment) if payment.fingerprint == asked.fingerprint => Ok(Decision::Leave),
+            Some(payment) if payment.fingerprint == requested.fingerprint => Ok(Decision::Leave),
             Some(payment) => Err(Error::new(
                 &reasons::PAYABLE_HAS_PAYMENT,
-                format!("{} is paid for otherwise, by {}", payment.payable, payment.name()),
+                format!("{} already has a different payment, {}", payment.payable, payment.name()),
             )),
             None => match verdict {
                 Verdict::Approved => {
-                    let payment = Payment { state: State::Authorized, ..asked.clone() };
+                    let payment = Payment { state: State::Authorized, ..requested.clone() };
                     payment.announce(Kind::Authorized(pb::PaymentAuthorized {}))
                 }
                 Verdict::Declined(reason) => {
-                    let payment = Payment { state: State::Declined, decline_reason: reason.clone(), ..asked.clone() };
+                    let payment =
+                        Payment { state: State::Declined, decline_reason: reason.clone(), ..requested.clone() };
                     payment.announce(Kind::Declined(pb::PaymentDeclined { reason: reason.clone() }))
                 }
             },
         }
     }
 
-    /// What it stands for came to be: the money is taken.
+    /// The payable was confirmed, so the money is captured.
     pub(crate) fn capture(&self, now: Time) -> Result<Decision<Payment>, Error> {
         match self.state {
-            State::Authorized => self.turn(State::Captured, now).announce(Kind::Captured(pb::PaymentCaptured {})),
+            State::Authorized => self.with_state(State::Captured, now).announce(Kind::Captured(pb::PaymentCaptured {})),
             State::Captured | State::Refunded => Ok(Decision::Leave),
             state @ (State::Declined | State::Voided) => {
                 Err(Error::new(&reasons::PAYMENT_NOT_HELD, format!("{} is {}", self.name(), state.name())))
@@ -87,43 +88,43 @@ impl Payment {
         }
     }
 
-    /// Nothing is to be held for the payable, now or later.
+    /// Voids the payment: nothing is held for the payable, now or later.
     pub(crate) fn void(existing: Option<&Payment>, tombstone: &Payment) -> Result<Decision<Payment>, Error> {
         match existing {
             None => tombstone.clone().announce(Kind::Voided(pb::PaymentVoided {})),
             Some(payment) => match payment.state {
-                State::Authorized => {
-                    payment.turn(State::Voided, tombstone.create_time).announce(Kind::Voided(pb::PaymentVoided {}))
-                }
+                State::Authorized => payment
+                    .with_state(State::Voided, tombstone.create_time)
+                    .announce(Kind::Voided(pb::PaymentVoided {})),
                 State::Declined | State::Voided => Ok(Decision::Leave),
                 State::Captured | State::Refunded => Err(Error::new(
                     &reasons::PAYMENT_CAPTURED,
-                    format!("{} is taken already; refund it", payment.name()),
+                    format!("{} is captured already; refund it", payment.name()),
                 )),
             },
         }
     }
 
-    /// What it stood for was withdrawn: the money is given back.
+    /// The payable was cancelled, so the money is refunded.
     pub(crate) fn refund(&self, now: Time) -> Result<Decision<Payment>, Error> {
         match self.state {
-            State::Captured => self.turn(State::Refunded, now).announce(Kind::Refunded(pb::PaymentRefunded {})),
+            State::Captured => self.with_state(State::Refunded, now).announce(Kind::Refunded(pb::PaymentRefunded {})),
             State::Refunded => Ok(Decision::Leave),
             state => Err(Error::new(
                 &reasons::PAYMENT_NOT_CAPTURED,
-                format!("{} is {}, so there is nothing to give back", self.name(), state.name()),
+                format!("{} is {}, so there is nothing to refund", self.name(), state.name()),
             )
             .with("state", state.name())),
         }
     }
 
-    /// What AuthorizePayment answered: the payment as it was when it was authorized, however far it is by now.
+    /// The answer to AuthorizePayment: the payment as it was when it was authorized, whatever its state is now.
     pub(crate) fn as_authorized(&self) -> Payment {
         let state = if self.state == State::Declined { State::Declined } else { State::Authorized };
         Payment { state, update_time: self.create_time, ..self.clone() }
     }
 
-    fn turn(&self, state: State, now: Time) -> Payment {
+    fn with_state(&self, state: State, now: Time) -> Payment {
         Payment { state, update_time: now, ..self.clone() }
     }
 
@@ -134,9 +135,9 @@ impl Payment {
     }
 }
 
-/// The tombstone's answer.
+/// The error of an authorization that finds a tombstone.
 pub(crate) fn payment_voided(payable: &str) -> Error {
-    Error::new(&reasons::PAYMENT_VOIDED, format!("{payable} is not to be paid for any more"))
+    Error::new(&reasons::PAYMENT_VOIDED, format!("the payment of {payable} was voided"))
 }
 
 impl Aggregate for Payment {

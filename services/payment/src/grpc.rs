@@ -1,4 +1,4 @@
-//! Who may ask the payment context for what.
+//! The gRPC API of the payment context.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use contracts::payment::v1::{
     AuthorizePaymentRequest, GetPaymentRequest, ListPaymentsRequest, ListPaymentsResponse, Payment as PaymentResource,
     RefundPaymentRequest, VoidPaymentRequest, payment_service_server::PaymentService,
 };
-use engine::{Aggregate, Engine, FilterField, PageRequest, RequestKey};
+use engine::{Aggregate, Engine, FilterField, RequestKey, page_request};
 use jumun_core::{Error, Money, Time, Violations, declared, name::fingerprint, request_context::run_to_completion};
 use tonic::{Request, Response, Status};
 
@@ -26,15 +26,17 @@ pub(crate) struct PaymentApi {
 
 impl PaymentApi {
     async fn authorize(&self, request: &AuthorizePaymentRequest) -> Result<Payment, Error> {
-        let (asked, amount) = asked_payment(request, self.payments.now())?;
-        let id = asked.id.clone();
-        let verdict = self.provider.authorize(&id, amount, &asked.payment_method).await?;
-        let rule = move |payment: Option<&Payment>| Payment::authorize(payment, &asked, &verdict);
+        let (requested, amount) = requested_payment(request, self.payments.now())?;
+        let id = requested.id.clone();
+        let verdict = self.provider.authorize(&id, amount, &requested.payment_method).await?;
+        let rule = move |payment: Option<&Payment>| Payment::authorize(payment, &requested, &verdict);
         let payment = self.payments.begin(id, rule).await?.state;
-        payment.map(|payment| payment.as_authorized()).ok_or_else(|| Error::internal("an authorization left nothing"))
+        payment
+            .map(|payment| payment.as_authorized())
+            .ok_or_else(|| Error::internal("an authorized payment is missing"))
     }
 
-    /// The provider first: a crash in between leaves the caller without an answer, and it asks again.
+    /// Calls the provider before the commit: after a crash in between, the caller repeats the request.
     async fn void(&self, request: &VoidPaymentRequest) -> Result<Response<PaymentResource>, Status> {
         let id = declared(payment_id(&request.payable))?;
         let tombstone = tombstone(id.clone(), &request.payable, self.payments.now());
@@ -46,10 +48,10 @@ impl PaymentApi {
 
     async fn refund(&self, request: &RefundPaymentRequest) -> Result<Response<PaymentResource>, Status> {
         let key = RequestKey::new("RefundPayment", &request.request_id, request);
-        // The provider knows no payment that is not in our books, and its answer would say less.
+        // A payment that does not exist is reported here, because the error of the provider would be less specific.
         let payment = self.payments.get_named(&request.name).await?;
         let now = self.payments.now();
-        // What may not be refunded is refused before the provider hears of it.
+        // A payment that cannot be refunded is refused before the provider is called.
         payment.refund(now)?;
         self.provider.refund(&payment.id).await?;
         self.payments.command(&request.name, key, move |payment| payment.refund(now)).await?.into_response()
@@ -63,7 +65,7 @@ impl PaymentService for PaymentApi {
         request: Request<AuthorizePaymentRequest>,
     ) -> Result<Response<PaymentResource>, Status> {
         let (api, request) = (self.clone(), request.into_inner());
-        // A caller that goes away does not stop a charge half way.
+        // Runs to completion, also when the caller disconnects.
         let payment = run_to_completion(async move { api.authorize(&request).await }).await?;
         Ok(Response::new(payment.resource()))
     }
@@ -91,20 +93,15 @@ impl PaymentService for PaymentApi {
         request: Request<ListPaymentsRequest>,
     ) -> Result<Response<ListPaymentsResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest {
-            page_size: request.page_size,
-            page_token: &request.page_token,
-            filter: &request.filter,
-            order_by: &request.order_by,
-        };
+        let page = page_request!(request);
         let (payments, next_page_token) = self.payments.list(page, FILTER).await?;
         let payments = payments.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListPaymentsResponse { payments, next_page_token }))
     }
 }
 
-/// Reads a request, checks what its proto cannot declare, and writes the payment that it asks for.
-fn asked_payment(request: &AuthorizePaymentRequest, now: Time) -> Result<(Payment, Money), Error> {
+/// Builds the requested payment, and checks what its proto cannot declare.
+fn requested_payment(request: &AuthorizePaymentRequest, now: Time) -> Result<(Payment, Money), Error> {
     let mut violations = Violations::default();
     let amount = violations.take("amount", Money::try_from(declared(request.amount.as_ref())?));
     violations.require(amount.is_none_or(|amount| amount.minor() > 0), "amount", "must be more than zero");
@@ -115,7 +112,7 @@ fn asked_payment(request: &AuthorizePaymentRequest, now: Time) -> Result<(Paymen
         payable: request.payable.clone(),
         amount: Some(amount),
         payment_method: request.payment_method.clone(),
-        // One payable has one payment, whatever the request is called.
+        // One payable has one payment, whatever the `request_id`.
         fingerprint: fingerprint(&AuthorizePaymentRequest { request_id: String::new(), ..request.clone() }),
         state: State::Authorized,
         decline_reason: String::new(),

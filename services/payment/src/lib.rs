@@ -1,11 +1,10 @@
-//! The payment context: every charge, and what became of it.
+//! The payment context: the payments of orders and enrollments.
 //!
-//! One payable has at most one payment, whose id follows from the payable's name. The provider is asked before the
-//! commit, and every question to it is idempotent by the payment's id, so a crash between the two is made good by
-//! asking again.
+//! One payable has at most one payment, whose id follows from the payable's name. The provider is called before the
+//! commit. Its calls are idempotent by the payment's id, so they are repeated after a crash between call and commit.
 //!
 //! ```text
-//!           approved                 it stands               it is withdrawn
+//!           approved                 confirmed               cancelled
 //!    ┌─────────────────▶ AUTHORIZED ───────────▶ CAPTURED ───────────────▶ REFUNDED
 //! (nothing) ─ refused ─▶ DECLINED    │ voided
 //!    └───── voided ──────────────────┴──▶ VOIDED   (the tombstone: a late authorization is refused)
@@ -32,7 +31,7 @@ pub use provider::{Charge, ChargeState, PROVIDER_SCHEMA};
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 const PROVIDER_MIGRATIONS: EmbeddedMigrations = embed_migrations!("provider_migrations");
 
-/// The context, for the list.
+/// Describes the context for the runtime.
 pub fn context() -> Context {
     Context {
         name: "payment",
@@ -43,16 +42,16 @@ pub fn context() -> Context {
     }
 }
 
-fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
-    let payments = unit.engine()?;
-    let charges = unit.engine_without_events(PROVIDER_SCHEMA)?;
-    let provider = provider::SimulatedProvider::new(charges, unit.clock().clone());
-    let provider = Arc::new(bounded::Bounded::new(provider, unit.bulkhead("payment-provider")));
+fn build(context: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
+    let payments = context.engine()?;
+    let charges = context.engine_without_events(PROVIDER_SCHEMA)?;
+    let provider = provider::SimulatedProvider::new(charges, context.clock().clone());
+    let provider = Arc::new(bounded::Bounded::new(provider, context.bulkhead("payment-provider")));
     let api = grpc::PaymentApi { payments: payments.clone(), provider: provider.clone() };
-    unit.serve(PaymentServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    let on_order = policy::on_payable_event(payments.clone(), provider.clone(), policy::fate_of_order);
-    unit.subscribe("order", &payments, &on_order);
-    let on_enrollment = policy::on_payable_event(payments.clone(), provider, policy::fate_of_enrollment);
-    unit.subscribe("enrollment", &payments, &on_enrollment);
+    context.serve(PaymentServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+    let on_order = policy::on_payable_event(payments.clone(), provider.clone(), policy::order_operation);
+    context.subscribe("order", &payments, &on_order);
+    let on_enrollment = policy::on_payable_event(payments.clone(), provider, policy::enrollment_operation);
+    context.subscribe("enrollment", &payments, &on_enrollment);
     Ok(())
 }

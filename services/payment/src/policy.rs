@@ -1,4 +1,4 @@
-//! Whenever what is paid for comes to stand its payment is taken, and whenever it is withdrawn its payment is given back.
+//! Captures the payment when its payable is confirmed, and refunds it when the payable is cancelled.
 
 use std::sync::Arc;
 
@@ -15,31 +15,30 @@ use crate::{
     provider::PaymentProvider,
 };
 
-/// What an event says about something that is paid for, by its name.
-pub(crate) enum Fate {
-    /// It stands.
-    Stands(String),
-    /// It stood, and was withdrawn.
-    Withdrawn(String),
+/// What an event of a payable requires of its payment; with the name of the payable.
+pub(crate) enum Operation {
+    /// It was confirmed.
+    Capture(String),
+    /// It was confirmed, and then cancelled.
+    Refund(String),
 }
 
-/// What becomes of the payment when something becomes of what it pays for. The provider is told first: it knows a
-/// repetition.
+/// Applies the events of a payable. The provider is called before the commit; its calls are idempotent.
 pub(crate) fn on_payable_event<E: prost::Message + Default + 'static>(
     payments: Engine<Payment>,
     provider: Arc<dyn PaymentProvider>,
-    fate: fn(E) -> Option<Fate>,
+    operation: fn(E) -> Option<Operation>,
 ) -> Policy<Payment> {
     Arc::new(move |message| {
         let (payments, provider) = (payments.clone(), provider.clone());
         Box::pin(async move {
-            match fate(decode(&message)?) {
-                Some(Fate::Stands(payable)) => {
+            match operation(decode(&message)?) {
+                Some(Operation::Capture(payable)) => {
                     let id = id_of(&payable)?;
                     provider.capture(&id).await?;
                     Ok(with_payment(id, payments.now(), Payment::capture))
                 }
-                Some(Fate::Withdrawn(payable)) => {
+                Some(Operation::Refund(payable)) => {
                     let id = id_of(&payable)?;
                     provider.refund(&id).await?;
                     Ok(with_payment(id, payments.now(), Payment::refund))
@@ -50,28 +49,28 @@ pub(crate) fn on_payable_event<E: prost::Message + Default + 'static>(
     })
 }
 
-/// A rejected order's payment was never held, or is void.
-pub(crate) fn fate_of_order(event: OrderEvent) -> Option<Fate> {
+/// What an event of an order requires. A rejected order requires nothing: its payment was not authorized, or is voided.
+pub(crate) fn order_operation(event: OrderEvent) -> Option<Operation> {
     use order_event::Kind;
     match event.kind? {
-        Kind::Placed(placed) => Some(Fate::Stands(placed.order)),
-        Kind::Cancelled(cancelled) => Some(Fate::Withdrawn(cancelled.order)),
+        Kind::Placed(placed) => Some(Operation::Capture(placed.order)),
+        Kind::Cancelled(cancelled) => Some(Operation::Refund(cancelled.order)),
         Kind::Rejected(_) | Kind::Completed(_) => None,
     }
 }
 
-/// The same for an enrollment.
-pub(crate) fn fate_of_enrollment(event: EnrollmentEvent) -> Option<Fate> {
+/// What an event of an enrollment requires, as for an order.
+pub(crate) fn enrollment_operation(event: EnrollmentEvent) -> Option<Operation> {
     use enrollment_event::Kind;
     match event.kind? {
-        Kind::Enrolled(enrolled) => Some(Fate::Stands(enrolled.enrollment)),
-        Kind::Cancelled(cancelled) => Some(Fate::Withdrawn(cancelled.enrollment)),
+        Kind::Enrolled(enrolled) => Some(Operation::Capture(enrolled.enrollment)),
+        Kind::Cancelled(cancelled) => Some(Operation::Refund(cancelled.enrollment)),
         Kind::Rejected(_) | Kind::Completed(_) => None,
     }
 }
 
 fn id_of(payable: &str) -> Result<String, Error> {
-    payment_id(payable).ok_or_else(|| Error::unreadable_event(format!("{payable} cannot be paid for")))
+    payment_id(payable).ok_or_else(|| Error::unreadable_event(format!("{payable} is not a payable")))
 }
 
 fn with_payment(

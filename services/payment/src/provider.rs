@@ -1,5 +1,5 @@
-//! The payment provider as a port, and the simulated provider that is shipped: durable like a real one, with books of
-//! its own, behaving by payment-method token as test cards do.
+//! The payment provider as a port, and the simulated provider: it has a durable ledger of its own, and its behavior
+//! depends on the payment-method token, as with test cards.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use jumun_core::{
 
 use crate::reasons;
 
-/// The schema of the simulated provider's books.
+/// The schema of the simulated provider's ledger.
 pub const PROVIDER_SCHEMA: &str = "payment_provider";
 
-/// How long the provider may take to answer. What takes longer is unknown.
+/// How long the provider may take to answer; after that the outcome is unknown.
 const PROVIDER_TIMEOUT: Duration = Duration::from_millis(1500);
-/// `tok_slow` takes between these.
+/// The least and the greatest delay of `tok_slow`.
 const SLOW_MIN_MS: i64 = 400;
 const SLOW_MAX_MS: i64 = 620;
-/// `tok_late` charges after everybody has given up.
+/// `tok_late` charges after every caller has timed out.
 const LATE: Duration = Duration::from_secs(8);
 
-/// What the provider says about a charge.
+/// The provider's decision about an authorization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The amount is held.
     Approved,
-    /// It is not, for this reason.
+    /// It is not held, for this reason.
     Declined(String),
 }
 
@@ -36,21 +36,21 @@ pub(crate) enum Verdict {
 pub(crate) trait PaymentProvider: Send + Sync {
     /// Holds an amount.
     async fn authorize(&self, key: &str, amount: Money, token: &str) -> Result<Verdict, Error>;
-    /// Takes what is held.
+    /// Captures what is held.
     async fn capture(&self, key: &str) -> Result<(), Error>;
-    /// Releases what is held, and refuses what is asked for later.
+    /// Releases what is held, and refuses later authorizations.
     async fn void(&self, key: &str) -> Result<(), Error>;
-    /// Gives back what was taken.
+    /// Refunds what was captured.
     async fn refund(&self, key: &str) -> Result<(), Error>;
 }
 
-/// One row of the simulated provider's books.
+/// One row of the simulated provider's ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Charge {
     /// The idempotency key.
     pub id: String,
-    /// None when it was voided before it was asked for.
+    /// None when it was voided before it was authorized.
     pub amount: Option<Money>,
     pub state: ChargeState,
     pub decline_reason: String,
@@ -59,21 +59,21 @@ pub struct Charge {
 }
 
 engine::states! {
-    /// Where the money of a charge is.
+    /// The state of a charge, by the names of the payment's states; the stored names are the ledger's own.
     pub enum ChargeState {
-        Held = "HELD",
+        Authorized = "HELD",
         Declined = "DECLINED",
-        Taken = "TAKEN",
-        Released = "RELEASED",
-        GivenBack = "GIVEN_BACK",
+        Captured = "TAKEN",
+        Voided = "RELEASED",
+        Refunded = "GIVEN_BACK",
     }
 }
 
 impl Charge {
-    fn asked(existing: Option<&Charge>, asked: &Charge) -> Result<Decision<Charge>, Error> {
+    fn authorize(existing: Option<&Charge>, requested: &Charge) -> Result<Decision<Charge>, Error> {
         match existing {
-            None => Decision::save(asked.clone()),
-            Some(charge) if charge.amount.is_some_and(|amount| Some(amount) != asked.amount) => {
+            None => Decision::save(requested.clone()),
+            Some(charge) if charge.amount.is_some_and(|amount| Some(amount) != requested.amount) => {
                 Err(Error::request_id_reused())
             }
             Some(_) => Ok(Decision::Leave),
@@ -82,28 +82,32 @@ impl Charge {
 
     fn capture(&self, now: Time) -> Result<Decision<Charge>, Error> {
         match self.state {
-            ChargeState::Held => self.turn(ChargeState::Taken, now),
-            ChargeState::Taken | ChargeState::GivenBack => Ok(Decision::Leave),
-            ChargeState::Declined | ChargeState::Released => Err(self.refusal("taken")),
+            ChargeState::Authorized => self.transition(ChargeState::Captured, now),
+            ChargeState::Captured | ChargeState::Refunded => Ok(Decision::Leave),
+            ChargeState::Declined | ChargeState::Voided => Err(self.refusal("captured")),
         }
     }
 
-    /// Releases what is held; what is taken already is not held any more.
+    /// Releases what is held; a captured charge is not held any more.
     fn void(&self, now: Time) -> Result<Decision<Charge>, Error> {
-        if self.state == ChargeState::Held { self.turn(ChargeState::Released, now) } else { Ok(Decision::Leave) }
+        if self.state == ChargeState::Authorized {
+            self.transition(ChargeState::Voided, now)
+        } else {
+            Ok(Decision::Leave)
+        }
     }
 
     fn refund(&self, now: Time) -> Result<Decision<Charge>, Error> {
         match self.state {
-            ChargeState::Taken => self.turn(ChargeState::GivenBack, now),
-            ChargeState::GivenBack => Ok(Decision::Leave),
-            // The refund overtook the capture: it is to come again, or the capture would stay.
-            ChargeState::Held => Err(Error::new(&reasons::NOT_TAKEN_YET, "it is not taken yet")),
-            ChargeState::Declined | ChargeState::Released => Err(self.refusal("given back")),
+            ChargeState::Captured => self.transition(ChargeState::Refunded, now),
+            ChargeState::Refunded => Ok(Decision::Leave),
+            // The refund overtook the capture. It must be repeated, or the capture would never be refunded.
+            ChargeState::Authorized => Err(Error::new(&reasons::NOT_TAKEN_YET, "the charge is not captured yet")),
+            ChargeState::Declined | ChargeState::Voided => Err(self.refusal("refunded")),
         }
     }
 
-    fn turn(&self, to: ChargeState, now: Time) -> Result<Decision<Charge>, Error> {
+    fn transition(&self, to: ChargeState, now: Time) -> Result<Decision<Charge>, Error> {
         Decision::save(Charge { state: to, update_time: now, ..self.clone() })
     }
 
@@ -113,11 +117,9 @@ impl Charge {
 
     fn verdict(&self) -> Result<Verdict, Error> {
         match self.state {
-            ChargeState::Held | ChargeState::Taken | ChargeState::GivenBack => Ok(Verdict::Approved),
+            ChargeState::Authorized | ChargeState::Captured | ChargeState::Refunded => Ok(Verdict::Approved),
             ChargeState::Declined => Ok(Verdict::Declined(self.decline_reason.clone())),
-            ChargeState::Released => {
-                Err(Error::new(&reasons::PAYMENT_VOIDED, "the provider was told not to charge it"))
-            }
+            ChargeState::Voided => Err(Error::new(&reasons::PAYMENT_VOIDED, "the provider has voided the charge")),
         }
     }
 }
@@ -133,7 +135,7 @@ impl Aggregate for Charge {
     fn resource(&self) {}
 }
 
-/// Charges nobody, and keeps books as if it did.
+/// Moves no money; records each charge in its ledger.
 pub(crate) struct SimulatedProvider {
     charges: Engine<Charge>,
     clock: Clock,
@@ -146,19 +148,19 @@ impl SimulatedProvider {
 
     async fn charge(&self, key: &str, amount: Money, decline_reason: &str) -> Result<Verdict, Error> {
         let now = self.clock.now();
-        let asked = Charge {
+        let requested = Charge {
             id: key.to_owned(),
             amount: Some(amount),
-            state: if decline_reason.is_empty() { ChargeState::Held } else { ChargeState::Declined },
+            state: if decline_reason.is_empty() { ChargeState::Authorized } else { ChargeState::Declined },
             decline_reason: decline_reason.to_owned(),
             create_time: now,
             update_time: now,
         };
-        let done = self.charges.begin(key, move |charge| Charge::asked(charge, &asked)).await?;
-        done.state.ok_or_else(|| Error::internal("a charge was written and is not there"))?.verdict()
+        let done = self.charges.begin(key, move |charge| Charge::authorize(charge, &requested)).await?;
+        done.state.ok_or_else(|| Error::internal("a recorded charge is missing"))?.verdict()
     }
 
-    /// Charges when nobody waits any more, unless it was told not to meanwhile.
+    /// Charges after the caller has timed out, unless the charge was voided meanwhile.
     fn charge_late(&self, key: &str, amount: Money) {
         let late = Self { charges: self.charges.clone(), clock: self.clock.clone() };
         let key = key.to_owned();
@@ -169,13 +171,13 @@ impl SimulatedProvider {
         });
     }
 
-    async fn turn(&self, key: &str, rule: fn(&Charge, Time) -> Result<Decision<Charge>, Error>) -> Result<(), Error> {
+    async fn decide(&self, key: &str, rule: fn(&Charge, Time) -> Result<Decision<Charge>, Error>) -> Result<(), Error> {
         let now = self.clock.now();
         self.charges.command(key, None, move |charge| rule(charge, now)).await.map(drop)
     }
 
-    /// As slow as a provider on a bad day; another wait each time.
-    fn slowness(&self) -> Duration {
+    /// A delay of `tok_slow`; it depends on the clock, so it varies.
+    fn slow_delay(&self) -> Duration {
         let millis = SLOW_MIN_MS + self.clock.now().0 % (SLOW_MAX_MS - SLOW_MIN_MS + 1);
         Duration::from_millis(u64::try_from(millis).unwrap_or_default())
     }
@@ -185,7 +187,7 @@ impl SimulatedProvider {
             "tok_visa" => self.charge(key, amount, "").await,
             "tok_declined" => self.charge(key, amount, "INSUFFICIENT_FUNDS").await,
             "tok_slow" => {
-                sleep(self.slowness()).await;
+                sleep(self.slow_delay()).await;
                 self.charge(key, amount, "").await
             }
             "tok_error" => Err(Error::new(&reasons::PROVIDER_FAILED, "the payment provider failed")),
@@ -217,7 +219,7 @@ impl PaymentProvider for SimulatedProvider {
     }
 
     async fn capture(&self, key: &str) -> Result<(), Error> {
-        self.turn(key, Charge::capture).await
+        self.decide(key, Charge::capture).await
     }
 
     async fn void(&self, key: &str) -> Result<(), Error> {
@@ -225,7 +227,7 @@ impl PaymentProvider for SimulatedProvider {
         let tombstone = Charge {
             id: key.to_owned(),
             amount: None,
-            state: ChargeState::Released,
+            state: ChargeState::Voided,
             decline_reason: String::new(),
             create_time: now,
             update_time: now,
@@ -238,6 +240,6 @@ impl PaymentProvider for SimulatedProvider {
     }
 
     async fn refund(&self, key: &str) -> Result<(), Error> {
-        self.turn(key, Charge::refund).await
+        self.decide(key, Charge::refund).await
     }
 }

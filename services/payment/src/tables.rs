@@ -18,7 +18,7 @@ engine::record! {
 }
 
 impl Stored for Payment {
-    /// Nobody's: customers meet their payments in their orders.
+    /// No owner: customers see their payments in their orders.
     const OWNERS: &'static [Owner<Self>] = &[];
 }
 
@@ -33,6 +33,6 @@ engine::record! {
 }
 
 impl Stored for Charge {
-    /// Nobody's: these are the provider's own books.
+    /// No owner: this is the provider's ledger.
     const OWNERS: &'static [Owner<Self>] = &[];
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::reasons;
 
 engine::states! {
-    /// Where a ticket stands; the diagram is at the top of the crate.
+    /// The state of a ticket; the diagram is at the top of the crate.
     pub enum State: pb::ticket::State {
         Open,
         Accepted,
@@ -25,17 +25,17 @@ engine::states! {
 /// One line of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// What to cook.
+    /// The product, `items/{id}`.
     pub item: String,
     /// How many.
     pub quantity: i32,
 }
 
-/// What a store has to cook for one order.
+/// The work of a store for one order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Ticket {
-    /// The order's, too.
+    /// The id of the order.
     pub id: String,
     pub store: String,
     pub items: Vec<Item>,
@@ -50,7 +50,7 @@ impl Ticket {
         format!("tickets/{}", self.id)
     }
 
-    /// An order reached the store. It may be told again; the ticket is opened once.
+    /// Opens the ticket of a placed order. A repeated event changes nothing.
     pub(crate) fn open(existing: Option<&Ticket>, opened: &Ticket) -> Result<Decision<Ticket>, Error> {
         match existing {
             None => Decision::announce(opened.clone(), opened.event(Kind::Opened(pb::TicketOpened {}))),
@@ -58,57 +58,57 @@ impl Ticket {
         }
     }
 
-    /// The store takes the order on.
+    /// The store accepts the order.
     pub(crate) fn accept(&self, now: Time) -> Result<Decision<Ticket>, Error> {
         self.require(State::Open, &reasons::TICKET_NOT_OPEN)?;
-        self.turn(State::Accepted, Kind::Accepted(pb::TicketAccepted {}), now)
+        self.transition(State::Accepted, Kind::Accepted(pb::TicketAccepted {}), now)
     }
 
-    /// The store turns the order down.
+    /// The store rejects the order.
     pub(crate) fn reject(&self, now: Time) -> Result<Decision<Ticket>, Error> {
         self.require(State::Open, &reasons::TICKET_NOT_OPEN)?;
-        self.turn(State::Rejected, Kind::Rejected(pb::TicketRejected {}), now)
+        self.transition(State::Rejected, Kind::Rejected(pb::TicketRejected {}), now)
     }
 
     /// The store starts cooking.
     pub(crate) fn start_cooking(&self, now: Time) -> Result<Decision<Ticket>, Error> {
         self.require(State::Accepted, &reasons::TICKET_NOT_ACCEPTED)?;
-        self.turn(State::Cooking, Kind::CookingStarted(pb::CookingStarted {}), now)
+        self.transition(State::Cooking, Kind::CookingStarted(pb::CookingStarted {}), now)
     }
 
-    /// The store has cooked it.
+    /// The store finishes cooking.
     pub(crate) fn finish_cooking(&self, now: Time) -> Result<Decision<Ticket>, Error> {
         self.require(State::Cooking, &reasons::TICKET_NOT_COOKING)?;
-        self.turn(State::Cooked, Kind::CookingFinished(pb::CookingFinished {}), now)
+        self.transition(State::Cooked, Kind::CookingFinished(pb::CookingFinished {}), now)
     }
 
-    /// The order was cancelled. An order that no rider brings has no ticket here, and there is nothing to cancel.
+    /// Cancels the ticket of a cancelled order. A counter order has no ticket.
     ///
-    /// The order decides: it let the customer go because it had not heard of any cooking, and the refund is on its way.
-    /// A store that started, or even finished, a moment before it hears of that cooked in vain.
+    /// The order decides: it was cancelled before it received an event about cooking, and its payment is being
+    /// refunded. So the ticket is cancelled even when the store has started or finished cooking in the meantime.
     pub(crate) fn cancel(existing: Option<&Ticket>, now: Time) -> Result<Decision<Ticket>, Error> {
         match existing {
             Some(ticket) if !ticket.is_ended() => {
-                ticket.turn(State::Cancelled, Kind::Cancelled(pb::TicketCancelled {}), now)
+                ticket.transition(State::Cancelled, Kind::Cancelled(pb::TicketCancelled {}), now)
             }
             Some(_) | None => Ok(Decision::Leave),
         }
     }
 
-    /// Whether it was turned down or withdrawn. One that is cooked can still be withdrawn.
+    /// Whether it was rejected or cancelled. A cooked ticket can still be cancelled.
     fn is_ended(&self) -> bool {
         matches!(self.state, State::Rejected | State::Cancelled)
     }
 
-    fn require(&self, state: State, otherwise: &'static Reason) -> Result<(), Error> {
+    fn require(&self, state: State, reason: &'static Reason) -> Result<(), Error> {
         if self.state == state {
             return Ok(());
         }
         let message = format!("{} is {}, not {}", self.name(), self.state.name(), state.name());
-        Err(Error::new(otherwise, message).with("state", self.state.name()))
+        Err(Error::new(reason, message).with("state", self.state.name()))
     }
 
-    fn turn(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Ticket>, Error> {
+    fn transition(&self, state: State, kind: Kind, now: Time) -> Result<Decision<Ticket>, Error> {
         Decision::announce(Ticket { state, update_time: now, ..self.clone() }, self.event(kind))
     }
 

@@ -1,10 +1,10 @@
-//! Who may ask the store context for what.
+//! The gRPC API of the store context.
 
 use contracts::store::v1::{
     AcceptTicketRequest, FinishCookingRequest, GetTicketRequest, ListTicketsRequest, ListTicketsResponse,
     RejectTicketRequest, StartCookingRequest, Ticket as TicketResource, store_service_server::StoreService,
 };
-use engine::{Aggregate, Decision, Engine, FilterField, PageRequest, RequestKey};
+use engine::{Aggregate, Decision, Engine, FilterField, RequestKey, page_request};
 use jumun_core::{Error, Time};
 use tonic::{Request, Response, Status};
 
@@ -29,12 +29,7 @@ impl StoreService for StoreApi {
         request: Request<ListTicketsRequest>,
     ) -> Result<Response<ListTicketsResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest {
-            page_size: request.page_size,
-            page_token: &request.page_token,
-            filter: &request.filter,
-            order_by: &request.order_by,
-        };
+        let page = page_request!(request);
         let (tickets, next_page_token) = self.tickets.list(page, FILTER).await?;
         let tickets = tickets.iter().map(Aggregate::resource).collect();
         Ok(Response::new(ListTicketsResponse { tickets, next_page_token }))

@@ -1,7 +1,7 @@
-//! The store context: the tickets that its kitchens work through.
+//! The store context: the tickets that stores cook for delivery orders.
 //!
-//! A ticket is opened by a placed order that a rider is to bring, and has that order's id. The store decides what
-//! becomes of it, step by step; the order decides whether it is wanted at all:
+//! A ticket is opened when a delivery order is placed, and has that order's id. The store advances it step by step; a
+//! cancelled order cancels it:
 //!
 //! ```text
 //!         accept          startCooking        finishCooking
@@ -28,15 +28,15 @@ pub use domain::{Item, State, Ticket};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// The context, for the list.
+/// Describes the context for the runtime.
 pub fn context() -> Context {
     Context { name: "store", calls: &[], databases: vec![("store", MIGRATIONS)], reasons: reasons::ALL, build }
 }
 
-fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
-    let tickets = unit.engine()?;
+fn build(context: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
+    let tickets = context.engine()?;
     let api = grpc::StoreApi { tickets: tickets.clone() };
-    unit.serve(StoreServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
-    unit.subscribe("order", &tickets, &policy::on_order_event(unit.clock()));
+    context.serve(StoreServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+    context.subscribe("order", &tickets, &policy::on_order_event(context.clock()));
     Ok(())
 }

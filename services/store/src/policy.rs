@@ -1,4 +1,4 @@
-//! Whenever an order is placed or cancelled, the store learns of it.
+//! Opens the tickets of placed orders, and cancels those of cancelled orders.
 
 #[cfg(test)]
 mod tests;
@@ -9,7 +9,7 @@ use jumun_core::{Clock, Error, Time};
 
 use crate::domain::{Item, State, Ticket};
 
-/// What the order says about itself.
+/// Applies the events of an order.
 pub(crate) fn on_order_event(clock: &Clock) -> Policy<Ticket> {
     let clock = clock.clone();
     policy(move |event: OrderEvent, _| {
@@ -25,7 +25,7 @@ pub(crate) fn on_order_event(clock: &Clock) -> Policy<Ticket> {
     })
 }
 
-/// Opens a ticket for what a rider is to bring; what is fetched at the counter is another context's affair.
+/// Opens a ticket for a delivery order; the kitchen context makes counter orders.
 fn open(placed: OrderPlaced, now: Time) -> Result<EventEffect<Ticket>, Error> {
     let id = event_id("orders", &placed.order)?.to_owned();
     let summary = placed.summary.ok_or_else(|| Error::unreadable_event(format!("{} has no summary", placed.order)))?;

@@ -1,13 +1,13 @@
-//! Why the store context refuses.
+//! Errors of the store context.
 
 jumun_core::reasons! {
     TICKET_NOT_OPEN: FailedPrecondition,
-        "A ticket is to be accepted or rejected that is not OPEN; `state` says where it is.",
+        "Only an OPEN ticket can be accepted or rejected; `state` contains its state.",
         "Get the ticket again.";
     TICKET_NOT_ACCEPTED: FailedPrecondition,
-        "A ticket is to be cooked that is not ACCEPTED; `state` says where it is.",
+        "Cooking can start only when the ticket is ACCEPTED; `state` contains its state.",
         "Get the ticket again.";
     TICKET_NOT_COOKING: FailedPrecondition,
-        "A ticket is to be finished that is not COOKING; `state` says where it is.",
+        "Cooking can finish only when the ticket is COOKING; `state` contains its state.",
         "Get the ticket again.";
 }

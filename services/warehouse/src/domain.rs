@@ -9,14 +9,14 @@ use jumun_core::{Error, Time};
 
 use crate::reasons;
 
-/// More than anybody has of anything: sums stay far from the end of the numbers.
+/// Above any real stock, and far below the greatest i64, so that sums cannot overflow.
 const MAX_QUANTITY: i64 = 1_000_000_000_000;
 
-/// A product, and how much of it there is.
+/// A product, and its quantity in stock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct StockItem {
-    /// The product's, too.
+    /// The id of the product.
     pub id: String,
     /// Never less than zero.
     pub quantity: i64,
@@ -30,48 +30,48 @@ impl StockItem {
         format!("stockItems/{}", self.id)
     }
 
-    /// `items/{id}`: what orders call it.
+    /// `items/{id}`, the name of the product in orders.
     pub fn item(&self) -> String {
         format!("items/{}", self.id)
     }
 
-    /// The product is taken into the range; once.
+    /// Creates the stock item of a product; once.
     pub(crate) fn create(existing: Option<&StockItem>, created: &StockItem) -> Result<Decision<StockItem>, Error> {
         match existing {
             None => Decision::announce(created.clone(), created.event(Kind::Created(pb::StockItemCreated {}))),
-            Some(item) => Err(Error::new(&reasons::STOCK_ITEM_EXISTS, format!("{} is there already", item.name()))),
+            Some(item) => Err(Error::new(&reasons::STOCK_ITEM_EXISTS, format!("{} already exists", item.name()))),
         }
     }
 
-    /// More came in.
+    /// Adds new stock.
     pub(crate) fn restock(&self, quantity: i64, now: Time) -> Result<Decision<StockItem>, Error> {
         self.add(quantity, Kind::Restocked(pb::StockRestocked { quantity }), now)
     }
 
-    /// A production takes all that it asks for, or nothing.
+    /// Reserves stock for a production: all that it requests, or nothing.
     pub(crate) fn reduce(&self, production: &str, quantity: i64, now: Time) -> Result<Decision<StockItem>, Error> {
         if quantity > self.quantity {
-            let message = format!("there are {} of {}, not {quantity}", self.quantity, self.name());
+            let message = format!("{} has {} in stock, not {quantity}", self.name(), self.quantity);
             return Err(Error::new(&reasons::NOT_ENOUGH_STOCK, message).with("available", self.quantity.to_string()));
         }
-        let happened = pb::StockReduced { production: production.to_owned(), quantity };
-        self.turn(self.quantity - quantity, Kind::Reduced(happened), now)
+        let payload = pb::StockReduced { production: production.to_owned(), quantity };
+        self.transition(self.quantity - quantity, Kind::Reduced(payload), now)
     }
 
-    /// A production gives back what it took. That it did take it is known from the requests.
+    /// Returns what a production reserved. That it reserved it is recorded with the requests.
     pub(crate) fn release(&self, production: &str, quantity: i64, now: Time) -> Result<Decision<StockItem>, Error> {
-        let happened = pb::StockReleased { production: production.to_owned(), quantity };
-        self.add(quantity, Kind::Released(happened), now)
+        let payload = pb::StockReleased { production: production.to_owned(), quantity };
+        self.add(quantity, Kind::Released(payload), now)
     }
 
     fn add(&self, quantity: i64, kind: Kind, now: Time) -> Result<Decision<StockItem>, Error> {
         match self.quantity.checked_add(quantity).filter(|sum| *sum <= MAX_QUANTITY) {
-            Some(sum) => self.turn(sum, kind, now),
-            None => Err(Error::new(&reasons::TOO_MUCH_STOCK, format!("{} would have too many", self.name()))),
+            Some(sum) => self.transition(sum, kind, now),
+            None => Err(Error::new(&reasons::TOO_MUCH_STOCK, format!("{} would exceed {MAX_QUANTITY}", self.name()))),
         }
     }
 
-    fn turn(&self, quantity: i64, kind: Kind, now: Time) -> Result<Decision<StockItem>, Error> {
+    fn transition(&self, quantity: i64, kind: Kind, now: Time) -> Result<Decision<StockItem>, Error> {
         let item = StockItem { quantity, update_time: now, ..self.clone() };
         let event = item.event(kind);
         Decision::announce(item, event)

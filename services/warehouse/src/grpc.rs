@@ -1,4 +1,4 @@
-//! What the warehouse context may be asked for.
+//! The gRPC API of the warehouse context.
 
 use contracts::warehouse::v1::{
     CreateStockItemRequest, GetStockItemRequest, ListStockItemsRequest, ListStockItemsResponse, ReduceStockRequest,
@@ -12,8 +12,8 @@ use crate::domain::StockItem;
 
 const FILTER: &[FilterField] = &[FilterField::name("item")];
 
-/// What a production does at most once with an item of stock.
-const TAKING: &str = "ReduceStock";
+/// The method that reserves stock: a production reserves each stock item at most once.
+const RESERVATION: &str = "ReduceStock";
 
 /// Serves `jumun.warehouse.v1.WarehouseService`.
 pub(crate) struct WarehouseApi {
@@ -28,12 +28,12 @@ impl WarehouseService for WarehouseApi {
     ) -> Result<Response<StockItemResource>, Status> {
         let request = request.into_inner();
         let key = RequestKey::new("CreateStockItem", &request.request_id, &request);
-        let asked = declared(request.stock_item.as_ref())?;
+        let requested = declared(request.stock_item.as_ref())?;
         let now = self.items.now();
-        let id = id_in("items", &asked.item).map_err(Error::internal)?.to_owned();
-        let created = StockItem { id, quantity: asked.quantity, create_time: now, update_time: now };
+        let id = id_in("items", &requested.item).map_err(Error::internal)?.to_owned();
+        let created = StockItem { id, quantity: requested.quantity, create_time: now, update_time: now };
         let rule = move |existing: Option<&StockItem>| StockItem::create(existing, &created);
-        self.items.execute(id_in("items", &asked.item).map_err(Error::internal)?, key, rule).await?.into_response()
+        self.items.execute(id_in("items", &requested.item).map_err(Error::internal)?, key, rule).await?.into_response()
     }
 
     async fn get_stock_item(
@@ -53,7 +53,7 @@ impl WarehouseService for WarehouseApi {
             page_size: request.page_size,
             page_token: &request.page_token,
             filter: &request.filter,
-            // Ids are names here, and their order is the alphabet's.
+            // The ids are the names of products, so this order is alphabetical.
             order_by: "create_time",
         };
         let (items, next_page_token) = self.items.list(page, FILTER).await?;
@@ -70,7 +70,7 @@ impl WarehouseService for WarehouseApi {
 
     async fn reduce_stock(&self, request: Request<ReduceStockRequest>) -> Result<Response<StockItemResource>, Status> {
         let request = request.into_inner();
-        let key = RequestKey::reservation(TAKING, &taking_of(&request), &taking(&request));
+        let key = RequestKey::reservation(RESERVATION, &reservation_of(&request), &without_request_id(&request));
         let ReduceStockRequest { name, production, quantity, .. } = request;
         let now = self.items.now();
         let rule = move |item: &StockItem| item.reduce(&production, quantity, now);
@@ -82,23 +82,23 @@ impl WarehouseService for WarehouseApi {
         request: Request<ReleaseStockRequest>,
     ) -> Result<Response<StockItemResource>, Status> {
         let ReleaseStockRequest { name, production, quantity, .. } = request.into_inner();
-        // What may have been asked for is what is given back.
-        let taken = ReduceStockRequest { name, production, quantity, request_id: String::new() };
-        let key = RequestKey::release(TAKING, &taking_of(&taken), &taken);
-        let ReduceStockRequest { name, production, quantity, .. } = taken;
+        // The release is paired with this reservation.
+        let reserved = ReduceStockRequest { name, production, quantity, request_id: String::new() };
+        let key = RequestKey::release(RESERVATION, &reservation_of(&reserved), &reserved);
+        let ReduceStockRequest { name, production, quantity, .. } = reserved;
         let now = self.items.now();
         let rule = move |item: &StockItem| item.release(&production, quantity, now);
         let answer = self.items.command(&name, Some(key), rule).await?.into_response()?;
-        // It takes nothing any more, and there is nothing to take of either.
+        // The reservation is ruled out from now on, although the item does not exist.
         if answer.get_ref().name.is_empty() { Err(Error::not_found(&name).into()) } else { Ok(answer) }
     }
 }
 
-/// One production takes from one item once, whatever the request is called.
-fn taking_of(request: &ReduceStockRequest) -> String {
+/// One production reserves one item once, whatever the `request_id`.
+fn reservation_of(request: &ReduceStockRequest) -> String {
     format!("{}/{}", request.name, request.production)
 }
 
-fn taking(request: &ReduceStockRequest) -> ReduceStockRequest {
+fn without_request_id(request: &ReduceStockRequest) -> ReduceStockRequest {
     ReduceStockRequest { request_id: String::new(), ..request.clone() }
 }

@@ -1,18 +1,18 @@
-//! The warehouse context: what is in stock, and who took it.
+//! The warehouse context: the quantities in stock.
 //!
-//! An item of stock is one number. It goes down when a production takes of it, and up when stock is added or given back:
+//! A stock item has one quantity. A production reduces it, and a restock or a release increases it:
 //!
 //! ```text
 //!            restock, release
 //!          ┌────────▶────────┐
-//! (created)│     quantity    │ reduce: all that is asked for, or nothing
+//! (created)│     quantity    │ reduce: all that is requested, or nothing
 //!          └────────◀────────┘
 //! ```
 //!
-//! Many productions want the same item, so nothing about them is kept in it: the item stays one small row however many
-//! took of it, and a batch of reductions of one item is one update. That a production takes of an item once, and gives back
-//! once, is remembered with the requests, in the same transaction (`engine::RequestKey::once`). Those memories are never
-//! dropped while the production may still ask: dropping one would let it take twice.
+//! Many productions use the same item, so the item stores nothing about them: its row stays small, and a batch of
+//! reductions of one item is one update. A production reserves an item once and releases it once. Both are recorded
+//! with the requests, in the same transaction ([`engine::RequestKey::reservation`]). These records are never deleted
+//! while the production may still ask, because a production without its record could reserve twice.
 
 mod domain;
 mod grpc;
@@ -28,13 +28,13 @@ pub use domain::StockItem;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// The context, for the list.
+/// Describes the context for the runtime.
 pub fn context() -> Context {
     Context { name: "warehouse", calls: &[], databases: vec![("warehouse", MIGRATIONS)], reasons: reasons::ALL, build }
 }
 
-fn build(unit: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
-    let api = grpc::WarehouseApi { items: unit.engine()? };
-    unit.serve(WarehouseServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
+fn build(context: &mut ContextBuilder<'_>) -> anyhow::Result<()> {
+    let api = grpc::WarehouseApi { items: context.engine()? };
+    context.serve(WarehouseServiceServer::new(api).max_decoding_message_size(MAX_REQUEST_BYTES));
     Ok(())
 }

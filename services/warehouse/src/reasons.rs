@@ -1,13 +1,13 @@
-//! Why the warehouse context refuses.
+//! Errors of the warehouse context.
 
 jumun_core::reasons! {
     STOCK_ITEM_EXISTS: AlreadyExists,
-        "A product is to be taken into the range that is there already.",
+        "The product already has a stock item.",
         "Restock it.";
     NOT_ENOUGH_STOCK: FailedPrecondition,
-        "There is less than is asked for; `available` says how much. Nothing was taken.",
-        "Ask for less, or again when it was restocked.";
+        "There is less stock than requested; `available` contains the quantity. Nothing was reserved.",
+        "Request less, or repeat the request after a restock.";
     TOO_MUCH_STOCK: FailedPrecondition,
-        "There would be more of a product than can be counted.",
+        "The quantity would exceed the maximum.",
         "Add less.";
 }

@@ -7,7 +7,7 @@ use crate::domain::StockItem;
 
 engine::record! {
     StockItem(id: String) in "stock_items" {
-        // For lists that are narrowed by it; it follows from the id.
+        // For the filter of lists; it follows from the id.
         [item = StockItem::item]
         quantity,
         create_time,
@@ -16,6 +16,6 @@ engine::record! {
 }
 
 impl Stored for StockItem {
-    /// There is one warehouse, and whoever works there looks after all of it.
+    /// There is one warehouse; its staff may see all items.
     const OWNERS: &'static [Owner<Self>] = &[Owner::all(role::WAREHOUSE)];
 }

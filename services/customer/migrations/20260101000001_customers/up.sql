@@ -15,5 +15,5 @@ CREATE TABLE customers (
     update_time BIGINT NOT NULL
 );
 CREATE INDEX customers_by_account ON customers (account, id);
--- Only what waits for notification's word; few at any time.
+-- Read by the recovery: registrations whose welcome is not settled. Few at any time.
 CREATE INDEX customers_pending ON customers (update_time) WHERE state = 'PENDING';

@@ -1,4 +1,4 @@
-//! Every state × every command, and what is never told.
+//! Every rule of a customer in every state, and personal data that must not leak.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn customer(state: State) -> Customer {
 fn after(decision: Result<Decision<Customer>, Error>) -> Result<Option<State>, &'static str> {
     match decision {
         Ok(Decision::Save(customer, events)) => {
-            assert_eq!(events.len(), 1, "each change is announced once");
+            assert_eq!(events.len(), 1, "each change has one event");
             Ok(Some(customer.state))
         }
         Ok(Decision::Leave) => Ok(None),
@@ -49,28 +49,28 @@ fn a_registration_follows_the_diagram() {
 }
 
 #[test]
-fn no_announcement_and_no_log_tells_anything_about_the_person() {
+fn no_event_and_no_log_contains_personal_data() {
     let decisions = [
         customer(State::Pending).register(NOW),
         customer(State::Pending).reject("R", NOW),
         customer(State::Registered).cancel(NOW),
     ];
     for decision in decisions {
-        let told = format!("{decision:?}");
+        let output = format!("{decision:?}");
         for secret in ["Kim", "Gangnam", "29", "010"] {
-            assert!(!told.contains(secret), "{told}");
+            assert!(!output.contains(secret), "{output}");
         }
     }
 }
 
 #[test]
-fn what_was_answered_once_is_answered_again_however_far_it_is() {
-    let answered = customer(State::Cancelled).as_registered().expect("it stood");
-    assert_eq!(answered.state, State::Registered);
+fn create_customer_answers_with_the_customer_as_it_was_registered_whatever_its_state() {
+    let answer = customer(State::Cancelled).as_registered().expect("it was registered");
+    assert_eq!(answer.state, State::Registered);
     assert!(customer(State::Pending).as_registered().is_none() && customer(State::Rejected).as_registered().is_none());
 }
 
 #[test]
-fn a_welcome_has_an_id_that_can_be_asked_for_again() {
+fn the_id_of_a_welcome_is_the_same_each_time() {
     assert_eq!(customer(State::Pending).welcome_id(), customer(State::Registered).welcome_id());
 }

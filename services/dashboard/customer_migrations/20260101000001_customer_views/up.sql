@@ -3,7 +3,7 @@ CREATE TABLE customer_views (
     version BIGINT NOT NULL,
     last_event BIGINT NOT NULL,
     account TEXT NOT NULL,
-    -- NULL until the registration itself is heard of.
+    -- NULL until an event of the customer itself arrives.
     state TEXT,
     history TEXT NOT NULL,
     create_time BIGINT NOT NULL,

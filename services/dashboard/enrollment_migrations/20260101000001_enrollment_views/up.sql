@@ -5,7 +5,7 @@ CREATE TABLE enrollment_views (
     learner TEXT NOT NULL,
     course TEXT NOT NULL,
     course_title TEXT NOT NULL,
-    -- NULL, as the state, until the enrollment itself is heard of.
+    -- NULL, as the state, until an event of the enrollment itself arrives.
     currency TEXT,
     fee BIGINT,
     state TEXT,

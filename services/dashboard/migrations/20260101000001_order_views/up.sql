@@ -5,7 +5,7 @@ CREATE TABLE order_views (
     customer TEXT NOT NULL,
     store TEXT NOT NULL,
     items TEXT NOT NULL,
-    -- NULL, as the state, until the order itself is heard of.
+    -- NULL, as the state, until an event of the order itself arrives.
     currency TEXT,
     total BIGINT,
     state TEXT,

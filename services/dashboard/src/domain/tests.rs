@@ -1,4 +1,4 @@
-//! Each course is folded in every order that its events may come in.
+//! The view of an order, for its events in every possible order.
 
 mod courses;
 
@@ -22,28 +22,28 @@ fn fold(view: Option<&OrderView>, message: &Envelope) -> OrderView {
     OrderView::fold(view, message).expect("a readable event").expect("an event about an order")
 }
 
-/// Folds events in every order that keeps each context's own. It goes from set to set of events that were heard: as
-/// the view of a set is the same whichever of them came last, every interleaving gives the same view.
-/// Returns it, and how many interleavings there are.
+/// Folds events in every order that keeps the order within each context. It goes from set to set of folded events: as
+/// the view of a set is the same whichever event is folded last, every interleaving gives the same view.
+/// Returns the view and the number of interleavings.
 fn fold_every_way(messages: &[Envelope]) -> (OrderView, u64) {
     let lines = SOURCES.map(|source| messages.iter().filter(|message| message.context == source).collect::<Vec<_>>());
-    let mut heard = BTreeMap::from([([0; SOURCES.len()], (None, 1))]);
+    let mut folded = BTreeMap::from([([0; SOURCES.len()], (None, 1))]);
     for _ in messages {
-        let mut heard_next = BTreeMap::new();
-        for (counts, (view, ways)) in &heard {
+        let mut next_folded = BTreeMap::new();
+        for (counts, (view, ways)) in &folded {
             for (source, line) in lines.iter().enumerate() {
                 let Some(message) = line.get(counts[source]) else { continue };
                 let mut counts = *counts;
                 counts[source] += 1;
                 let after = Some(fold(view.as_ref(), message));
-                let (known, all_ways) = heard_next.entry(counts).or_insert_with(|| (after.clone(), 0));
+                let (known, all_ways) = next_folded.entry(counts).or_insert_with(|| (after.clone(), 0));
                 assert_eq!(*known, after, "{} came last of {counts:?} of {SOURCES:?}", message.id());
                 *all_ways += ways;
             }
         }
-        heard = heard_next;
+        folded = next_folded;
     }
-    let (_, (view, ways)) = heard.pop_first().expect("the set of all events");
+    let (_, (view, ways)) = folded.pop_first().expect("the set of all events");
     (view.expect("a course has events"), ways)
 }
 
@@ -51,7 +51,7 @@ fn entry(time: i64, source: Source, number: i64, kind: &str, state: Option<State
     Entry { time: Time(time), source, number, kind: kind.to_owned(), state, rider: None }
 }
 
-/// The view of the order above, without what depends on its course.
+/// The view of the order above, without the fields that follow from its history.
 fn ordered_view() -> OrderView {
     OrderView {
         id: ID.to_owned(),
@@ -174,9 +174,9 @@ fn a_rejected_order_has_one_view_in_every_order_of_its_events() {
 }
 
 #[test]
-fn an_order_that_the_store_turned_down_is_cancelled_when_it_says_so_itself() {
-    let turned_down = ticketed(Ticketed::Rejected(store::TicketRejected {}));
-    let course = vec![authorized(), placed(), captured(), opened(), turned_down, cancelled(), refunded()];
+fn an_order_that_the_store_rejected_is_cancelled_by_its_own_event() {
+    let store_rejected = ticketed(Ticketed::Rejected(store::TicketRejected {}));
+    let course = vec![authorized(), placed(), captured(), opened(), store_rejected, cancelled(), refunded()];
     let messages = messages(course, |index| index);
     assert_eq!(fold_every_way(&messages[..5]).0.state, Some(State::Placed));
     let (view, _) = fold_every_way(&messages);
@@ -192,7 +192,7 @@ fn a_declined_order_is_rejected() {
 }
 
 #[test]
-fn a_withdrawn_order_stays_so_however_far_the_store_went() {
+fn a_cancelled_order_stays_cancelled_however_far_the_store_went() {
     let course = vec![authorized(), placed(), opened(), accepted(), cancelled(), cooking()];
     let (view, _) = fold_every_way(&messages(course, |index| index));
     assert_eq!(view.state, Some(State::Cancelled));
@@ -227,7 +227,7 @@ fn clocks_that_go_backwards_change_the_history_and_nothing_else() {
 }
 
 #[test]
-fn the_state_is_unknown_until_the_order_itself_is_heard() {
+fn the_state_is_unknown_until_an_event_of_the_order_arrives() {
     let messages = messages(vec![placed(), authorized(), opened(), accepted()], |index| 50 - index);
     let view = messages[1..].iter().fold(None, |view, message| Some(fold(view.as_ref(), message)));
     let view = view.expect("three events");
@@ -241,14 +241,14 @@ fn the_state_is_unknown_until_the_order_itself_is_heard() {
 }
 
 #[test]
-fn the_last_rider_that_set_out_rides() {
+fn the_rider_is_the_last_one_that_started() {
     let course = vec![placed(), scheduled(), started("riders/joon"), started("riders/sora")];
     // Even when the clock went backwards meanwhile.
     assert_eq!(fold_every_way(&messages(course, |index| -index)).0.rider, "riders/sora");
 }
 
 #[test]
-fn an_event_that_comes_again_changes_nothing() {
+fn a_repeated_event_changes_nothing() {
     let messages = messages(completed_course(), |index| index);
     let (view, _) = fold_every_way(&messages);
     for message in &messages {
@@ -257,7 +257,7 @@ fn an_event_that_comes_again_changes_nothing() {
 }
 
 #[test]
-fn what_concerns_no_order_is_left_out() {
+fn events_about_other_subjects_are_ignored() {
     let of = |context, payload| messages(vec![(context, payload)], |index| index).remove(0);
     let enrolled = payment::PaymentEvent {
         payable: "enrollments/a".to_owned(),
@@ -273,21 +273,21 @@ fn what_concerns_no_order_is_left_out() {
 }
 
 #[test]
-fn what_cannot_be_read_is_an_error() {
+fn an_unreadable_event_is_an_error() {
     let placed = |change: fn(&mut order::OrderPlaced)| {
         let mut placed =
             order::OrderPlaced { order: ORDER.to_owned(), payment: String::new(), summary: Some(summary()) };
         change(&mut placed);
         ordered(Ordered::Placed(placed))
     };
-    let nobodys = payment::PaymentEvent {
+    let unnamed = payment::PaymentEvent {
         payable: "orders/".to_owned(),
         amount: None,
         kind: Some(Paid::Voided(payment::PaymentVoided {})),
     };
     let unreadable = [
         ("order", b"\xff\xff\xff".to_vec()),
-        ("payment", nobodys.encode_to_vec()),
+        ("payment", unnamed.encode_to_vec()),
         placed(|placed| placed.order = "tickets/a".to_owned()),
         placed(|placed| placed.summary = None),
         placed(|placed| placed.summary.as_mut().expect("a summary").total = None),
@@ -310,7 +310,7 @@ fn a_history_is_bounded() {
     let (last, others) = messages.split_last().expect("events");
     let full = others.iter().fold(None, |view, message| Some(fold(view.as_ref(), message)));
     assert_eq!(OrderView::fold(full.as_ref(), last).expect_err("full").reason, "HISTORY_FULL");
-    // What is in it already still changes nothing.
+    // A repeated event still changes nothing.
     assert_eq!(full.as_ref().map(|full| fold(Some(full), &others[0])), full);
 }
 

@@ -1,4 +1,4 @@
-//! Enrollments are folded whatever the order that their events come in.
+//! The view of an enrollment, for events in any order.
 
 use contracts::{
     Money as Wire,
@@ -12,7 +12,7 @@ use super::*;
 
 const ENROLLMENT: &str = "enrollments/7";
 
-/// The context, and what it announces.
+/// The context, and the payload of its event.
 type Event = (&'static str, Vec<u8>);
 
 #[test]
@@ -37,16 +37,24 @@ fn a_completed_course_is_shown_with_its_title_states_and_history() {
 }
 
 #[test]
-fn a_withdrawal_outweighs_a_completion_that_came_a_moment_before() {
-    let events =
-        [authorized(), enrolled(), captured(), registered(), course_completed(), cancelled(), gone(), refunded()];
+fn a_cancellation_outweighs_an_earlier_completion() {
+    let events = [
+        authorized(),
+        enrolled(),
+        captured(),
+        registered(),
+        course_completed(),
+        cancelled(),
+        unregistered(),
+        refunded(),
+    ];
     let view = fold_both_ways(&events);
     assert_eq!(view.state, Some(EnrollmentState::Cancelled));
     assert_eq!((view.payment_state.as_str(), view.registration_state.as_str()), ("REFUNDED", "CANCELLED"));
 }
 
 #[test]
-fn what_never_stood_is_shown_as_rejected() {
+fn a_rejected_enrollment_is_shown_as_rejected() {
     let kind = enrollment_event::Kind::Rejected(EnrollmentRejected {
         enrollment: ENROLLMENT.to_owned(),
         reason: "INSUFFICIENT_FUNDS".to_owned(),
@@ -57,13 +65,13 @@ fn what_never_stood_is_shown_as_rejected() {
 }
 
 #[test]
-fn the_state_is_unknown_until_the_enrollment_itself_is_heard_of() {
+fn the_state_is_unknown_until_an_event_of_the_enrollment_arrives() {
     let view = fold_both_ways(&[authorized(), registered(), course_completed()]);
     assert_eq!((view.state, view.fee), (None, None));
 }
 
 #[test]
-fn what_concerns_no_enrollment_is_left_out_and_what_cannot_be_read_is_an_error() {
+fn events_about_other_subjects_are_ignored_and_unreadable_ones_are_errors() {
     let order = PaymentEvent {
         payable: "orders/7".to_owned(),
         amount: None,
@@ -76,8 +84,8 @@ fn what_concerns_no_enrollment_is_left_out_and_what_cannot_be_read_is_an_error()
         enrollment: ENROLLMENT.to_owned(),
         ..Default::default()
     }));
-    let nobodys = enrolling(enrollment_event::Kind::Completed(EnrollmentCompleted::default()));
-    for event in [nothing, nobodys, ("education", b"\xff\xff".to_vec())] {
+    let unnamed = enrolling(enrollment_event::Kind::Completed(EnrollmentCompleted::default()));
+    for event in [nothing, unnamed, ("education", b"\xff\xff".to_vec())] {
         let error = EnrollmentView::fold(None, &message(0, &event)).expect_err("unreadable");
         assert_eq!(error.reason, "UNREADABLE_EVENT");
     }
@@ -89,7 +97,7 @@ fn states_have_the_names_that_their_contexts_use() {
         assert!(contracts::enrollment::v1::enrollment::State::from_str_name(name).is_some(), "{name}");
         assert_eq!(serde_json::to_value(state).expect("JSON"), name, "so does the history");
     }
-    for event in [registered(), course_completed(), gone()] {
+    for event in [registered(), course_completed(), unregistered()] {
         let view = fold_both_ways(&[event]);
         let state = contracts::education::v1::registration::State::from_str_name(&view.registration_state);
         assert!(state.is_some(), "{view:?}");
@@ -184,6 +192,6 @@ fn course_completed() -> Event {
     registering(registration_event::Kind::Completed(CourseCompleted {}))
 }
 
-fn gone() -> Event {
+fn unregistered() -> Event {
     registering(registration_event::Kind::Cancelled(RegistrationCancelled {}))
 }

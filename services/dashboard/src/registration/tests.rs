@@ -1,4 +1,4 @@
-//! A registration's view, whatever comes in whatever order.
+//! The view of a registration, for events in any order.
 
 use contracts::{
     customer::v1::{self as customer, customer_event::Kind as Registration},
@@ -39,7 +39,7 @@ fn fold(messages: &[&Envelope]) -> Option<CustomerView> {
 }
 
 #[test]
-fn a_view_depends_on_what_happened_and_not_on_when_it_was_heard() {
+fn a_view_depends_on_its_events_and_not_on_their_order() {
     let registered = registration(1, Registration::Registered(customer::CustomerRegistered::default()));
     let cancelled = registration(2, Registration::Cancelled(customer::CustomerCancelled {}));
     let (welcome, notice) =
@@ -54,12 +54,12 @@ fn a_view_depends_on_what_happened_and_not_on_when_it_was_heard() {
 }
 
 #[test]
-fn a_registration_that_is_not_heard_of_yet_has_no_state() {
+fn the_state_is_unknown_until_an_event_of_the_customer_arrives() {
     let view = fold(&[&notified("customers/a", "CUSTOMER_REGISTERED", 1)]).expect("a view");
     assert_eq!((view.state, view.account.as_str()), (None, ""));
 }
 
 #[test]
-fn what_people_are_told_of_other_things_is_left_out() {
+fn notifications_about_other_subjects_are_ignored() {
     assert_eq!(fold(&[&notified("orders/o", "ORDER_PLACED", 1), &notified("", "", 2)]), None);
 }

@@ -1,4 +1,4 @@
-//! Every state × everything that can happen to a delivery.
+//! Every rule of a delivery in every state.
 
 use jumun_core::EventKind;
 
@@ -7,16 +7,16 @@ use super::*;
 const SCHEDULED: Time = Time(1_000_000);
 const NOW: Time = Time(2_000_000);
 
-/// What is to become of a delivery.
+/// The effect of a rule on a delivery.
 #[derive(Debug, PartialEq)]
 enum Outcome {
-    /// It is left as it is.
+    /// Nothing changes.
     Left,
-    /// It is ready, and nothing is announced.
+    /// It is saved as ready, without an event.
     Ready,
-    /// It is in this state, and this is announced.
+    /// It is saved in this state, with this event.
     Announced(State, &'static str),
-    /// It is refused, for this reason.
+    /// The rule returns this error.
     Refused(&'static str),
 }
 
@@ -24,8 +24,8 @@ use Outcome::{Announced, Left, Ready, Refused};
 
 type Act = fn(&Delivery) -> Result<Decision<Delivery>, Error>;
 
-/// Every state, with and without the food being ready.
-const STANDINGS: [(State, bool); 10] = [
+/// Every state, with the food ready and not.
+const STATES: [(State, bool); 10] = [
     (State::Scheduled, false),
     (State::Scheduled, true),
     (State::Started, false),
@@ -39,7 +39,7 @@ const STANDINGS: [(State, bool); 10] = [
 ];
 
 #[test]
-fn every_state_answers_everything_that_can_happen() {
+fn every_rule_has_its_outcome_in_every_state() {
     let not_scheduled = || Refused("DELIVERY_NOT_SCHEDULED");
     let not_started = || Refused("DELIVERY_NOT_STARTED");
     let not_picked_up = || Refused("DELIVERY_NOT_PICKED_UP");
@@ -48,7 +48,7 @@ fn every_state_answers_everything_that_can_happen() {
     let completed = || Announced(State::Completed, "DeliveryCompleted");
     let cancelled = || Announced(State::Cancelled, "DeliveryCancelled");
 
-    // Per state: what happens while the food is not ready, and what when it is.
+    // Per state: the outcome while the food is not ready, and when it is.
     #[rustfmt::skip]
     let table: [(&str, Act, [Outcome; 10]); 6] = [
         ("schedule", |delivery| Delivery::schedule(Some(delivery), &scheduled()), [
@@ -58,7 +58,7 @@ fn every_state_answers_everything_that_can_happen() {
             Left,               Left,               // COMPLETED
             Left,               Left,               // CANCELLED
         ]),
-        ("cooking finished", |delivery| delivery.make_ready(NOW), [
+        ("cooking finished", |delivery| delivery.mark_ready(NOW), [
             Ready,              Left,
             Ready,              Left,
             Left,               Left,
@@ -96,7 +96,7 @@ fn every_state_answers_everything_that_can_happen() {
     ];
 
     for (what, act, outcomes) in table {
-        for ((state, ready), expected) in STANDINGS.into_iter().zip(outcomes) {
+        for ((state, ready), expected) in STATES.into_iter().zip(outcomes) {
             let before = Delivery { state, ready, ..scheduled() };
             assert_eq!(outcome(&before, act(&before)), expected, "{what} when {} and ready = {ready}", state.name());
         }
@@ -104,7 +104,7 @@ fn every_state_answers_everything_that_can_happen() {
 }
 
 #[test]
-fn a_rider_who_starts_is_kept_and_announced() {
+fn the_rider_of_a_started_delivery_is_stored_and_announced() {
     let Ok(Decision::Save(started, events)) = scheduled().start("riders/joon", NOW) else {
         panic!("it was not started")
     };
@@ -114,7 +114,7 @@ fn a_rider_who_starts_is_kept_and_announced() {
 }
 
 #[test]
-fn what_was_never_scheduled_gets_scheduled_and_is_not_cancelled() {
+fn a_missing_delivery_is_scheduled_and_not_cancelled() {
     let Ok(Decision::Save(delivery, events)) = Delivery::schedule(None, &scheduled()) else {
         panic!("it was not scheduled")
     };
@@ -142,7 +142,7 @@ fn a_caller_sees_the_whole_delivery_in_every_state() {
     }
 }
 
-/// Reads a decision, and checks what holds for every one of them.
+/// The outcome of a decision; checks what holds for every decision.
 fn outcome(before: &Delivery, decided: Result<Decision<Delivery>, Error>) -> Outcome {
     match decided {
         Ok(Decision::Leave) => Left,
@@ -153,8 +153,8 @@ fn outcome(before: &Delivery, decided: Result<Decision<Delivery>, Error>) -> Out
         Ok(Decision::Save(after, events)) => {
             let rider = after.rider.clone();
             assert_eq!(after, Delivery { state: after.state, rider, update_time: NOW, ..before.clone() });
-            assert_eq!(after.rider != before.rider, after.state == State::Started, "only a start names a rider");
-            let [event] = events.as_slice() else { panic!("one announcement, not {events:?}") };
+            assert_eq!(after.rider != before.rider, after.state == State::Started, "only a start sets the rider");
+            let [event] = events.as_slice() else { panic!("one event, not {events:?}") };
             assert_eq!(event.order, "orders/7");
             Announced(after.state, EventKind::kind(event))
         }

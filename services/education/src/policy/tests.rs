@@ -1,4 +1,4 @@
-//! What each event of an enrollment leads to.
+//! The effect of each event of an enrollment.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::*;
 #[tokio::test]
 async fn a_paid_enrollment_registers_its_learner_once() {
     let clock = Clock::manual();
-    let mut decide = decision(react(&clock, enrolled(Some(summary()))).await);
+    let mut decide = decision(effect_of(&clock, enrolled(Some(summary()))).await);
     let Ok(Decision::Save(registration, _)) = decide(None) else { panic!("nobody was registered") };
     let expected = Registration {
         id: "7".to_owned(),
@@ -27,39 +27,39 @@ async fn a_paid_enrollment_registers_its_learner_once() {
 }
 
 #[tokio::test]
-async fn a_cancelled_enrollment_takes_its_registration_along() {
+async fn a_cancelled_enrollment_cancels_its_registration() {
     let clock = Clock::manual();
-    let mut opening = decision(react(&clock, enrolled(Some(summary()))).await);
+    let mut opening = decision(effect_of(&clock, enrolled(Some(summary()))).await);
     let Ok(Decision::Save(registration, _)) = opening(None) else { panic!("nobody was registered") };
     let cancelled = EnrollmentCancelled { enrollment: "enrollments/7".to_owned(), reason: String::new() };
-    let mut decide = decision(react(&clock, Kind::Cancelled(cancelled)).await);
+    let mut decide = decision(effect_of(&clock, Kind::Cancelled(cancelled)).await);
     let Ok(Decision::Save(registration, _)) = decide(Some(&registration)) else { panic!("it was not cancelled") };
     assert_eq!(registration.state, State::Cancelled);
     assert!(decide(None).is_err(), "its registration came before, so a missing one is a dead letter");
 }
 
 #[tokio::test]
-async fn everything_else_is_no_affair_of_the_school() {
+async fn other_events_are_ignored() {
     let enrollment = || "enrollments/7".to_owned();
-    let elsewhere = [
+    let ignored = [
         Kind::Rejected(EnrollmentRejected { enrollment: enrollment(), ..Default::default() }),
         Kind::Completed(EnrollmentCompleted { enrollment: enrollment() }),
     ];
-    for kind in elsewhere {
-        let reaction = react(&Clock::manual(), kind.clone()).await;
-        assert!(matches!(reaction, Ok(EventEffect::Ignore)), "{kind:?}");
+    for kind in ignored {
+        let effect = effect_of(&Clock::manual(), kind.clone()).await;
+        assert!(matches!(effect, Ok(EventEffect::Ignore)), "{kind:?}");
     }
 }
 
 #[tokio::test]
-async fn an_event_that_says_too_little_becomes_a_dead_letter() {
+async fn an_incomplete_event_becomes_a_dead_letter() {
     for kind in [enrolled(None), Kind::Cancelled(EnrollmentCancelled::default())] {
-        let error = react(&Clock::manual(), kind.clone()).await.err().expect("it is refused");
+        let error = effect_of(&Clock::manual(), kind.clone()).await.err().expect("it is refused");
         assert_eq!((error.reason, error.is_transient()), ("UNREADABLE_EVENT", false), "{kind:?}");
     }
 }
 
-async fn react(clock: &Clock, kind: Kind) -> Result<EventEffect<Registration>, Error> {
+async fn effect_of(clock: &Clock, kind: Kind) -> Result<EventEffect<Registration>, Error> {
     let message = Envelope {
         context: "enrollment".to_owned(),
         aggregate: "7".to_owned(),
@@ -73,8 +73,8 @@ async fn react(clock: &Clock, kind: Kind) -> Result<EventEffect<Registration>, E
     on_enrollment_event(clock)(Arc::new(message)).await
 }
 
-fn decision(reaction: Result<EventEffect<Registration>, Error>) -> Decide<Registration> {
-    match reaction {
+fn decision(effect: Result<EventEffect<Registration>, Error>) -> Decide<Registration> {
+    match effect {
         Ok(EventEffect::Decide(id, decide)) if id == "7" => decide,
         _ => panic!("no decision upon the enrollment's registration"),
     }

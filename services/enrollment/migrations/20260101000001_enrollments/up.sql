@@ -17,5 +17,5 @@ CREATE TABLE enrollments (
 );
 CREATE INDEX enrollments_by_learner ON enrollments (learner, id);
 CREATE INDEX enrollments_by_course ON enrollments (course, id);
--- Only what waits for a payment's word; few at any time.
+-- Read by the recovery: enrollments whose payment is not settled. Few at any time.
 CREATE INDEX enrollments_unpaid ON enrollments (update_time) WHERE state IN ('PENDING', 'VOIDING');

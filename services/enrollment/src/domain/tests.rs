@@ -1,4 +1,4 @@
-//! Every state × everything that can happen to an enrollment.
+//! Every rule of an enrollment in every state.
 
 use jumun_core::EventKind;
 
@@ -7,17 +7,17 @@ use super::*;
 const ENROLLED: Time = Time(2_000_000);
 const NOW: Time = Time(3_000_000);
 
-/// The state that it is in afterwards, and what is announced; or the refusal.
+/// The state afterwards and the event, or the error.
 type Outcome = Result<(State, &'static str), &'static str>;
 type Act = fn(&Enrollment) -> Result<Decision<Enrollment>, Error>;
 
 #[test]
-fn every_state_answers_everything_that_can_happen() {
+fn every_rule_has_its_outcome_in_every_state() {
     use State::{Cancelled, Completed, Enrolled, Pending, Rejected, Voiding};
     let enrolled = || Ok((Enrolled, "LearnerEnrolled"));
     let voiding = || Ok((Voiding, ""));
     let rejected = || Ok((Rejected, "EnrollmentRejected"));
-    let withdrawn = || Ok((Cancelled, "EnrollmentCancelled"));
+    let cancelled = || Ok((Cancelled, "EnrollmentCancelled"));
     let completed = || Ok((Completed, "EnrollmentCompleted"));
     let unpaid = || Err("ENROLLMENT_PENDING");
     let too_late = || Err("ENROLLMENT_NOT_CANCELLABLE");
@@ -27,13 +27,13 @@ fn every_state_answers_everything_that_can_happen() {
 
     #[rustfmt::skip]
     let table: [(&str, Act, [Outcome; 6]); 6] = [
-        //                                                                          PENDING     VOIDING     REJECTED    ENROLLED     COMPLETED   CANCELLED
-        ("held", |enrollment| enrollment.stand("payments/enrollment-7", NOW),       [enrolled(), v(),        r(),        e(),         c(),        x()]),
-        ("given up", |enrollment| enrollment.give_up(NOW),                          [voiding(), v(),        r(),        e(),         c(),        x()]),
-        ("rejected", |enrollment| enrollment.reject("WHY", NOW),                    [rejected(), rejected(), r(),       e(),         c(),        x()]),
-        ("the learner cancels", |enrollment| enrollment.cancel(NOW),                [unpaid(),  unpaid(),   too_late(), withdrawn(), too_late(), x()]),
-        ("the school cancels", |enrollment| enrollment.cancel_by_school(NOW),       [p(),       v(),        r(),        withdrawn(), c(),        x()]),
-        ("the course is completed", |enrollment| enrollment.complete(NOW),          [p(),       v(),        r(),        completed(), c(),        x()]),
+        //                                                                             PENDING     VOIDING     REJECTED    ENROLLED     COMPLETED   CANCELLED
+        ("confirmed", |enrollment| enrollment.confirm("payments/enrollment-7", NOW), [enrolled(), v(),        r(),        e(),         c(),        x()]),
+        ("voiding started", |enrollment| enrollment.start_voiding(NOW),              [voiding(),  v(),        r(),        e(),         c(),        x()]),
+        ("rejected", |enrollment| enrollment.reject("WHY", NOW),                     [rejected(), rejected(), r(),        e(),         c(),        x()]),
+        ("the learner cancels", |enrollment| enrollment.cancel(NOW),                 [unpaid(),   unpaid(),   too_late(), cancelled(), too_late(), x()]),
+        ("the school cancels", |enrollment| enrollment.cancel_by_school(NOW),        [p(),        v(),        r(),        cancelled(), c(),        x()]),
+        ("the course is completed", |enrollment| enrollment.complete(NOW),           [p(),        v(),        r(),        completed(), c(),        x()]),
     ];
     for (what, act, outcomes) in table {
         assert_eq!(State::ALL.len(), outcomes.len());
@@ -45,7 +45,7 @@ fn every_state_answers_everything_that_can_happen() {
 }
 
 #[test]
-fn what_is_withdrawn_says_by_whom() {
+fn the_state_reason_tells_learner_and_school_apart() {
     let by = |decision| match decision {
         Ok(Decision::Save(Enrollment { state_reason, update_time: NOW, .. }, _)) => state_reason,
         other => panic!("{other:?}"),
@@ -55,9 +55,9 @@ fn what_is_withdrawn_says_by_whom() {
 }
 
 #[test]
-fn what_is_announced_says_what_others_need_to_know_and_nothing_about_the_card() {
-    let Ok(Decision::Save(after, events)) = enrollment(State::Pending).stand("payments/enrollment-7", NOW) else {
-        panic!("it does not stand")
+fn events_contain_what_other_contexts_need_and_no_payment_method() {
+    let Ok(Decision::Save(after, events)) = enrollment(State::Pending).confirm("payments/enrollment-7", NOW) else {
+        panic!("not confirmed")
     };
     assert_eq!((after.payment.as_str(), after.enrolled_time), ("payments/enrollment-7", Some(NOW)));
     let summary = pb::EnrollmentSummary {
@@ -66,21 +66,24 @@ fn what_is_announced_says_what_others_need_to_know_and_nothing_about_the_card() 
         course_title: "Rust".to_owned(),
         fee: Some(contracts::Money { currency_code: "EUR".to_owned(), units: 9, nanos: 500_000_000 }),
     };
-    let happened = pb::LearnerEnrolled {
+    let payload = pb::LearnerEnrolled {
         enrollment: "enrollments/7".to_owned(),
         payment: "payments/enrollment-7".to_owned(),
         summary: Some(summary),
     };
-    assert_eq!(events, [event(Kind::Enrolled(happened))]);
+    assert_eq!(events, [event(Kind::Enrolled(payload))]);
 }
 
 #[test]
-fn create_enrollment_answers_the_enrollment_as_it_was_when_it_was_paid() {
+fn create_enrollment_answers_with_the_enrollment_as_it_was_confirmed() {
     for state in [State::Enrolled, State::Completed, State::Cancelled] {
-        let made = enrollment(state).as_made().expect("it stood");
-        assert_eq!((made.state, made.state_reason.as_str(), made.update_time), (State::Enrolled, "", ENROLLED));
+        let confirmed = enrollment(state).as_confirmed().expect("it was confirmed");
+        assert_eq!(
+            (confirmed.state, confirmed.state_reason.as_str(), confirmed.update_time),
+            (State::Enrolled, "", ENROLLED)
+        );
     }
-    assert_eq!(enrollment(State::Rejected).as_made(), None);
+    assert_eq!(enrollment(State::Rejected).as_confirmed(), None);
 }
 
 fn outcome(before: &Enrollment, decision: Result<Decision<Enrollment>, Error>) -> Outcome {
@@ -95,7 +98,7 @@ fn outcome(before: &Enrollment, decision: Result<Decision<Enrollment>, Error>) -
 }
 
 fn enrollment(state: State) -> Enrollment {
-    let stood = matches!(state, State::Enrolled | State::Completed | State::Cancelled);
+    let was_confirmed = matches!(state, State::Enrolled | State::Completed | State::Cancelled);
     Enrollment {
         id: "7".to_owned(),
         learner: "learners/hana".to_owned(),
@@ -107,7 +110,7 @@ fn enrollment(state: State) -> Enrollment {
         state_reason: if state == State::Cancelled { "CANCELLED_BY_LEARNER".to_owned() } else { String::new() },
         payment: String::new(),
         create_time: Time(1_000_000),
-        enrolled_time: stood.then_some(ENROLLED),
+        enrolled_time: was_confirmed.then_some(ENROLLED),
         update_time: ENROLLED,
     }
 }

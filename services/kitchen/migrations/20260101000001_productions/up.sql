@@ -11,8 +11,8 @@ CREATE TABLE productions (
     update_time BIGINT NOT NULL
 );
 CREATE INDEX productions_by_store ON productions (store, id);
--- What waits for a product, oldest first.
+-- Productions that wait for a product, oldest first.
 CREATE INDEX productions_waiting ON productions (missing, id) WHERE state = 'OUT_OF_STOCK';
--- What the recovery looks for; few at any time.
+-- Read by the recovery: reservations and releases that are not settled. Few at any time.
 CREATE INDEX productions_taking ON productions (update_time) WHERE state = 'TAKING';
 CREATE INDEX productions_owing ON productions (id) WHERE owes = 1;

@@ -1,4 +1,4 @@
--- The simulated Kakao's own ledger: one row per idempotency key.
+-- The simulated Kakao's ledger: one row per idempotency key.
 CREATE TABLE messages (
     id TEXT PRIMARY KEY,
     version BIGINT NOT NULL,

@@ -18,5 +18,5 @@ CREATE TABLE notifications (
 );
 CREATE INDEX notifications_by_recipient ON notifications (recipient, id);
 CREATE INDEX notifications_by_about ON notifications (about, id);
--- Only what is still to be delivered; few at any time.
+-- Read by the recovery: notifications that are not settled. Few at any time.
 CREATE INDEX notifications_due ON notifications (next_attempt_time) WHERE state = 'PENDING';

@@ -1,5 +1,5 @@
-//! A simulated KakaoTalk: durable like the real one, with a ledger of its own, in which a message that arrived twice
-//! would show. It behaves by the first word of the recipient's id, as test cards do.
+//! A simulated KakaoTalk, with a durable ledger of its own that would show a message delivered twice. Its behavior
+//! depends on the first part of the recipient's id, as with test cards.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use jumun_core::{
     time::{sleep, timeout},
 };
 
-use super::{Courier, Outcome};
+use super::{ChannelAdapter, Outcome};
 use crate::{domain::Notification, reasons};
 
 /// The schema of the simulated Kakao's ledger.
 pub const KAKAO_SCHEMA: &str = "notification_kakao";
 
-/// How long Kakao may take to answer. What takes longer is unknown.
+/// How long Kakao may take to answer; after that the outcome is unknown.
 const TIMEOUT: Duration = Duration::from_millis(1500);
-/// `slow` takes between these.
+/// The least and the greatest delay of `slow`.
 const SLOW_MIN_MS: i64 = 400;
 const SLOW_MAX_MS: i64 = 620;
-/// `late` delivers after everybody has given up.
+/// `late` delivers after every caller has timed out.
 const LATE: Duration = Duration::from_secs(8);
-/// What Kakao says of recipients who block messages.
+/// The refusal for recipients who block messages.
 const RECIPIENT_BLOCKED: &str = "RECIPIENT_BLOCKED";
 
 /// One row of the ledger.
@@ -32,7 +32,7 @@ const RECIPIENT_BLOCKED: &str = "RECIPIENT_BLOCKED";
 pub struct Message {
     /// The idempotency key, which is the notification's id.
     pub id: String,
-    /// Empty when it was withdrawn before it came.
+    /// Empty when it was withdrawn before it was sent.
     pub recipient: String,
     pub text: String,
     pub state: MessageState,
@@ -40,7 +40,7 @@ pub struct Message {
 }
 
 engine::states! {
-    /// Where a message is.
+    /// The state of a message.
     pub enum MessageState: pb::inbox_message::State {
         Delivered,
         Withdrawn,
@@ -48,7 +48,7 @@ engine::states! {
 }
 
 impl Message {
-    /// What is first stays: a message that arrived, or the tombstone.
+    /// Writes a message or a tombstone; the first one stays.
     fn write(existing: Option<&Message>, message: &Message) -> Result<Decision<Message>, Error> {
         match existing {
             Some(_) => Ok(Decision::Leave),
@@ -83,7 +83,7 @@ impl Aggregate for Message {
     }
 }
 
-/// Tells nobody anything, and keeps a ledger as if it did.
+/// Sends nothing; records each message in its ledger.
 #[derive(Clone)]
 pub(crate) struct Kakao {
     messages: Engine<Message>,
@@ -105,12 +105,10 @@ impl Kakao {
         };
         let rule = move |existing: Option<&Message>| Message::write(existing, &message);
         let done = self.messages.execute(notification.id.clone(), None, rule).await?;
-        done.state
-            .map(|message| message.outcome())
-            .ok_or_else(|| Error::internal("a message was written and is not there"))
+        done.state.map(|message| message.outcome()).ok_or_else(|| Error::internal("a recorded message is missing"))
     }
 
-    /// Delivers when nobody waits any more, unless it was told not to meanwhile.
+    /// Delivers after the caller has timed out, unless the message was withdrawn meanwhile.
     fn deliver_late(&self, notification: &Notification) {
         let (kakao, notification) = (self.clone(), notification.clone());
         task::spawn(async move {
@@ -120,8 +118,8 @@ impl Kakao {
         });
     }
 
-    /// As slow as on a bad day; another wait each time.
-    fn slowness(&self) -> Duration {
+    /// A delay of `slow`; it depends on the clock, so it varies.
+    fn slow_delay(&self) -> Duration {
         let millis = SLOW_MIN_MS + self.clock.now().0 % (SLOW_MAX_MS - SLOW_MIN_MS + 1);
         Duration::from_millis(u64::try_from(millis).unwrap_or_default())
     }
@@ -132,7 +130,7 @@ impl Kakao {
             Some("blocked") => Ok(Outcome::Refused(RECIPIENT_BLOCKED.to_owned())),
             Some("failing") => Err(Error::new(&reasons::CHANNEL_FAILED, "the channel failed")),
             Some("slow") => {
-                sleep(self.slowness()).await;
+                sleep(self.slow_delay()).await;
                 self.write(notification, MessageState::Delivered).await
             }
             Some("lost") => {
@@ -149,7 +147,7 @@ impl Kakao {
 }
 
 #[tonic::async_trait]
-impl Courier for Kakao {
+impl ChannelAdapter for Kakao {
     async fn deliver(&self, notification: &Notification) -> Result<Outcome, Error> {
         match timeout(TIMEOUT, self.behave(notification)).await {
             Ok(outcome) => outcome,

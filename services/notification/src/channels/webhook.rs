@@ -1,7 +1,7 @@
-//! A webhook: an HTTP POST of JSON, signed as Standard Webhooks (standardwebhooks.com) has it.
+//! A webhook: an HTTP POST of JSON, signed as specified by Standard Webhooks (standardwebhooks.com).
 //!
-//! The id of the notification is the idempotency key: what is sent again has the same. Neither the secret nor what is
-//! said is ever logged, and the receiver's body is never read.
+//! The id of the notification is the idempotency key, also when it is sent again. The secret and the text are never
+//! logged, and the body of the receiver's answer is never read.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use jumun_core::{Clock, Error, Time, time::timeout};
 use net::{fetch, fetch::FetchError, tls::ClientTls};
 use ring::hmac;
 
-use super::{Courier, Outcome};
+use super::{ChannelAdapter, Outcome};
 use crate::{domain::Notification, reasons};
 
-/// How long the receiver may take until its answer begins. What takes longer is unknown.
+/// How long the receiver may take until its answer begins; after that the outcome is unknown.
 const TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Posts to one target.
@@ -57,7 +57,7 @@ fn body(notification: &Notification) -> String {
     .to_string()
 }
 
-/// What an answer's status means. A receiver that is busy or broken may have taken it or not: it is asked again.
+/// What the status of an answer means. A receiver that is busy or fails may have processed it or not, so it is retried.
 fn outcome(status: StatusCode) -> Result<Outcome, Error> {
     match status {
         _ if status.is_success() => Ok(Outcome::Delivered),
@@ -72,7 +72,7 @@ fn failed(status: StatusCode) -> Error {
 }
 
 #[tonic::async_trait]
-impl Courier for Webhook {
+impl ChannelAdapter for Webhook {
     async fn deliver(&self, notification: &Notification) -> Result<Outcome, Error> {
         let request = self.request(notification, self.clock.now())?;
         match timeout(TIMEOUT, fetch::send(request, &self.trust)).await {
@@ -85,7 +85,8 @@ impl Courier for Webhook {
         }
     }
 
-    /// Nothing calls back what was sent, and nobody else knows whether it came: it is sent again, and the answer counts.
+    /// A webhook cannot be withdrawn, and only the receiver knows whether it arrived. So it is sent again, and the
+    /// answer counts.
     async fn withdraw(&self, notification: &Notification) -> Result<Outcome, Error> {
         self.deliver(notification).await
     }

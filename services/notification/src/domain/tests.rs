@@ -1,4 +1,4 @@
-//! Every state × every command, and the bounds of patience.
+//! Every rule of a notification in every state, and the limits of attempts.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn saved(decision: Result<Decision<Notification>, Error>) -> Option<Notification
 }
 
 #[test]
-fn the_first_word_counts_whatever_comes_later() {
+fn the_first_outcome_stays() {
     for state in [State::Delivered, State::Failed, State::Withdrawn] {
         let ended = notification(state, true);
         let later = [ended.deliver(NOW), ended.fail("LATE", NOW), ended.withdraw(NOW), ended.attempt(NOW)];
@@ -40,32 +40,32 @@ fn the_first_word_counts_whatever_comes_later() {
 }
 
 #[test]
-fn what_is_announced_tells_neither_the_text_nor_the_recipient() {
+fn events_contain_neither_the_text_nor_the_recipient() {
     let Decision::Save(delivered, events) = notification(State::Pending, true).deliver(NOW).expect("a decision") else {
         panic!("nothing is saved");
     };
     assert_eq!((delivered.state, events.len()), (State::Delivered, 1));
-    let told = format!("{events:?}");
-    assert!(!told.contains("Welcome") && !told.contains("mina"), "{told}");
+    let output = format!("{events:?}");
+    assert!(!output.contains("Welcome") && !output.contains("mina"), "{output}");
 }
 
 #[test]
-fn an_attempt_is_one_persons_and_the_next_comes_later_each_time() {
+fn an_attempt_excludes_others_and_the_backoff_grows() {
     let mut pending = notification(State::Pending, false);
-    let (mut now, mut pauses) = (NOW, Vec::new());
+    let (mut now, mut backoffs) = (NOW, Vec::new());
     for attempts in 2..12 {
         pending = saved(pending.attempt(now)).expect("an attempt");
         assert_eq!(pending.attempts, attempts);
-        assert_eq!(pending.attempt(now).expect_err("somebody is at it").reason, "ATTEMPT_UNDER_WAY");
-        pauses.push(pending.next_attempt_time.since(now));
+        assert_eq!(pending.attempt(now).expect_err("an attempt is in progress").reason, "ATTEMPT_UNDER_WAY");
+        backoffs.push(pending.next_attempt_time.since(now));
         now = pending.next_attempt_time;
     }
-    assert!(pauses.iter().all(|pause| *pause <= MAX_PAUSE * 3 / 2), "{pauses:?}");
-    assert!(pauses[..6].is_sorted_by(|one, next| *next > *one), "{pauses:?}");
+    assert!(backoffs.iter().all(|backoff| *backoff <= MAX_BACKOFF * 3 / 2), "{backoffs:?}");
+    assert!(backoffs[..6].is_sorted_by(|one, next| *next > *one), "{backoffs:?}");
 }
 
 #[test]
-fn patience_has_an_end_in_number_and_in_age_and_a_short_one_for_what_somebody_waited_for() {
+fn attempts_are_limited_in_number_and_in_age_and_more_so_when_a_caller_waited() {
     let attempts = |is_awaited| {
         let (mut pending, mut now) = (notification(State::Pending, is_awaited), NOW);
         while pending.state == State::Pending {
@@ -84,11 +84,11 @@ fn patience_has_an_end_in_number_and_in_age_and_a_short_one_for_what_somebody_wa
 }
 
 #[test]
-fn a_tombstone_is_left_where_nothing_is_and_nothing_else_is_changed_by_it() {
+fn a_tombstone_is_left_only_where_there_is_no_notification() {
     let tombstone = notification(State::Withdrawn, true);
-    assert!(saved(Notification::entomb(None, &tombstone)).is_some());
-    assert!(saved(Notification::entomb(Some(&notification(State::Delivered, true)), &tombstone)).is_none());
-    assert!(saved(notification(State::Pending, true).withdraw_untried(NOW)).is_none(), "it may be on its way");
+    assert!(saved(Notification::leave_tombstone(None, &tombstone)).is_some());
+    assert!(saved(Notification::leave_tombstone(Some(&notification(State::Delivered, true)), &tombstone)).is_none());
+    assert!(saved(notification(State::Pending, true).withdraw_untried(NOW)).is_none(), "a delivery may be in progress");
     let untried = Notification { attempts: 0, ..notification(State::Pending, false) };
     assert_eq!(saved(untried.withdraw_untried(NOW)).map(|left| left.state), Some(State::Withdrawn));
 }

@@ -1,4 +1,4 @@
--- Who wants to hear when an order changes: one row per registration.
+-- Customers that are notified of order changes: one row per registration.
 CREATE TABLE subscribers (
     id TEXT PRIMARY KEY,
     version BIGINT NOT NULL,

@@ -17,5 +17,5 @@ CREATE TABLE orders (
     update_time BIGINT NOT NULL
 );
 CREATE INDEX orders_by_customer ON orders (customer, id);
--- Only what waits for a payment's word; few at any time.
+-- Read by the recovery: orders whose payment is not settled. Few at any time.
 CREATE INDEX orders_unpaid ON orders (update_time) WHERE state IN ('PENDING', 'VOIDING');

@@ -1,4 +1,4 @@
--- The index by customer is written late and in bulk: new entries wait in the order in which they come.
+-- The index by customer is deferred and written in bulk; new entries wait here in the order of their arrival.
 CREATE TABLE orders_by_customer_waiting (
     id TEXT NOT NULL,
     customer TEXT NOT NULL

@@ -1,4 +1,4 @@
-//! Every state × everything that can happen to an order.
+//! Every rule of an order in every state.
 
 use jumun_core::EventKind;
 
@@ -8,16 +8,16 @@ const REQUESTED: Time = Time(1_000_000);
 const PLACED: Time = Time(2_000_000);
 const NOW: Time = Time(3_000_000);
 
-/// What is to become of an order.
+/// The effect of a rule on an order.
 #[derive(Debug, PartialEq)]
 enum Outcome {
-    /// It is left as it is.
+    /// Nothing changes.
     Left,
-    /// It is in this state, for this reason, and nothing is announced.
+    /// It is saved in this state, for this reason, without an event.
     Saved(State, &'static str),
-    /// It is in this state, for this reason, and this is announced.
+    /// It is saved in this state, for this reason, with this event.
     Announced(State, &'static str, &'static str),
-    /// It is refused, for this reason.
+    /// The rule returns this error.
     Refused(&'static str),
 }
 
@@ -26,16 +26,16 @@ use Outcome::{Announced, Left, Refused, Saved};
 type Act = fn(&Order) -> Result<Decision<Order>, Error>;
 
 #[test]
-fn every_state_answers_everything_that_can_happen() {
+fn every_rule_has_its_outcome_in_every_state() {
     let placed = || Announced(State::Placed, "", "OrderPlaced");
     let voiding = || Saved(State::Voiding, "");
     let rejected = || Announced(State::Rejected, "WHY", "OrderRejected");
-    let withdrawn = || Announced(State::Cancelled, "CANCELLED_BY_CUSTOMER", "OrderCancelled");
-    let turned_down = || Announced(State::Cancelled, "STORE_REJECTED", "OrderCancelled");
+    let cancelled = || Announced(State::Cancelled, "CANCELLED_BY_CUSTOMER", "OrderCancelled");
+    let store_rejected = || Announced(State::Cancelled, "STORE_REJECTED", "OrderCancelled");
     let completed = || Announced(State::Completed, "", "OrderCompleted");
     let accepted = || Saved(State::Accepted, "");
     let cooking = || Saved(State::Cooking, "");
-    let given_up = || Announced(State::Cancelled, "WHY", "OrderCancelled");
+    let not_made = || Announced(State::Cancelled, "WHY", "OrderCancelled");
     let out_of_stock = || Saved(State::OutOfStock, "");
     let producing = || Saved(State::Producing, "");
     let ready = || Saved(State::Ready, "");
@@ -45,20 +45,20 @@ fn every_state_answers_everything_that_can_happen() {
 
     #[rustfmt::skip]
     let table: [(&str, Act, [Outcome; 12]); 13] = [
-        //                                                                 PENDING       VOIDING       REJECTED    PLACED          OUT_OF_STOCK  ACCEPTED     COOKING      PRODUCING    READY        PICKED_UP    COMPLETED   CANCELLED
-        ("place", |order| order.stand("payments/order-7", NOW),           [placed(),     Left,         Left,       Left,           Left,         Left,        Left,        Left,        Left,        Left,        Left,       Left]),
-        ("give up", |order| order.give_up(NOW),                           [voiding(),    Left,         Left,       Left,           Left,         Left,        Left,        Left,        Left,        Left,        Left,       Left]),
-        ("reject", |order| order.reject("WHY", NOW),                      [rejected(),   rejected(),   Left,       Left,           Left,         Left,        Left,        Left,        Left,        Left,        Left,       Left]),
-        ("cancel", |order| order.cancel(NOW),                             [not_placed(), not_placed(), too_late(), withdrawn(),    withdrawn(),  withdrawn(), too_late(),  too_late(),  too_late(),  too_late(),  too_late(), Left]),
-        ("store rejects", |order| order.reject_by_store(NOW),             [Left,         Left,         Left,       turned_down(),  Left,         Left,        Left,        Left,        Left,        Left,        Left,       Left]),
-        ("kitchen gives up", |order| order.reject_by_kitchen("WHY", NOW), [Left,         Left,         Left,       given_up(),     given_up(),   given_up(),  given_up(),  given_up(),  given_up(),  given_up(),  Left,       Left]),
-        ("out of stock", |order| order.progress(State::OutOfStock, NOW),  [Left,         Left,         Left,       out_of_stock(), Left,         Left,        Left,        Left,        Left,        Left,        Left,       Left]),
-        ("accepted", |order| order.progress(State::Accepted, NOW),        [Left,         Left,         Left,       accepted(),     accepted(),   Left,        Left,        Left,        Left,        Left,        Left,       Left]),
-        ("cooking", |order| order.progress(State::Cooking, NOW),          [Left,         Left,         Left,       cooking(),      cooking(),    cooking(),   Left,        Left,        Left,        Left,        Left,       Left]),
-        ("producing", |order| order.progress(State::Producing, NOW),      [Left,         Left,         Left,       producing(),    producing(),  producing(), producing(), Left,        Left,        Left,        Left,       Left]),
-        ("cooked", |order| order.progress(State::Ready, NOW),             [Left,         Left,         Left,       ready(),        ready(),      ready(),     ready(),     ready(),     Left,        Left,        Left,       Left]),
-        ("picked up", |order| order.progress(State::PickedUp, NOW),       [Left,         Left,         Left,       picked_up(),    picked_up(),  picked_up(), picked_up(), picked_up(), picked_up(), Left,        Left,       Left]),
-        ("handed over", |order| order.progress(State::Completed, NOW),    [Left,         Left,         Left,       completed(),    completed(),  completed(), completed(), completed(), completed(), completed(), Left,       Left]),
+        //                                                                 PENDING       VOIDING       REJECTED    PLACED            OUT_OF_STOCK ACCEPTED     COOKING      PRODUCING    READY        PICKED_UP    COMPLETED   CANCELLED
+        ("confirm", |order| order.confirm("payments/order-7", NOW),      [placed(),     Left,         Left,       Left,             Left,        Left,        Left,        Left,        Left,        Left,        Left,       Left]),
+        ("start voiding", |order| order.start_voiding(NOW),              [voiding(),    Left,         Left,       Left,             Left,        Left,        Left,        Left,        Left,        Left,        Left,       Left]),
+        ("reject", |order| order.reject("WHY", NOW),                     [rejected(),   rejected(),   Left,       Left,             Left,        Left,        Left,        Left,        Left,        Left,        Left,       Left]),
+        ("cancel", |order| order.cancel(NOW),                            [not_placed(), not_placed(), too_late(), cancelled(),      cancelled(), cancelled(), too_late(),  too_late(),  too_late(),  too_late(),  too_late(), Left]),
+        ("store rejects", |order| order.cancel_by_store(NOW),            [Left,         Left,         Left,       store_rejected(), Left,        Left,        Left,        Left,        Left,        Left,        Left,       Left]),
+        ("kitchen fails", |order| order.cancel_by_kitchen("WHY", NOW),   [Left,         Left,         Left,       not_made(),       not_made(),  not_made(),  not_made(),  not_made(),  not_made(),  not_made(),  Left,       Left]),
+        ("out of stock", |order| order.progress(State::OutOfStock, NOW), [Left,         Left,         Left,       out_of_stock(),   Left,        Left,        Left,        Left,        Left,        Left,        Left,       Left]),
+        ("accepted", |order| order.progress(State::Accepted, NOW),       [Left,         Left,         Left,       accepted(),       accepted(),  Left,        Left,        Left,        Left,        Left,        Left,       Left]),
+        ("cooking", |order| order.progress(State::Cooking, NOW),         [Left,         Left,         Left,       cooking(),        cooking(),   cooking(),   Left,        Left,        Left,        Left,        Left,       Left]),
+        ("producing", |order| order.progress(State::Producing, NOW),     [Left,         Left,         Left,       producing(),      producing(), producing(), producing(), Left,        Left,        Left,        Left,       Left]),
+        ("cooked", |order| order.progress(State::Ready, NOW),            [Left,         Left,         Left,       ready(),          ready(),     ready(),     ready(),     ready(),     Left,        Left,        Left,       Left]),
+        ("picked up", |order| order.progress(State::PickedUp, NOW),      [Left,         Left,         Left,       picked_up(),      picked_up(), picked_up(), picked_up(), picked_up(), picked_up(), Left,        Left,       Left]),
+        ("handed over", |order| order.progress(State::Completed, NOW),   [Left,         Left,         Left,       completed(),      completed(), completed(), completed(), completed(), completed(), completed(), Left,       Left]),
     ];
 
     for (what, act, outcomes) in table {
@@ -71,7 +71,7 @@ fn every_state_answers_everything_that_can_happen() {
 }
 
 #[test]
-fn what_is_announced_says_what_others_need_to_know() {
+fn events_contain_what_other_contexts_need() {
     let summary = || {
         let item = pb::order_summary::Item {
             item: "items/bibimbap".to_owned(),
@@ -89,7 +89,7 @@ fn what_is_announced_says_what_others_need_to_know() {
     let name = || "orders/7".to_owned();
     let expected: [(Result<Decision<Order>, Error>, Kind); 4] = [
         (
-            order(State::Pending).stand("payments/order-7", NOW),
+            order(State::Pending).confirm("payments/order-7", NOW),
             Kind::Placed(pb::OrderPlaced { order: name(), payment: "payments/order-7".to_owned(), summary: summary() }),
         ),
         (
@@ -110,22 +110,24 @@ fn what_is_announced_says_what_others_need_to_know() {
         ),
     ];
     for (decided, kind) in expected {
-        let Ok(Decision::Save(_, events)) = decided else { panic!("{kind:?} is announced") };
+        let Ok(Decision::Save(_, events)) = decided else { panic!("no event {kind:?}") };
         assert_eq!(events, [event(kind)]);
     }
 }
 
 #[test]
-fn no_announcement_tells_how_the_customer_pays() {
-    for decided in [order(State::Pending).stand("payments/order-7", NOW), order(State::Pending).reject("WHY", NOW)] {
-        let Ok(Decision::Save(_, events)) = decided else { panic!("it is announced") };
+fn no_event_contains_the_payment_method() {
+    for decided in [order(State::Pending).confirm("payments/order-7", NOW), order(State::Pending).reject("WHY", NOW)] {
+        let Ok(Decision::Save(_, events)) = decided else { panic!("no event") };
         assert!(!format!("{events:?}").contains("tok_"), "{events:?}");
     }
 }
 
 #[test]
-fn an_order_that_is_placed_has_its_payment_and_knows_when() {
-    let Ok(Decision::Save(placed, _)) = order(State::Pending).stand("payments/order-7", NOW) else { panic!("placed") };
+fn a_placed_order_has_its_payment_and_the_time() {
+    let Ok(Decision::Save(placed, _)) = order(State::Pending).confirm("payments/order-7", NOW) else {
+        panic!("not placed")
+    };
     let expected = Order {
         state: State::Placed,
         payment: "payments/order-7".to_owned(),
@@ -137,11 +139,11 @@ fn an_order_that_is_placed_has_its_payment_and_knows_when() {
 }
 
 #[test]
-fn what_create_order_answers_is_the_order_as_it_was_placed_however_far_it_is() {
+fn create_order_answers_with_the_order_as_it_was_placed_whatever_its_state() {
     for (state, name) in State::names() {
         let now = order(state);
         let was_placed = now.placed_time.is_some();
-        let Some(placed) = now.as_made() else {
+        let Some(placed) = now.as_confirmed() else {
             assert!(!was_placed, "{name}");
             continue;
         };
@@ -152,12 +154,12 @@ fn what_create_order_answers_is_the_order_as_it_was_placed_however_far_it_is() {
 }
 
 #[test]
-fn nothing_happens_to_a_final_order_and_only_to_it() {
+fn only_a_final_order_is_changed_by_no_rule() {
     let acts: [Act; 5] = [
-        |order| order.stand("payments/order-7", NOW),
-        |order| order.give_up(NOW),
+        |order| order.confirm("payments/order-7", NOW),
+        |order| order.start_voiding(NOW),
         |order| order.reject("WHY", NOW),
-        |order| order.reject_by_store(NOW),
+        |order| order.cancel_by_store(NOW),
         |order| order.progress(State::Completed, NOW),
     ];
     for (state, name) in State::names() {
@@ -168,12 +170,12 @@ fn nothing_happens_to_a_final_order_and_only_to_it() {
 }
 
 #[test]
-fn the_kitchen_is_asked_about_what_is_for_the_counter_and_may_not_have_started() {
+fn cancelling_a_counter_order_that_may_not_have_started_needs_the_kitchens_consent() {
     for (state, name) in State::names() {
         let counter = Order { fulfillment: "COUNTER".to_owned(), ..order(state) };
         let may_not_have_started = matches!(state, State::Placed | State::OutOfStock);
-        assert_eq!(counter.is_up_to_the_kitchen(), may_not_have_started, "{name}");
-        assert!(!order(state).is_up_to_the_kitchen(), "{name}, with a rider");
+        assert_eq!(counter.needs_kitchen_consent(), may_not_have_started, "{name}");
+        assert!(!order(state).needs_kitchen_consent(), "{name}, for delivery");
     }
 }
 
@@ -205,7 +207,7 @@ fn a_caller_sees_the_whole_order_in_every_state() {
     }
 }
 
-/// Reads a decision, and checks what holds for every one of them.
+/// The outcome of a decision; checks what holds for every decision.
 fn outcome(before: &Order, decided: Result<Decision<Order>, Error>) -> Outcome {
     match decided {
         Ok(Decision::Leave) => Left,
@@ -229,7 +231,7 @@ fn outcome(before: &Order, decided: Result<Decision<Order>, Error>) -> Outcome {
             match events.as_slice() {
                 [] => Saved(after.state, reason),
                 [event] => Announced(after.state, reason, event.kind()),
-                events => panic!("one announcement, not {events:?}"),
+                events => panic!("one event, not {events:?}"),
             }
         }
         Err(error) => {
@@ -239,7 +241,7 @@ fn outcome(before: &Order, decided: Result<Decision<Order>, Error>) -> Outcome {
     }
 }
 
-/// An order as it is in a state.
+/// An order in a state.
 fn order(state: State) -> Order {
     let was_placed = !matches!(state, State::Pending | State::Voiding | State::Rejected);
     let reason = match state {

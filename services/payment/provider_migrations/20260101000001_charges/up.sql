@@ -1,4 +1,4 @@
--- The simulated provider's own books: one row per idempotency key.
+-- The simulated provider's ledger: one row per idempotency key.
 CREATE TABLE charges (
     id TEXT PRIMARY KEY,
     version BIGINT NOT NULL,

@@ -1,20 +1,20 @@
-//! Every state × everything that can happen to a payment.
+//! Every rule of a payment in every state.
 
 use jumun_core::EventKind;
 
 use super::*;
 
-const ASKED: Time = Time(1_000_000);
+const REQUESTED: Time = Time(1_000_000);
 const NOW: Time = Time(2_000_000);
 
-/// What is to become of a payment.
+/// The effect of a rule on a payment.
 #[derive(Debug, PartialEq)]
 enum Outcome {
-    /// It is left as it is.
+    /// Nothing changes.
     Left,
-    /// It is in this state, and this is announced.
+    /// It is saved in this state, with this event.
     Announced(State, &'static str),
-    /// It is refused, for this reason.
+    /// The rule returns this error.
     Refused(&'static str),
 }
 
@@ -23,25 +23,25 @@ use Outcome::{Announced, Left, Refused};
 type Act = fn(&Payment) -> Result<Decision<Payment>, Error>;
 
 #[test]
-fn every_state_answers_everything_that_can_happen() {
+fn every_rule_has_its_outcome_in_every_state() {
     let captured = || Announced(State::Captured, "PaymentCaptured");
     let voided = || Announced(State::Voided, "PaymentVoided");
     let refunded = || Announced(State::Refunded, "PaymentRefunded");
-    let paid_otherwise = || Refused("PAYABLE_HAS_PAYMENT");
-    let void_already = || Refused("PAYMENT_VOIDED");
+    let other_payment = || Refused("PAYABLE_HAS_PAYMENT");
+    let voided_already = || Refused("PAYMENT_VOIDED");
     let not_held = || Refused("PAYMENT_NOT_HELD");
-    let taken_already = || Refused("PAYMENT_CAPTURED");
-    let not_taken = || Refused("PAYMENT_NOT_CAPTURED");
+    let captured_already = || Refused("PAYMENT_CAPTURED");
+    let not_captured = || Refused("PAYMENT_NOT_CAPTURED");
 
     #[rustfmt::skip]
     let table: [(&str, Act, [Outcome; 5]); 6] = [
-        //                                                                       AUTHORIZED        DECLINED          CAPTURED          VOIDED          REFUNDED
-        ("authorize again", |payment| authorize(Some(payment), &asked()),        [Left,            Left,             Left,             void_already(), Left]),
-        ("authorize otherwise", |payment| authorize(Some(payment), &otherwise()), [paid_otherwise(), paid_otherwise(), paid_otherwise(), void_already(), paid_otherwise()]),
-        ("decline again", |payment| Payment::authorize(Some(payment), &asked(), &declined()), [Left, Left,           Left,             void_already(), Left]),
-        ("capture", |payment| payment.capture(NOW),                              [captured(),      not_held(),       Left,             not_held(),     Left]),
-        ("void", |payment| Payment::void(Some(payment), &tombstone()),           [voided(),        Left,             taken_already(),  Left,           taken_already()]),
-        ("refund", |payment| payment.refund(NOW),                                [not_taken(),     not_taken(),      refunded(),       not_taken(),    Left]),
+        //                                                                                          AUTHORIZED       DECLINED         CAPTURED            VOIDED            REFUNDED
+        ("authorize again", |payment| authorize(Some(payment), &requested()),                     [Left,            Left,            Left,               voided_already(), Left]),
+        ("authorize differently", |payment| authorize(Some(payment), &different()),               [other_payment(), other_payment(), other_payment(),    voided_already(), other_payment()]),
+        ("decline again", |payment| Payment::authorize(Some(payment), &requested(), &declined()), [Left,            Left,            Left,               voided_already(), Left]),
+        ("capture", |payment| payment.capture(NOW),                                               [captured(),      not_held(),      Left,               not_held(),       Left]),
+        ("void", |payment| Payment::void(Some(payment), &tombstone()),                            [voided(),        Left,            captured_already(), Left,             captured_already()]),
+        ("refund", |payment| payment.refund(NOW),                                                 [not_captured(),  not_captured(),  refunded(),         not_captured(),   Left]),
     ];
 
     for (what, act, outcomes) in table {
@@ -54,7 +54,7 @@ fn every_state_answers_everything_that_can_happen() {
 }
 
 #[test]
-fn what_was_never_paid_is_authorized_declined_or_voided() {
+fn a_payable_without_a_payment_is_authorized_declined_or_voided() {
     let announced = |kind, payment: &Payment| pb::PaymentEvent {
         payable: "orders/7".to_owned(),
         amount: payment.amount.map(Into::into),
@@ -63,33 +63,33 @@ fn what_was_never_paid_is_authorized_declined_or_voided() {
     let declined_payment = Payment { decline_reason: "INSUFFICIENT_FUNDS".to_owned(), ..payment(State::Declined) };
     let reason = "INSUFFICIENT_FUNDS".to_owned();
     for (decided, after, kind) in [
-        (authorize(None, &asked()), payment(State::Authorized), Kind::Authorized(pb::PaymentAuthorized {})),
+        (authorize(None, &requested()), payment(State::Authorized), Kind::Authorized(pb::PaymentAuthorized {})),
         (
-            Payment::authorize(None, &asked(), &declined()),
+            Payment::authorize(None, &requested(), &declined()),
             declined_payment,
             Kind::Declined(pb::PaymentDeclined { reason }),
         ),
         (Payment::void(None, &tombstone()), tombstone(), Kind::Voided(pb::PaymentVoided {})),
     ] {
-        let Ok(Decision::Save(saved, events)) = decided else { panic!("{kind:?} is announced") };
+        let Ok(Decision::Save(saved, events)) = decided else { panic!("no event {kind:?}") };
         assert_eq!(events, [announced(kind, &after)]);
         assert_eq!(saved, after);
     }
 }
 
 #[test]
-fn a_late_authorization_meets_the_tombstone() {
-    let error = authorize(Some(&tombstone()), &asked()).expect_err("it is void");
+fn a_late_authorization_is_refused_by_the_tombstone() {
+    let error = authorize(Some(&tombstone()), &requested()).expect_err("it is void");
     assert_eq!((error.code, error.reason), (tonic::Code::FailedPrecondition, "PAYMENT_VOIDED"));
     assert!(matches!(Payment::void(Some(&tombstone()), &tombstone()), Ok(Decision::Leave)));
 }
 
 #[test]
-fn what_authorize_payment_answers_is_the_first_word_however_far_the_payment_is() {
+fn authorize_payment_answers_with_the_first_outcome_whatever_the_state() {
     for (state, name) in State::names() {
         let state_then = if state == State::Declined { State::Declined } else { State::Authorized };
         let now = Payment { update_time: NOW, ..payment(state) };
-        let expected = Payment { state: state_then, update_time: ASKED, ..now.clone() };
+        let expected = Payment { state: state_then, update_time: REQUESTED, ..now.clone() };
         assert_eq!(now.as_authorized(), expected, "{name}");
     }
 }
@@ -118,7 +118,7 @@ fn a_caller_sees_the_whole_payment_in_every_state() {
             payment_method: "tok_visa".to_owned(),
             state: pb::payment::State::from_str_name(name).expect("the contract knows the state").into(),
             decline_reason: String::new(),
-            create_time: Some(ASKED.to_timestamp()),
+            create_time: Some(REQUESTED.to_timestamp()),
             update_time: Some(NOW.to_timestamp()),
         };
         assert_eq!(seen, expected, "{name}");
@@ -126,13 +126,13 @@ fn a_caller_sees_the_whole_payment_in_every_state() {
     assert_eq!(tombstone().resource().amount, None);
 }
 
-/// Reads a decision, and checks what holds for every one of them.
+/// The outcome of a decision; checks what holds for every decision.
 fn outcome(before: &Payment, decided: Result<Decision<Payment>, Error>) -> Outcome {
     match decided {
         Ok(Decision::Leave) => Left,
         Ok(Decision::Save(after, events)) => {
             assert_eq!(after, Payment { state: after.state, update_time: NOW, ..before.clone() });
-            let [event] = events.as_slice() else { panic!("one announcement, not {events:?}") };
+            let [event] = events.as_slice() else { panic!("one event, not {events:?}") };
             assert_eq!((event.payable.as_str(), &event.amount), ("orders/7", &before.amount.map(Into::into)));
             assert!(!format!("{event:?}").contains("tok_"), "{event:?}");
             Announced(after.state, EventKind::kind(event))
@@ -144,22 +144,22 @@ fn outcome(before: &Payment, decided: Result<Decision<Payment>, Error>) -> Outco
     }
 }
 
-fn authorize(existing: Option<&Payment>, asked: &Payment) -> Result<Decision<Payment>, Error> {
-    Payment::authorize(existing, asked, &Verdict::Approved)
+fn authorize(existing: Option<&Payment>, requested: &Payment) -> Result<Decision<Payment>, Error> {
+    Payment::authorize(existing, requested, &Verdict::Approved)
 }
 
 fn declined() -> Verdict {
     Verdict::Declined("INSUFFICIENT_FUNDS".to_owned())
 }
 
-/// The payment that is asked for.
-fn asked() -> Payment {
+/// The requested payment.
+fn requested() -> Payment {
     payment(State::Authorized)
 }
 
 /// Another one for the same payable.
-fn otherwise() -> Payment {
-    Payment { fingerprint: "another".to_owned(), ..asked() }
+fn different() -> Payment {
+    Payment { fingerprint: "another".to_owned(), ..requested() }
 }
 
 fn payment(state: State) -> Payment {
@@ -171,12 +171,12 @@ fn payment(state: State) -> Payment {
         fingerprint: "one".to_owned(),
         state,
         decline_reason: String::new(),
-        create_time: ASKED,
-        update_time: ASKED,
+        create_time: REQUESTED,
+        update_time: REQUESTED,
     }
 }
 
-/// What is left of a payment that was voided before it was asked for.
+/// A payment that was voided before it was authorized.
 fn tombstone() -> Payment {
     Payment {
         amount: None,

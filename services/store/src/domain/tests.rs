@@ -1,4 +1,4 @@
-//! Every state × everything that can happen to a ticket.
+//! Every rule of a ticket in every state.
 
 use jumun_core::EventKind;
 
@@ -7,14 +7,14 @@ use super::*;
 const OPENED: Time = Time(1_000_000);
 const NOW: Time = Time(2_000_000);
 
-/// What is to become of a ticket.
+/// The effect of a rule on a ticket.
 #[derive(Debug, PartialEq)]
 enum Outcome {
-    /// It is left as it is.
+    /// Nothing changes.
     Left,
-    /// It is in this state, and this is announced.
+    /// It is saved in this state, with this event.
     Announced(State, &'static str),
-    /// It is refused, for this reason.
+    /// The rule returns this error.
     Refused(&'static str),
 }
 
@@ -23,7 +23,7 @@ use Outcome::{Announced, Left, Refused};
 type Act = fn(&Ticket) -> Result<Decision<Ticket>, Error>;
 
 #[test]
-fn every_state_answers_everything_that_can_happen() {
+fn every_rule_has_its_outcome_in_every_state() {
     let not_open = || Refused("TICKET_NOT_OPEN");
     let not_accepted = || Refused("TICKET_NOT_ACCEPTED");
     let not_cooking = || Refused("TICKET_NOT_COOKING");
@@ -35,13 +35,13 @@ fn every_state_answers_everything_that_can_happen() {
 
     #[rustfmt::skip]
     let table: [(&str, Act, [Outcome; 6]); 6] = [
-        //                                                      OPEN            ACCEPTED        REJECTED        COOKING         COOKED          CANCELLED
-        ("open", |ticket| Ticket::open(Some(ticket), &opened()), [Left,         Left,           Left,           Left,           Left,           Left]),
-        ("accept", |ticket| ticket.accept(NOW),                 [accepted(),    not_open(),     not_open(),     not_open(),     not_open(),     not_open()]),
-        ("reject", |ticket| ticket.reject(NOW),                 [rejected(),    not_open(),     not_open(),     not_open(),     not_open(),     not_open()]),
-        ("startCooking", |ticket| ticket.start_cooking(NOW),    [not_accepted(), started(),     not_accepted(), not_accepted(), not_accepted(), not_accepted()]),
-        ("finishCooking", |ticket| ticket.finish_cooking(NOW),  [not_cooking(), not_cooking(),  not_cooking(),  finished(),     not_cooking(),  not_cooking()]),
-        ("cancel", |ticket| Ticket::cancel(Some(ticket), NOW),  [cancelled(),   cancelled(),    Left,           cancelled(),    cancelled(),    Left]),
+        //                                                         OPEN            ACCEPTED       REJECTED        COOKING         COOKED          CANCELLED
+        ("open", |ticket| Ticket::open(Some(ticket), &opened()), [Left,           Left,          Left,           Left,           Left,           Left]),
+        ("accept", |ticket| ticket.accept(NOW),                  [accepted(),     not_open(),    not_open(),     not_open(),     not_open(),     not_open()]),
+        ("reject", |ticket| ticket.reject(NOW),                  [rejected(),     not_open(),    not_open(),     not_open(),     not_open(),     not_open()]),
+        ("startCooking", |ticket| ticket.start_cooking(NOW),     [not_accepted(), started(),     not_accepted(), not_accepted(), not_accepted(), not_accepted()]),
+        ("finishCooking", |ticket| ticket.finish_cooking(NOW),   [not_cooking(),  not_cooking(), not_cooking(),  finished(),     not_cooking(),  not_cooking()]),
+        ("cancel", |ticket| Ticket::cancel(Some(ticket), NOW),   [cancelled(),    cancelled(),   Left,           cancelled(),    cancelled(),    Left]),
     ];
 
     for (what, act, outcomes) in table {
@@ -78,13 +78,13 @@ fn a_caller_sees_the_whole_ticket_in_every_state() {
     }
 }
 
-/// Reads a decision, and checks what holds for every one of them.
+/// The outcome of a decision; checks what holds for every decision.
 fn outcome(before: &Ticket, decided: Result<Decision<Ticket>, Error>) -> Outcome {
     match decided {
         Ok(Decision::Leave) => Left,
         Ok(Decision::Save(after, events)) => {
             assert_eq!(after, Ticket { state: after.state, update_time: NOW, ..before.clone() });
-            let [event] = events.as_slice() else { panic!("one announcement, not {events:?}") };
+            let [event] = events.as_slice() else { panic!("one event, not {events:?}") };
             assert_eq!((event.order.as_str(), event.store.as_str()), ("orders/7", "stores/gangnam"));
             Announced(after.state, EventKind::kind(event))
         }

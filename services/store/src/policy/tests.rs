@@ -1,4 +1,4 @@
-//! What each event of an order leads to.
+//! The effect of each event of an order.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use prost::Message as _;
 use super::*;
 
 #[tokio::test]
-async fn a_placed_order_that_a_rider_brings_opens_a_ticket() {
+async fn a_placed_delivery_order_opens_a_ticket() {
     let clock = Clock::manual();
-    let mut decide = decision(react(&clock, placed("orders/7", "DELIVERY")).await);
+    let mut decide = decision(effect_of(&clock, placed("orders/7", "DELIVERY")).await);
     let Ok(Decision::Save(ticket, events)) = decide(None) else { panic!("no ticket was opened") };
     let expected = Ticket {
         id: "7".to_owned(),
@@ -28,48 +28,48 @@ async fn a_placed_order_that_a_rider_brings_opens_a_ticket() {
 }
 
 #[tokio::test]
-async fn a_cancelled_order_takes_its_ticket_along_where_there_is_one() {
+async fn a_cancelled_order_cancels_its_ticket_if_there_is_one() {
     let clock = Clock::manual();
-    let mut opening = decision(react(&clock, placed("orders/7", "DELIVERY")).await);
+    let mut opening = decision(effect_of(&clock, placed("orders/7", "DELIVERY")).await);
     let Ok(Decision::Save(ticket, _)) = opening(None) else { panic!("no ticket was opened") };
     let cooking = Ticket { state: State::Cooking, ..ticket };
 
     let cancelled = OrderCancelled { order: "orders/7".to_owned(), ..OrderCancelled::default() };
-    let mut decide = decision(react(&clock, Kind::Cancelled(cancelled)).await);
+    let mut decide = decision(effect_of(&clock, Kind::Cancelled(cancelled)).await);
     assert!(matches!(decide(None), Ok(Decision::Leave)), "a COUNTER order has no ticket");
     let Ok(Decision::Save(ticket, _)) = decide(Some(&cooking)) else { panic!("it was not cancelled") };
     assert_eq!(ticket.state, State::Cancelled);
 }
 
 #[tokio::test]
-async fn everything_else_is_no_affair_of_the_store() {
+async fn other_events_are_ignored() {
     let order = || "orders/7".to_owned();
-    let elsewhere = [
+    let ignored = [
         placed("orders/7", "COUNTER"),
         placed("orders/7", ""),
         Kind::Rejected(OrderRejected { order: order(), ..Default::default() }),
         Kind::Completed(OrderCompleted { order: order(), ..OrderCompleted::default() }),
     ];
-    for kind in elsewhere {
-        let reaction = react(&Clock::manual(), kind.clone()).await;
-        assert!(matches!(reaction, Ok(EventEffect::Ignore)), "{kind:?}");
+    for kind in ignored {
+        let effect = effect_of(&Clock::manual(), kind.clone()).await;
+        assert!(matches!(effect, Ok(EventEffect::Ignore)), "{kind:?}");
     }
 }
 
 #[tokio::test]
-async fn an_event_that_says_too_little_becomes_a_dead_letter() {
+async fn an_incomplete_event_becomes_a_dead_letter() {
     let unreadable = [
         placed("seven", "DELIVERY"),
         Kind::Placed(OrderPlaced { order: "orders/7".to_owned(), ..Default::default() }),
         Kind::Cancelled(OrderCancelled::default()),
     ];
     for kind in unreadable {
-        let error = react(&Clock::manual(), kind.clone()).await.err().expect("it is refused");
+        let error = effect_of(&Clock::manual(), kind.clone()).await.err().expect("it is refused");
         assert_eq!((error.reason, error.is_transient()), ("UNREADABLE_EVENT", false), "{kind:?}");
     }
 }
 
-async fn react(clock: &Clock, kind: Kind) -> Result<EventEffect<Ticket>, Error> {
+async fn effect_of(clock: &Clock, kind: Kind) -> Result<EventEffect<Ticket>, Error> {
     let message = Envelope {
         context: "order".to_owned(),
         aggregate: "7".to_owned(),
@@ -83,8 +83,8 @@ async fn react(clock: &Clock, kind: Kind) -> Result<EventEffect<Ticket>, Error> 
     on_order_event(clock)(Arc::new(message)).await
 }
 
-fn decision(reaction: Result<EventEffect<Ticket>, Error>) -> Decide<Ticket> {
-    match reaction {
+fn decision(effect: Result<EventEffect<Ticket>, Error>) -> Decide<Ticket> {
+    match effect {
         Ok(EventEffect::Decide(id, decide)) if id == "7" => decide,
         _ => panic!("no decision upon the order's ticket"),
     }

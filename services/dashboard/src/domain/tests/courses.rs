@@ -15,7 +15,7 @@ use prost::Message as _;
 pub(super) const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 pub(super) const ORDER: &str = "orders/01890a5d-ac96-774b-bcce-b302099a8057";
 
-/// The context, and what it announces.
+/// The context, and the payload of its event.
 pub(super) type Event = (&'static str, Vec<u8>);
 
 pub(super) fn won(units: i64) -> Option<contracts::Money> {
@@ -109,7 +109,7 @@ pub(super) fn scheduled() -> Event {
     delivered(Delivered::Scheduled(delivery::DeliveryScheduled {}))
 }
 
-/// The way of an order that reaches its customer.
+/// The events of an order that reaches its customer.
 pub(super) fn completed_course() -> Vec<Event> {
     vec![
         authorized(),
@@ -127,7 +127,7 @@ pub(super) fn completed_course() -> Vec<Event> {
     ]
 }
 
-/// The way of an order that its customer withdrew.
+/// The events of an order that its customer cancelled.
 pub(super) fn cancelled_course() -> Vec<Event> {
     vec![
         authorized(),
@@ -143,7 +143,7 @@ pub(super) fn cancelled_course() -> Vec<Event> {
     ]
 }
 
-/// The way of an order for the counter that had to wait for its stock.
+/// The events of a counter order that waited for its stock.
 pub(super) fn counter_course() -> Vec<Event> {
     vec![
         authorized(),
@@ -157,12 +157,12 @@ pub(super) fn counter_course() -> Vec<Event> {
     ]
 }
 
-/// The way of an order whose payment was authorized, but too late.
+/// The events of an order whose payment was authorized too late.
 pub(super) fn rejected_course() -> Vec<Event> {
     vec![authorized(), paid(Paid::Voided(payment::PaymentVoided {})), rejected()]
 }
 
-/// The course's messages: numbered within their context, the first at the time that `time` gives 0, and so on.
+/// The envelopes of a course: numbered within their context; `time` maps the index of each to its time.
 pub(super) fn messages(course: Vec<Event>, time: impl Fn(i64) -> i64) -> Vec<Envelope> {
     let mut numbers = BTreeMap::new();
     let message = |(index, (context, payload)): (i64, Event)| {

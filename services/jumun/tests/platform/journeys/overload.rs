@@ -67,7 +67,7 @@ async fn while_payment_does_not_answer_orders_are_rejected_and_nothing_is_record
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
     let info = error.get_details_error_info().expect("an ErrorInfo");
     assert_eq!((error.code(), info.reason.as_str()), (Code::Unavailable, "PAYMENT_UNAVAILABLE"));
-    assert!(error.message().contains("not asked") && !info.metadata.contains_key("order"), "{error:?}");
+    assert!(error.message().contains("not called") && !info.metadata.contains_key("order"), "{error:?}");
     assert!(error.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some()));
     assert_eq!(food.states("order", "order", "orders").await.len(), written);
 

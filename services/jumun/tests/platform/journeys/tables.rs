@@ -100,7 +100,7 @@ fn aggregates() -> Vec<(&'static str, &'static str, Check)> {
                 payment::Charge {
                     id: id(),
                     amount: Some(money(1)),
-                    state: payment::ChargeState::GivenBack,
+                    state: payment::ChargeState::Refunded,
                     decline_reason: text("decline_reason"),
                     create_time: Time(2),
                     update_time: Time(3),
@@ -187,7 +187,7 @@ fn aggregates() -> Vec<(&'static str, &'static str, Check)> {
                     lines: vec![kitchen::Line { item: text("item"), quantity: 1 }],
                     state: kitchen::State::Taking,
                     missing: text("missing"),
-                    owes: true,
+                    release_pending: true,
                     create_time: Time(2),
                     update_time: Time(3),
                 },
@@ -255,7 +255,7 @@ fn aggregates() -> Vec<(&'static str, &'static str, Check)> {
             "notification",
             notification::SUBSCRIBER_SCHEMA,
             check(
-                notification::Subscriber { id: id(), account: text("account"), is_listening: true, heard: 2 },
+                notification::Subscriber { id: id(), account: text("account"), is_listening: true, event_number: 2 },
                 "account=account heard=2 is_listening=1",
             ),
         ),

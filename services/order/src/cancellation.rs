@@ -1,7 +1,7 @@
-//! Order → kitchen: what is fetched at the counter is cancelled only when the kitchen has not started it, and agrees.
+//! Order → kitchen: a counter order is cancelled only when the kitchen has not started it, and agrees.
 //!
-//! The kitchen decides first, and announces what it decided. So whatever happens after its yes, to the answer or to this
-//! process, its event cancels the order; and without its yes nothing changes here.
+//! The kitchen decides first, and publishes its decision as an event. After it has agreed, this event cancels the order
+//! even when its answer is lost or this process crashes. Without its agreement nothing changes here.
 
 use contracts::kitchen::v1::{CancelProductionRequest, kitchen_service_client::KitchenServiceClient};
 use engine::{CommandOutcome, Engine, RequestKey};
@@ -12,30 +12,30 @@ use tonic::{Code, Status};
 
 use crate::{domain::Order, reasons};
 
-/// Brings customers' cancellations to the kitchen, where it is up to it.
+/// Cancels orders for customers, with the kitchen's consent where it is needed.
 #[derive(Clone)]
-pub(crate) struct Cancelling {
+pub(crate) struct Cancellation {
     pub(crate) orders: Engine<Order>,
-    /// None: nobody said where it is.
+    /// None: the address of the kitchen is not configured.
     pub(crate) kitchen: Option<KitchenServiceClient<Channel>>,
 }
 
-impl Cancelling {
-    /// Cancels an order; a repetition gets the first answer, and asks nobody.
+impl Cancellation {
+    /// Cancels an order. A repeated request returns the first answer, without a call to the kitchen.
     pub(crate) async fn cancel(&self, name: &str, key: Option<RequestKey>) -> Result<CommandOutcome<Order>, Error> {
         let is_repeated = match &key {
             Some(key) => self.orders.remembers(key).await?,
             None => false,
         };
         let order = self.orders.get_named(name).await?;
-        let agreed = !is_repeated && order.is_up_to_the_kitchen();
-        if agreed {
+        let has_consent = !is_repeated && order.needs_kitchen_consent();
+        if has_consent {
             self.ask_kitchen(&order).await?;
         }
         let now = self.orders.now();
         let rule = move |order: &Order| {
-            // It was not placed yet when it was looked at.
-            if order.is_up_to_the_kitchen() && !agreed {
+            // It was placed after it was read above.
+            if order.needs_kitchen_consent() && !has_consent {
                 return Err(Error::new(
                     &jumun_core::reasons::CONCURRENT_CHANGE,
                     "the order was just placed; repeat the request",
@@ -46,10 +46,10 @@ impl Cancelling {
         self.orders.command(name, key, rule).await
     }
 
-    /// The kitchen's yes; its no and its silence are errors.
+    /// Cancels the order's production. Anything but the kitchen's consent is an error.
     async fn ask_kitchen(&self, order: &Order) -> Result<(), Error> {
         let Some(kitchen) = &self.kitchen else {
-            return Err(unavailable(order, &Status::unavailable("nobody said where the kitchen is")));
+            return Err(unavailable(order, &Status::unavailable("the address of the kitchen is not configured")));
         };
         let request = CancelProductionRequest { name: format!("productions/{}", order.id), request_id: String::new() };
         match kitchen.clone().cancel_production(request).await {
@@ -65,7 +65,7 @@ impl Cancelling {
 }
 
 fn unavailable(order: &Order, status: &Status) -> Error {
-    tracing::debug!(order = order.id, %status, "the kitchen cannot be asked");
-    let message = "the kitchen cannot be asked whether the order can still be cancelled; repeat the request";
+    tracing::debug!(order = order.id, %status, "no answer from the kitchen");
+    let message = "the kitchen did not answer whether the order can still be cancelled; repeat the request";
     Error::new(&reasons::KITCHEN_UNAVAILABLE, message).with("order", order.name())
 }
