@@ -300,7 +300,12 @@ fn l1_nothing_waits_forever(snapshot: &Snapshot) -> Finding {
         finding.checked += 1;
         let waits = production.owes || production.state() == Some(State::Taking);
         if waits && production.update_time < snapshot.settled_before {
-            finding.violation(format!("{} is {}, release pending: {}", production.name(), production.state, production.owes));
+            finding.violation(format!(
+                "{} is {}, release pending: {}",
+                production.name(),
+                production.state,
+                production.owes
+            ));
         }
     }
     finding
