@@ -39,7 +39,7 @@ pub struct Claims<'a> {
     pub issuer: &'a str,
     /// Whom it is for.
     pub audience: &'a str,
-    /// Who shows it, e.g. `customers/mina`.
+    /// Who shows it, e.g. `readers/mina`.
     pub subject: &'a str,
     /// The roles of who shows it.
     pub roles: &'a [Role],

@@ -5,13 +5,13 @@ use crate::Time;
 /// One committed event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// The context that announced it, e.g. "order".
+    /// The context that announced it, e.g. "things".
     pub context: String,
     /// The aggregate's id.
     pub aggregate: String,
     /// Its place among the aggregate's events: 1, 2, 3 … without gaps.
     pub number: i64,
-    /// What happened, e.g. "OrderPlaced".
+    /// What happened, e.g. "ThingCreated".
     pub kind: String,
     /// The event, encoded.
     pub payload: Vec<u8>,
@@ -24,7 +24,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Unique everywhere: `order/{aggregate}/{number}`. The bus deduplicates by it.
+    /// Unique everywhere: `{context}/{aggregate}/{number}`. The bus deduplicates by it.
     pub fn id(&self) -> String {
         format!("{}/{}/{}", self.context, self.aggregate, self.number)
     }

@@ -36,7 +36,7 @@ pub struct Error {
     pub retry_after: Option<Duration>,
     /// The request's fields that are wrong.
     pub violations: Vec<Violation>,
-    /// More for a program, e.g. the order's name.
+    /// More for a program, e.g. the resource's name.
     pub metadata: Vec<(&'static str, String)>,
 }
 

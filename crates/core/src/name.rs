@@ -8,7 +8,7 @@ use crate::Time;
 /// The longest id within a resource name.
 const MAX_ID_LENGTH: usize = 63;
 
-/// The id in `collection/{id}`, e.g. "mina" of "customers/mina".
+/// The id in `collection/{id}`, e.g. "mina" of "readers/mina".
 pub fn id_in<'a>(collection: &str, name: &'a str) -> Result<&'a str, String> {
     name.strip_prefix(collection)
         .and_then(|rest| rest.strip_prefix('/'))
@@ -34,6 +34,7 @@ fn is_id(id: &str) -> bool {
 }
 
 /// A new UUID (version 7): sorts by time.
+#[allow(clippy::disallowed_methods, reason = "it is the one place")]
 pub fn new_id() -> String {
     Uuid::now_v7().to_string()
 }
@@ -65,20 +66,20 @@ mod tests {
     #[test]
     fn what_follows_from_a_reason_has_its_id_and_sorts_by_time() {
         let id = |time, reason| id_of(Time(time), reason);
-        assert_eq!(id(1_700_000_000_000_000, "order/a/1"), id(1_700_000_000_000_999, "order/a/1"));
-        assert_ne!(id(1_700_000_000_000_000, "order/a/1"), id(1_700_000_000_000_000, "order/a/2"));
-        assert!(id(1_700_000_000_000_000, "order/a/2") < id(1_700_000_000_001_000, "order/a/1"));
+        assert_eq!(id(1_700_000_000_000_000, "thing/a/1"), id(1_700_000_000_000_999, "thing/a/1"));
+        assert_ne!(id(1_700_000_000_000_000, "thing/a/1"), id(1_700_000_000_000_000, "thing/a/2"));
+        assert!(id(1_700_000_000_000_000, "thing/a/2") < id(1_700_000_000_001_000, "thing/a/1"));
         assert!(is_id(&id(0, "")) && id(0, "").as_bytes()[14] == b'7');
     }
 
     #[test]
     fn a_name_is_a_collection_and_an_id() {
-        assert_eq!(id_in("orders", "orders/a-1"), Ok("a-1"));
+        assert_eq!(id_in("things", "things/a-1"), Ok("a-1"));
         for wrong in
-            ["", "orders", "orders/", "orders/A", "orders/a/b", "order/a", "orders/-a", "orders/a-", "orders/a b"]
+            ["", "things", "things/", "things/A", "things/a/b", "thing/a", "things/-a", "things/a-", "things/a b"]
         {
-            assert!(id_in("orders", wrong).is_err(), "{wrong:?}");
+            assert!(id_in("things", wrong).is_err(), "{wrong:?}");
         }
-        assert!(id_in("orders", &format!("orders/{}", "a".repeat(64))).is_err());
+        assert!(id_in("things", &format!("things/{}", "a".repeat(64))).is_err());
     }
 }

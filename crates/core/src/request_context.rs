@@ -11,7 +11,7 @@ use http::HeaderValue;
 use tokio::{runtime::Handle, task::futures::TaskLocalFuture};
 use tracing::{Instrument, Span, instrument::Instrumented};
 
-use crate::{Caller, time::Instant};
+use crate::{Caller, task, time::Instant};
 
 tokio::task_local! {
     static CURRENT: RequestContext;
@@ -93,7 +93,7 @@ impl<T: Send + 'static> Drop for RunToCompletion<T> {
     fn drop(&mut self) {
         // A runtime that ends drops the work; recovery finds it by its stored state.
         if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(with_context(future));
+            task::spawn_on(&runtime, with_context(future));
         }
     }
 }

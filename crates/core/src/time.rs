@@ -1,5 +1,7 @@
 //! Time: microseconds, a clock that tests can move, and the one place that sleeps and reads clocks.
 
+#![allow(clippy::disallowed_methods, reason = "it is the one place")]
+
 use std::{
     ops::{Add, Sub},
     sync::{
@@ -10,7 +12,7 @@ use std::{
 };
 
 use prost_types::Timestamp;
-pub use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval, sleep, sleep_until, timeout};
+pub use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, Timeout};
 
 /// How often a sleeper looks at a manual clock.
 const MANUAL_POLL: Duration = Duration::from_millis(2);
@@ -103,6 +105,26 @@ impl Clock {
 pub fn system_now() -> Time {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(micros(elapsed))
+}
+
+/// Done when so much time has gone by.
+pub fn sleep(duration: Duration) -> Sleep {
+    tokio::time::sleep(duration)
+}
+
+/// Done at this instant.
+pub fn sleep_until(end: Instant) -> Sleep {
+    tokio::time::sleep_until(end)
+}
+
+/// Ends a future with an error when so much time has gone by.
+pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
+    tokio::time::timeout(duration, future)
+}
+
+/// Ticks, at once and then after each period.
+pub fn interval(period: Duration) -> Interval {
+    tokio::time::interval(period)
 }
 
 /// Blocks the present thread, which is kept for blocking work.

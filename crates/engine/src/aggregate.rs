@@ -15,7 +15,7 @@ pub trait Aggregate: Clone + Send + Sync + 'static {
     /// What a caller sees of it.
     type Resource: prost::Message + Default;
 
-    /// The id within the collection, e.g. the UUID of `orders/{uuid}`.
+    /// The id within the collection, e.g. the UUID of `things/{uuid}`.
     fn id(&self) -> &str;
 
     /// What a caller sees of it now.
@@ -25,7 +25,7 @@ pub trait Aggregate: Clone + Send + Sync + 'static {
 /// How an aggregate is stored: by the columns of its [`crate::record!`].
 pub trait Stored: Aggregate + Record<Given = String> {
     /// Who sees it and decides upon it, besides operators and other contexts, who see everything: a line for each role,
-    /// e.g. `Owner::by(Role::Customer, "customer", |order| &order.customer)`.
+    /// e.g. `Owner::by(READER, "reader", |thing| &thing.reader)`.
     const OWNERS: &'static [Owner<Self>];
 
     /// The column by which lists go that has its index written late; the others' are the database's own.

@@ -14,9 +14,9 @@ pub(crate) const MAX_WAITING: usize = 8192;
 /// `{index}_waiting` have the columns `id` and that one.
 #[derive(Clone, Copy, Debug)]
 pub struct DeferredIndex {
-    /// Its name, e.g. "orders_by_customer".
+    /// Its name, e.g. "things_by_reader".
     pub name: &'static str,
-    /// The column, e.g. "customer".
+    /// The column, e.g. "reader".
     pub column: &'static str,
 }
 

@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
-    const FIELDS: &[FilterField] = &[FilterField::name("customer"), FilterField { name: "note", check: |_| Ok(()) }];
+    const FIELDS: &[FilterField] = &[FilterField::name("borrower"), FilterField { name: "note", check: |_| Ok(()) }];
 
     #[test]
     fn filters_compare_known_fields() {
@@ -141,7 +141,7 @@ mod tests {
             ("", vec![]),
             ("  ", vec![]),
             ("note=a", vec![("note", "a")]),
-            ("customer = \"customers/mina\"   AND note =b", vec![("customer", "customers/mina"), ("note", "b")]),
+            ("borrower = \"borrowers/mina\"   AND note =b", vec![("borrower", "borrowers/mina"), ("note", "b")]),
             ("note = \"a AND b = c\"AND note = ?", vec![("note", "a AND b = c"), ("note", "?")]),
         ] {
             let read: Vec<_> = read.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
@@ -152,8 +152,8 @@ mod tests {
     #[test]
     fn what_is_no_filter_is_refused_where_it_goes_wrong() {
         for (filter, refusal) in [
-            ("who = x", "at character 1: expected one of customer, note"),
-            ("= x", "at character 1: expected one of customer, note"),
+            ("who = x", "at character 1: expected one of borrower, note"),
+            ("= x", "at character 1: expected one of borrower, note"),
             ("note", "at character 5: expected ="),
             ("note > 3", "at character 6: expected ="),
             ("note é 3", "at character 6: expected ="),
@@ -162,8 +162,8 @@ mod tests {
             ("note = \"é", "at character 8: a quote has no end"),
             ("note = é é", "at character 10: expected AND"),
             ("note = a and note = b", "at character 10: expected AND"),
-            ("note = a AND", "at character 13: expected one of customer, note"),
-            ("note = a AND customer = mina", "at character 25: customer must be a resource name"),
+            ("note = a AND", "at character 13: expected one of borrower, note"),
+            ("note = a AND borrower = mina", "at character 25: borrower must be a resource name"),
         ] {
             assert_eq!(parse(filter, FIELDS), Err(refusal.to_owned()), "{filter:?}");
         }

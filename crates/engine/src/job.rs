@@ -36,7 +36,7 @@ impl<A: Stored> Done<A> {
 
 /// Where an event came in, and what is to be written about it.
 pub struct Arrival {
-    /// Who hears it, e.g. "store-on-order".
+    /// Who hears it, e.g. "shelves-on-things".
     pub consumer: String,
     /// The event.
     pub message: Arc<Envelope>,
@@ -47,7 +47,7 @@ pub struct Arrival {
 }
 
 /// One thing to do.
-pub struct Job<A: Stored> {
+pub(crate) struct Job<A: Stored> {
     /// The aggregate it is about; None for an event that the consumer ignores.
     pub target: Option<String>,
     /// Whether it most likely begins that, which is not there yet: it is looked for when this turns out to be wrong.

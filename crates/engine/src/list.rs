@@ -17,7 +17,7 @@ use crate::{
 /// Items on a page when the caller does not say, and at most.
 const DEFAULT_PAGE_SIZE: usize = 50;
 const MAX_PAGE_SIZE: usize = 100;
-/// What orders a list with the oldest first; its proto allows nothing else but the newest first.
+/// What sorts a list with the oldest first; its proto allows nothing else but the newest first.
 const OLDEST_FIRST: &str = "create_time";
 
 /// What a caller asks of a list.
@@ -44,7 +44,7 @@ impl<A: Stored> Engine<A> {
         violations.into_result()?;
         let (size, filter, after) = (page_size(request.page_size), filter.unwrap_or_default(), after.flatten());
 
-        let (beyond, order) = if request.order_by == OLDEST_FIRST { ("id > ?", "ASC") } else { ("id < ?", "DESC") };
+        let (beyond, direction) = if request.order_by == OLDEST_FIRST { ("id > ?", "ASC") } else { ("id < ?", "DESC") };
         let (mut conditions, mut binds) = (Vec::new(), Vec::<Value<'static>>::new());
         for (column, value) in filter {
             let (condition, count) =
@@ -63,7 +63,7 @@ impl<A: Stored> Engine<A> {
         let condition =
             if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
         // One more than the page tells whether there is another.
-        let sql = format!("{} {condition} ORDER BY id {order} LIMIT {}", select::<A>(), size + 1);
+        let sql = format!("{} {condition} ORDER BY id {direction} LIMIT {}", select::<A>(), size + 1);
         let mut found = self.select(move |connection| connection.query(&sql, &binds)).await?;
         let mut next = String::new();
         if found.len() > size {

@@ -29,12 +29,14 @@ pub type Batch = Arc<str>;
 pub struct Committed {
     /// What they are called together while they wait for the bus.
     pub batch: Arc<str>,
+    /// The events, as they are numbered.
     pub messages: Vec<Envelope>,
 }
 
 /// What was just committed, on its way to the relay.
 #[derive(Clone)]
 pub struct Outgoing {
+    /// Takes what was committed.
     pub fresh: tokio::sync::mpsc::Sender<Committed>,
     /// Rung when `fresh` was full: the relay finds the rest in the table.
     pub overflow: Arc<Notify>,
@@ -49,6 +51,7 @@ pub fn channel() -> (Outgoing, Fresh) {
 
 /// What the writer just committed.
 pub struct Fresh {
+    /// Gives what was committed, in the order of commits.
     pub receiver: mpsc::Receiver<Committed>,
     /// Rung when events were committed that are not in `receiver`.
     pub overflow: Arc<Notify>,

@@ -64,20 +64,20 @@ mod tests {
 
     #[test]
     fn a_token_serves_only_the_list_it_came_from() {
-        let list = ["orders", "", "state = OPEN"];
+        let list = ["things", "", "state = OPEN"];
         let token = tokens(1, &list).write("abc");
         assert_eq!(tokens(1, &list).read(&token), Ok(Some("abc".to_owned())));
         assert_eq!(tokens(1, &list).read(""), Ok(None));
-        for other in [["tickets", "", "state = OPEN"], ["orders", "create_time", "state = OPEN"], ["orders", "", ""]] {
+        for other in [["shelves", "", "state = OPEN"], ["things", "create_time", "state = OPEN"], ["things", "", ""]] {
             assert!(tokens(1, &other).read(&token).is_err(), "{other:?}");
         }
-        assert!(tokens(1, &["orders", "state = ", "OPEN"]).read(&token).is_err(), "arguments do not run together");
+        assert!(tokens(1, &["things", "state = ", "OPEN"]).read(&token).is_err(), "arguments do not run together");
         assert!(tokens(2, &list).read(&token).is_err(), "another database has another key");
     }
 
     #[test]
     fn a_token_that_was_changed_anywhere_is_none() {
-        let tokens = tokens(1, &["orders"]);
+        let tokens = tokens(1, &["things"]);
         let token = tokens.write(&"a".repeat(68));
         assert!(token.len() <= 134, "{}", token.len());
         for index in 0..token.len() {
@@ -91,7 +91,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn nothing_made_up_is_a_token(token in "[A-Za-z0-9_-]{1,200}", text in ".{1,64}") {
-            let tokens = tokens(1, &["orders"]);
+            let tokens = tokens(1, &["things"]);
             proptest::prop_assert!(tokens.read(&token).is_err() && tokens.read(&text).is_err());
         }
     }

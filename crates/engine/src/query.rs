@@ -8,7 +8,7 @@ use jumun_core::{Error, Time};
 use crate::{
     Engine, Stored,
     row::select,
-    storage::{Record, Value},
+    storage::Value,
 };
 
 /// Which aggregates are looked for. Every condition holds of what is found.
@@ -18,7 +18,7 @@ pub struct Query {
     conditions: Vec<(&'static str, String)>,
     /// What is bound, in the order of the conditions.
     binds: Vec<Value<'static>>,
-    order: Option<&'static str>,
+    sort: Option<&'static str>,
 }
 
 impl Query {
@@ -65,7 +65,7 @@ impl Query {
 
     /// The smallest of this column first. By `id` that is the oldest.
     pub fn order_by(self, column: &'static str) -> Self {
-        Self { order: Some(column), ..self }
+        Self { sort: Some(column), ..self }
     }
 
     fn compare(mut self, column: &'static str, comparison: &str, value: impl Into<Value<'static>>) -> Self {
@@ -86,7 +86,7 @@ impl Query {
             sql += &format!("{joint}{} {comparison}", known::<A>(column));
             joint = " AND ";
         }
-        if let Some(column) = self.order {
+        if let Some(column) = self.sort {
             sql += &format!(" ORDER BY {}", known::<A>(column));
         }
         sql + &format!(" LIMIT {limit}")
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "tasks has no column \"age\"")]
-    fn an_order_by_a_column_that_the_table_lacks_is_named() {
+    fn a_sort_column_that_the_table_lacks_is_named() {
         text(&Query::new().order_by("age"));
     }
 

@@ -1,6 +1,6 @@
 //! What happens once for a subject, whoever asks and however often, and can be taken back once, even before it happened.
 //!
-//! A context that gives something away synchronously (stock, a seat) needs this of its aggregate: the caller repeats its
+//! A context that gives something away synchronously (something that may run out) needs this of its aggregate: the caller repeats its
 //! request when it did not hear the answer, and takes it back when it no longer wants it, and either may overtake the
 //! other. What was given to whom is remembered with the requests, not in the aggregate, which stays as small as it is
 //! however many took from it; and in the same transaction, so that neither is ever there without the other.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jumun_core::{Error, time::block_for};
+use jumun_core::{Error, task, time::block_for};
 
 use crate::{
     Stored,
@@ -175,7 +175,7 @@ impl<A: Stored> Writer<'_, A> {
         let answered: Vec<_> = jobs.into_iter().zip(outcome.answers).collect();
         // Waking the callers from within the runtime costs no system call each; and the jobs, which were made there, are
         // freed there, which costs the allocator less.
-        self.shared.runtime.spawn(async move {
+        task::spawn_on(&self.shared.runtime, async move {
             for (job, answer) in answered {
                 // A caller that stopped waiting needs no answer.
                 let _ = job.answer.map(|caller| caller.send(answer));

@@ -54,8 +54,7 @@ pub struct Relay<A: Stored> {
     publishing: Option<BoxFuture<'static, Published>>,
     sending: FuturesUnordered<BoxFuture<'static, (Batch, bool)>>,
     marking: Option<BoxFuture<'static, Vec<Batch>>>,
-    /// Ends with what was found, and whether nothing was under way when it began.
-    scanning: Option<BoxFuture<'static, (Result<Vec<Committed>, Error>, bool)>>,
+    scanning: Option<BoxFuture<'static, Scanned>>,
     /// Ends with the bus's identity when it has to be fed from the beginning.
     checking: Option<BoxFuture<'static, Result<Option<Identity>, Error>>>,
     /// Since when something waits for the bus and nothing was acknowledged.
@@ -65,6 +64,9 @@ pub struct Relay<A: Stored> {
 
 /// An event's batch, and what the bus said when it was handed over.
 type Published = (Batch, Result<Acknowledged, BusError>, tracing::Span);
+
+/// What was found, and whether nothing was under way when the scan began.
+type Scanned = (Result<Vec<Committed>, Error>, bool);
 
 /// How far a batch is.
 struct Flight {

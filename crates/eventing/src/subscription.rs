@@ -84,7 +84,7 @@ pub struct Subscription<A: Stored> {
     pub engine: Engine<A>,
     /// The context that is heard.
     pub source: &'static str,
-    /// The consumer's name, e.g. "store-on-order".
+    /// The consumer's name, e.g. "shelves-on-things".
     pub name: String,
     /// What they lead to.
     pub policy: Policy<A>,
@@ -229,7 +229,7 @@ impl Turns {
 
 /// A subscription without its aggregate's type.
 pub trait SubscriptionHandle: Send + Sync {
-    /// Its name, e.g. "store-on-order".
+    /// Its name, e.g. "shelves-on-things".
     fn name(&self) -> &str;
 
     /// The context whose events it receives.

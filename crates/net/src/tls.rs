@@ -66,6 +66,7 @@ struct Present {
 }
 
 impl Tls {
+    /// Reads the files once, so that a mistake in them ends the start.
     pub fn open(settings: TlsSettings) -> anyhow::Result<Self> {
         let written = settings.written();
         let present = Present { config: settings.config()?, written, looked: Instant::now() };
@@ -174,10 +175,10 @@ impl Trust {
 
     fn roots(&self) -> anyhow::Result<RootCertStore> {
         let Some(file) = &self.ca_file else {
-            let mut store = RootCertStore::empty();
+            let mut roots = RootCertStore::empty();
             // A system without any trusts nobody, which the handshake then says.
-            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            return Ok(store);
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            return Ok(roots);
         };
         roots(file)
     }
@@ -211,11 +212,11 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn roots(file: &Path) -> anyhow::Result<RootCertStore> {
-    let mut store = RootCertStore::empty();
+    let mut roots = RootCertStore::empty();
     for certificate in certificates(file)? {
-        store.add(certificate).with_context(|| format!("{} has a certificate that is none", file.display()))?;
+        roots.add(certificate).with_context(|| format!("{} has a certificate that is none", file.display()))?;
     }
-    Ok(store)
+    Ok(roots)
 }
 
 fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {

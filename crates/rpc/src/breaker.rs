@@ -20,20 +20,20 @@ use std::time::Duration;
 const WINDOW: Duration = Duration::from_secs(10);
 const PARTS: usize = 10;
 /// Fewer calls than this say nothing.
-pub const MIN_CALLS: u32 = 20;
+pub(crate) const MIN_CALLS: u32 = 20;
 /// It opens when so many in a hundred failed, or were slow.
 const MAX_FAILED_PERCENT: u32 = 50;
 const MAX_SLOW_PERCENT: u32 = 80;
 /// A call is slow that takes longer.
-pub const SLOW: Duration = Duration::from_secs(1);
+pub(crate) const SLOW: Duration = Duration::from_secs(1);
 /// How long nothing is sent.
-pub const OPEN_FOR: Duration = Duration::from_secs(2);
+pub(crate) const OPEN_FOR: Duration = Duration::from_secs(2);
 /// Probes at once, and those that must go well in a row.
-pub const PROBES: u32 = 5;
+pub(crate) const PROBES: u32 = 5;
 
 /// What a call came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It was answered, perhaps by a refusal.
     Answered,
     /// It was answered late.
@@ -52,23 +52,31 @@ pub enum State {
     /// They are not, until then.
     Open(Duration),
     /// A few are, to see: so many are under way, and so many went well.
-    HalfOpen { under_way: u32, went_well: u32 },
+    HalfOpen {
+        /// Probes that are under way.
+        under_way: u32,
+        /// Probes that went well in a row.
+        went_well: u32,
+    },
 }
 
 /// Calls of one part of the window.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
+    /// All of them.
     pub calls: u32,
+    /// Those that failed.
     pub failed: u32,
+    /// Those that took longer than a call should.
     pub slow: u32,
 }
 
 /// A call that may be sent; what it comes to counts only while the state that let it go lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sent(u64);
+pub(crate) struct Sent(u64);
 
 #[derive(Debug)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     state: State,
     /// Goes up with each change of the state.
     generation: u64,
@@ -78,12 +86,12 @@ pub struct Breaker {
 }
 
 impl Breaker {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { state: State::Closed, generation: 0, parts: [Counts::default(); PARTS], part: 0 }
     }
 
     /// Whether a call would be sent now; else how long to wait.
-    pub fn check(&self, now: Duration) -> Result<(), Duration> {
+    pub(crate) fn check(&self, now: Duration) -> Result<(), Duration> {
         match self.state {
             State::Open(until) if now < until => Err(until - now),
             State::HalfOpen { under_way, .. } if under_way >= PROBES => Err(OPEN_FOR),
@@ -92,7 +100,7 @@ impl Breaker {
     }
 
     /// Lets a call go, to be recorded later; else how long to wait.
-    pub fn send(&mut self, now: Duration) -> Result<Sent, Duration> {
+    pub(crate) fn send(&mut self, now: Duration) -> Result<Sent, Duration> {
         self.check(now)?;
         if matches!(self.state, State::Open(_)) {
             self.turn(State::HalfOpen { under_way: 0, went_well: 0 });
@@ -104,7 +112,7 @@ impl Breaker {
     }
 
     /// Notes what a call came to; true when that opened the circuit.
-    pub fn record(&mut self, sent: Sent, outcome: Outcome, now: Duration) -> bool {
+    pub(crate) fn record(&mut self, sent: Sent, outcome: Outcome, now: Duration) -> bool {
         if sent.0 != self.generation {
             return false;
         }
@@ -132,12 +140,12 @@ impl Breaker {
         opens
     }
 
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         self.state
     }
 
     /// What happened within the window.
-    pub fn counts(&self, now: Duration) -> Counts {
+    pub(crate) fn counts(&self, now: Duration) -> Counts {
         let oldest = part_at(now).saturating_sub(PARTS as u64 - 1);
         let parts = (oldest..=self.part).map(|part| self.parts[place(part)]);
         parts.fold(Counts::default(), |sum, part| Counts {

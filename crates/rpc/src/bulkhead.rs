@@ -81,6 +81,7 @@ impl Bulkhead {
             .with("provider", self.name)
     }
 
+    /// The provider's name.
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -90,10 +91,12 @@ impl Bulkhead {
         self.limit
     }
 
+    /// Calls that are under way.
     pub fn under_way(&self) -> usize {
         self.limit.saturating_sub(self.places.available_permits())
     }
 
+    /// Calls that wait for a place.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
     }

@@ -9,7 +9,7 @@ use tonic::body::Body;
 use crate::method::Method;
 
 /// A request, the method that it calls, and what the stack learns about it from layer to layer.
-pub struct Call {
+pub(crate) struct Call {
     pub(crate) method: Arc<Method>,
     pub(crate) request: Request<Body>,
     /// The caller, once it is known. A call from within the process brings it along.

@@ -37,16 +37,22 @@ pub struct Circuit {
 
 /// A circuit as it is now.
 pub struct CircuitStatus {
+    /// Whether calls are sent.
     pub state: State,
+    /// The calls of the window.
     pub counts: Counts,
+    /// Retries that the budget allows.
     pub retries_left: i64,
+    /// Calls that were not sent, since the start.
     pub rejected: u64,
+    /// Calls that were sent again, since the start.
     pub retried: u64,
     /// When the circuit is tried again, from now.
     pub tried_in: Option<Duration>,
 }
 
 impl Circuit {
+    /// A closed circuit between two contexts.
     pub fn new(caller: &'static str, callee: &str, is_protected: bool) -> Self {
         Self {
             caller,
@@ -90,6 +96,7 @@ impl Circuit {
         may
     }
 
+    /// How it is now.
     pub fn status_now(&self) -> CircuitStatus {
         let now = self.start.elapsed();
         let breaker = self.breaker();
@@ -187,7 +194,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(2);
 
     fn circuit(is_protected: bool) -> Arc<Circuit> {
-        Arc::new(Circuit::new("order", "payment", is_protected))
+        Arc::new(Circuit::new("things", "shelves", is_protected))
     }
 
     fn fail(circuit: &Arc<Circuit>, code: Code) {

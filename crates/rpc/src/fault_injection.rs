@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Faults of one process.
-pub const MAX_FAULTS: usize = 32;
+pub(crate) const MAX_FAULTS: usize = 32;
 /// A longer delay would outlast every call.
 pub const MAX_DELAY: Duration = MAX_CALL;
 /// Stands for every method.
@@ -50,6 +50,7 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// A fault of the calls of `target` that looked at no call yet.
     pub fn new(target: String, code: Code, delay: Duration, every: u64, max_count: u64) -> Self {
         Self { target, code, delay, every: every.max(1), max_count, calls: AtomicU64::new(0) }
     }

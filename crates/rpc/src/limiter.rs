@@ -10,9 +10,9 @@ use std::{
 };
 
 /// The limit at the start and at most: as many commands as an engine lets wait.
-pub const MAX_LIMIT: u32 = 4096;
+pub(crate) const MAX_LIMIT: u32 = 4096;
 /// The limit at least: something must be tried to learn that it goes well again.
-pub const MIN_LIMIT: u32 = 4;
+pub(crate) const MIN_LIMIT: u32 = 4;
 /// The limit is kept in so many parts of a call.
 const PARTS: u64 = 1000;
 /// What is left of the calls under way when they were too many, in tenths.
@@ -40,7 +40,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             under_way: AtomicU32::new(0),
             limit: AtomicU64::new(u64::from(MAX_LIMIT) * PARTS),

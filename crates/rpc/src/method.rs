@@ -34,6 +34,7 @@ pub struct Method {
     pub name: String,
     /// How long a call may take; of a stream, how long it may go on.
     pub deadline: Duration,
+    /// It answers with a stream.
     pub is_stream: bool,
     /// It is answered however busy the process is.
     pub is_essential: bool,

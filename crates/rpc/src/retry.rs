@@ -20,7 +20,7 @@ use crate::{
 /// another one, whatever the others met. Envoy tells its workers of that within a second (`update_merge_window`), which the
 /// longer pause outlasts.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(1100)];
-/// How long one is waited for before another replica is asked as well. It is longer than payment waits for its provider,
+/// How long one is waited for before another replica is asked as well. It is longer than a context waits for its provider,
 /// and than a mesh takes to find out that a replica hangs (`keepAlive` of the chart), and it leaves as much time to the other.
 const MAX_LONE_CALL: Duration = Duration::from_millis(1750);
 const _: () = assert!(MAX_LONE_CALL.as_millis() < MAX_OUTGOING_CALL.as_millis());
@@ -89,7 +89,7 @@ mod tests {
     /// Calls somebody who answers the first call after so many milliseconds, and so on; says what came of it, when, and
     /// after how many calls.
     async fn call(script: Script) -> (Result<&'static str, Code>, u128, usize) {
-        let circuit = Arc::new(Circuit::new("order", "payment", true));
+        let circuit = Arc::new(Circuit::new("things", "shelves", true));
         let channel = Channel::local(LocalStack::default(), Caller::default(), circuit);
         let (began, calls) = (tokio::time::Instant::now(), RefCell::new(script.into_iter()));
         let all = calls.borrow().len();

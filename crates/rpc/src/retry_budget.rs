@@ -7,31 +7,31 @@ const EARNED: i64 = 1;
 const COST: i64 = 10;
 /// Retries that can be saved up, and those there are at the start: as many as the calls that are under way to a replica
 /// when it is killed or hangs. All of them fail at once, and nobody is to notice.
-pub const MAX_SAVED: i64 = 128;
+pub(crate) const MAX_SAVED: i64 = 128;
 
 /// Retries that may still be made. Over any time they are at most a tenth of the calls, and what was saved before.
 #[derive(Debug)]
-pub struct RetryBudget(AtomicI64);
+pub(crate) struct RetryBudget(AtomicI64);
 
 impl RetryBudget {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(AtomicI64::new(MAX_SAVED * COST))
     }
 
     /// A call is made for the first time.
-    pub fn earn(&self) {
+    pub(crate) fn earn(&self) {
         if self.0.load(Relaxed) < MAX_SAVED * COST {
             self.0.fetch_add(EARNED, Relaxed);
         }
     }
 
     /// Takes a retry, if there is one.
-    pub fn spend(&self) -> bool {
+    pub(crate) fn spend(&self) -> bool {
         self.0.fetch_update(Relaxed, Relaxed, |parts| (parts >= COST).then(|| parts - COST)).is_ok()
     }
 
     /// Whole retries that are left.
-    pub fn left(&self) -> i64 {
+    pub(crate) fn left(&self) -> i64 {
         self.0.load(Relaxed) / COST
     }
 }

@@ -1,7 +1,7 @@
 //! Which version of a service answers, and which one a request asks for.
 //!
 //! Every answer says in [`SERVED_BY`] who served it: first whom the caller asked, then whom that one asked in turn,
-//! e.g. `order/stable, payment/canary`. A request may say in [`WANTED`] which version it wants to be served by;
+//! e.g. `things/stable, shelves/canary`. A request may say in [`WANTED`] which version it wants to be served by;
 //! whoever decides where calls go (a mesh) finds it on each call that is made for the request.
 
 use std::{
@@ -183,9 +183,9 @@ mod tests {
     fn a_process_signs_for_a_context_only_what_it_serves() {
         let canary = "canary".parse().expect("a version");
         let methods = MethodTable::new(&contracts());
-        let signatures = Signatures::new(&canary, &methods, &["shop.things.v1.Things"]);
+        let signatures = Signatures::new(&canary, &methods, &["library.things.v1.Things"]);
         for (path, signature) in [
-            ("/shop.things.v1.Things/Get", "things/canary"),
+            ("/library.things.v1.Things/Get", "things/canary"),
             ("/test.Things/Get", "jumun/canary"),
             ("/grpc.health.v1.Health/Check", "jumun/canary"),
             ("/no.such.Service/Method", "jumun/canary"),

@@ -18,12 +18,12 @@ pub struct ContextSetting {
 }
 
 impl ContextSetting {
-    /// The flag, without its hyphens, e.g. "notification-webhook-url".
+    /// The flag, without its hyphens, e.g. "things-webhook-url".
     pub fn flag(&self) -> String {
         format!("{}-{}", self.context, self.name)
     }
 
-    /// The environment variable, e.g. "JUMUN_NOTIFICATION_WEBHOOK_URL".
+    /// The environment variable, e.g. "JUMUN_THINGS_WEBHOOK_URL".
     pub fn variable(&self) -> String {
         format!("JUMUN_{}", self.flag().replace('-', "_").to_uppercase())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::{Decision, Engine, RequestKey, Stored};
+use engine::{Decision, Engine, RequestKey};
 use jumun_core::{Error, Time};
 use runtime::ContextBuilder;
 

@@ -190,7 +190,7 @@ mod tests {
     fn an_error_is_a_status_with_typed_details() {
         let error = Error::new(&reasons::STOPPING, "ask again")
             .retry_after(Duration::from_millis(1200))
-            .with("order", "orders/a");
+            .with("thing", "things/a");
         let response = Refusal::from(error.clone()).into_response();
         assert_eq!(
             (response.status().as_u16(), &response.headers()["retry-after"]),
@@ -205,7 +205,7 @@ mod tests {
                     "@type": "type.googleapis.com/google.rpc.ErrorInfo",
                     "reason": "STOPPING",
                     "domain": "jumun.dev",
-                    "metadata": {"order": "orders/a"},
+                    "metadata": {"thing": "things/a"},
                 },
                 {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.200s"},
             ],

@@ -1,4 +1,4 @@
-//! Query parameters: fields of the request by their paths, e.g. `page_size=10`, `order.customer=customers/mina`.
+//! Query parameters: fields of the request by their paths, e.g. `page_size=10`, `thing.reader=readers/mina`.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value as Json};

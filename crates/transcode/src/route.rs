@@ -165,7 +165,7 @@ impl HttpRule {
     }
 }
 
-/// The field that a path of names leads to, e.g. `order.name`.
+/// The field that a path of names leads to, e.g. `thing.name`.
 pub(crate) fn field_at(message: &MessageDescriptor, path: &str) -> Result<FieldDescriptor, String> {
     let unknown = || format!("{} has no {path}", message.full_name());
     let (parents, name) = path.rsplit_once('.').map_or((None, path), |(parents, name)| (Some(parents), name));

@@ -1,4 +1,4 @@
-//! Path templates of `google.api.http`, e.g. `/v1/{name=orders/*}:cancel`.
+//! Path templates of `google.api.http`, e.g. `/v1/{name=things/*}:cancel`.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -13,7 +13,7 @@ pub(crate) struct Template {
     pub(crate) verb: Option<String>,
 }
 
-/// What stands between two slashes. The order is that of precedence: what says more comes first.
+/// What stands between two slashes. Sorted by precedence: what says more comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Segment {
     /// Just this text.
@@ -27,7 +27,7 @@ pub(crate) enum Segment {
 /// A part of the path that fills a field.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Variable {
-    /// The field's path in the request message, e.g. `order.name`.
+    /// The field's path in the request message, e.g. `thing.name`.
     pub(crate) field: String,
     /// Its segments.
     pub(crate) range: Range<usize>,
@@ -168,29 +168,29 @@ mod tests {
     type Case = (&'static str, &'static str, Option<&'static [(&'static str, &'static str)]>);
 
     const CASES: &[Case] = &[
-        ("/v1/orders", "/v1/orders", Some(&[])),
-        ("/v1/orders", "/v1/%6Frders", Some(&[])),
-        ("/v1/orders", "/v1/orders/", None),
-        ("/v1/orders", "/v1/orders:cancel", None),
-        ("/v1/orders", "v2/orders", None),
-        ("/v1/{name=orders/*}", "/v1/orders/a", Some(&[("name", "orders/a")])),
-        ("/v1/{name=orders/*}", "/v1/orders/a%20b%3Ac", Some(&[("name", "orders/a b:c")])),
-        ("/v1/{name=orders/*}", "/v1/orders/a%2Fb%2fc", Some(&[("name", "orders/a%2Fb%2fc")])),
-        ("/v1/{name=orders/*}", "/v1/orders/a/b", None),
-        ("/v1/{name=orders/*}", "/v1/orders/", None),
-        ("/v1/{name=orders/*}", "/v1/orders", None),
-        ("/v1/{name=orders/*}", "/v1/orders/a:cancel", None),
-        ("/v1/{name=orders/*}:cancel", "/v1/orders/a:cancel", Some(&[("name", "orders/a")])),
-        ("/v1/{name=orders/*}:cancel", "/v1/orders/a:b:cancel", Some(&[("name", "orders/a:b")])),
-        ("/v1/{name=orders/*}:cancel", "/v1/orders/a%3Acancel", None),
-        ("/v1/{name=orders/*}:cancel", "/v1/orders/:cancel", None),
+        ("/v1/things", "/v1/things", Some(&[])),
+        ("/v1/things", "/v1/%74hings", Some(&[])),
+        ("/v1/things", "/v1/things/", None),
+        ("/v1/things", "/v1/things:cancel", None),
+        ("/v1/things", "v2/things", None),
+        ("/v1/{name=things/*}", "/v1/things/a", Some(&[("name", "things/a")])),
+        ("/v1/{name=things/*}", "/v1/things/a%20b%3Ac", Some(&[("name", "things/a b:c")])),
+        ("/v1/{name=things/*}", "/v1/things/a%2Fb%2fc", Some(&[("name", "things/a%2Fb%2fc")])),
+        ("/v1/{name=things/*}", "/v1/things/a/b", None),
+        ("/v1/{name=things/*}", "/v1/things/", None),
+        ("/v1/{name=things/*}", "/v1/things", None),
+        ("/v1/{name=things/*}", "/v1/things/a:cancel", None),
+        ("/v1/{name=things/*}:cancel", "/v1/things/a:cancel", Some(&[("name", "things/a")])),
+        ("/v1/{name=things/*}:cancel", "/v1/things/a:b:cancel", Some(&[("name", "things/a:b")])),
+        ("/v1/{name=things/*}:cancel", "/v1/things/a%3Acancel", None),
+        ("/v1/{name=things/*}:cancel", "/v1/things/:cancel", None),
         ("/v1/views:watch", "/v1/views:watch", Some(&[])),
         ("/v1/{id}/{kind}", "/v1/a%2Fb/c", Some(&[("id", "a/b"), ("kind", "c")])),
-        ("/v1/{order.name=orders/*}", "/v1/orders/a", Some(&[("order.name", "orders/a")])),
+        ("/v1/{thing.name=things/*}", "/v1/things/a", Some(&[("thing.name", "things/a")])),
         ("/v1/{path=files/**}", "/v1/files/a/b%20c", Some(&[("path", "files/a/b c")])),
         ("/v1/{path=files/**}:get", "/v1/files/a/b:get", Some(&[("path", "files/a/b")])),
         ("/v1/{path=**}", "/v1", Some(&[("path", "")])),
-        ("/v1/{a=shops/*/items/*}", "/v1/shops/1/items/2", Some(&[("a", "shops/1/items/2")])),
+        ("/v1/{a=shelves/*/items/*}", "/v1/shelves/1/items/2", Some(&[("a", "shelves/1/items/2")])),
         ("/test.Everything/Plain", "/test.Everything/Plain", Some(&[])),
     ];
 
@@ -208,8 +208,8 @@ mod tests {
 
     #[test]
     fn text_that_is_no_utf8_is_told_with_its_field() {
-        let template = Template::parse("/v1/{name=orders/*}").expect("a template");
-        assert_eq!(template.captures(&Path::new("/v1/orders/%FF")), Some(Err("name")));
+        let template = Template::parse("/v1/{name=things/*}").expect("a template");
+        assert_eq!(template.captures(&Path::new("/v1/things/%FF")), Some(Err("name")));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The platform's mechanism from outside, through two contexts of its own: `counter` counts, and `mirror` writes down what it hears of
 //! that. Every test runs on SQLite and the local bus, and again on PostgreSQL and JetStream (see `testkit`).
 
+#![allow(clippy::disallowed_methods, reason = "tests may sleep and spawn as they like")]
+
 mod mechanism {
     mod bus;
     mod counter;

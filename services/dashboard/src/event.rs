@@ -11,17 +11,48 @@ use eventing::{decode, event_id};
 use jumun_core::{Envelope, Error, Money};
 
 use crate::{
-    domain::{Item, OrderView, State},
-    history::Source,
+    domain::{Item, OrderView, State, Summary},
+    history::{self, Entry, Source},
     view::{Happening, View},
 };
 
-/// What was ordered.
-pub struct Summary {
-    pub(crate) customer: String,
-    pub(crate) store: String,
-    pub(crate) items: Vec<Item>,
-    pub(crate) total: Money,
+impl View for OrderView {
+    const SOURCES: &'static [&'static str] = &["payment", "order", "store", "kitchen", "delivery"];
+    type State = State;
+    type Summary = Summary;
+
+    fn read(message: &Envelope) -> Result<Option<Happening<Self>>, Error> {
+        read(message)
+    }
+
+    fn unheard_of(id: &str) -> Self {
+        Self { id: id.to_owned(), ..Self::default() }
+    }
+
+    fn name(&self) -> String {
+        format!("orderViews/{}", self.id)
+    }
+
+    fn history(&mut self) -> &mut Vec<Entry<State>> {
+        &mut self.history
+    }
+
+    fn take(&mut self, summary: &Summary) {
+        self.customer.clone_from(&summary.customer);
+        self.store.clone_from(&summary.store);
+        self.items.clone_from(&summary.items);
+        self.total = Some(summary.total);
+    }
+
+    fn follow_history(&mut self) {
+        let ridden = history::of(&self.history, Source::Delivery).filter(|entry| entry.rider.is_some());
+        let rider = ridden.max_by_key(|entry| entry.number).and_then(|entry| entry.rider.clone());
+        // The order's own first event says that it was placed or rejected.
+        self.state = history::first(&self.history, Source::Order).and(history::furthest(&self.history));
+        self.rider = rider.unwrap_or_default();
+        self.payment_state = history::payment_state(&self.history);
+        (self.create_time, self.update_time) = history::times(&self.history, Source::Order);
+    }
 }
 
 /// Reads an event; None when it is about no order, or of a kind that this version does not know.

@@ -33,9 +33,8 @@ use engine::Engine;
 use rpc::MAX_REQUEST_BYTES;
 use runtime::{Context, ContextBuilder};
 
-pub use domain::{Item, OrderView, State};
+pub use domain::{Item, OrderView, State, Summary};
 pub use enrollment::{Application, EnrollmentState, EnrollmentView};
-pub use event::Summary;
 pub use history::{Entry, MAX_HISTORY, Source};
 pub use registration::{CustomerState, CustomerView};
 pub use view::{Happening, View};

@@ -2,6 +2,7 @@
 
 mod access;
 mod contexts_own;
+mod line;
 mod tls;
 mod token;
 
@@ -217,13 +218,6 @@ impl ServeSettings {
         line("JUMUN_LOG_FORMAT", &format!("{:?}", self.log_format).to_lowercase());
         text
     }
-}
-
-/// Takes a setting's name and value.
-type Line<'a> = dyn FnMut(&str, &dyn Display) + 'a;
-
-fn shown(path: Option<&PathBuf>) -> String {
-    path.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
 /// Adds `--CONTEXT-database-url` and `--CONTEXT-addr` for every context.

@@ -5,7 +5,10 @@ use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::ArgMatches;
 use eventing::{Bus, JetStreamBus, LocalBus};
-use jumun_core::Clock;
+use jumun_core::{
+    Clock, task,
+    time::{Instant, sleep},
+};
 use runtime::{Context, Runtime, Topology, telemetry};
 use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
@@ -133,12 +136,12 @@ async fn when_there(
     act: impl Fn() -> anyhow::Result<()>,
     waits_for: impl Fn(&anyhow::Error) -> bool,
 ) -> anyhow::Result<()> {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     loop {
-        match tokio::task::block_in_place(&act) {
+        match task::block_in_place(&act) {
             Err(error) if start.elapsed() < DATABASE_WAIT && waits_for(&error) => {
                 tracing::warn!(error = format!("{error:#}"), "waiting for the database");
-                tokio::time::sleep(DATABASE_POLL).await;
+                sleep(DATABASE_POLL).await;
             }
             result => return result,
         }
@@ -175,7 +178,7 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
         tracing::info!("draining; a second signal ends at once");
-        tokio::spawn(async move {
+        task::spawn(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}

@@ -2,6 +2,8 @@
 //! are killed, drills in which they are overloaded and attacked,
 //! and the chart that they are deployed with.
 
+#![allow(clippy::disallowed_methods, reason = "tests may sleep and spawn as they like")]
+
 mod platform {
     mod chart;
     mod contexts;

@@ -1,5 +1,7 @@
 //! The webhook against a real HTTP receiver, which verifies what it gets as its documentation says.
 
+#![allow(clippy::disallowed_methods, reason = "tests may sleep and spawn as they like")]
+
 use std::{
     collections::BTreeMap,
     convert::Infallible,

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use engine::{Aggregate, Decision, Engine, StateName};
-use jumun_core::{Clock, Error, Money, Time};
+use jumun_core::{
+    Clock, Error, Money, Time, task,
+    time::{sleep, timeout},
+};
 
 use crate::reasons;
 
@@ -159,7 +162,7 @@ impl SimulatedProvider {
     fn charge_late(&self, key: &str, amount: Money) {
         let late = Self { charges: self.charges.clone(), clock: self.clock.clone() };
         let key = key.to_owned();
-        tokio::spawn(async move {
+        task::spawn(async move {
             late.clock.sleep(LATE).await;
             let verdict = late.charge(&key, amount, "").await;
             tracing::debug!(key, ?verdict, "a late charge");
@@ -182,7 +185,7 @@ impl SimulatedProvider {
             "tok_visa" => self.charge(key, amount, "").await,
             "tok_declined" => self.charge(key, amount, "INSUFFICIENT_FUNDS").await,
             "tok_slow" => {
-                tokio::time::sleep(self.slowness()).await;
+                sleep(self.slowness()).await;
                 self.charge(key, amount, "").await
             }
             "tok_error" => Err(Error::new(&reasons::PROVIDER_FAILED, "the payment provider failed")),
@@ -207,7 +210,7 @@ impl SimulatedProvider {
 #[tonic::async_trait]
 impl PaymentProvider for SimulatedProvider {
     async fn authorize(&self, key: &str, amount: Money, token: &str) -> Result<Verdict, Error> {
-        match tokio::time::timeout(PROVIDER_TIMEOUT, self.behave(key, amount, token)).await {
+        match timeout(PROVIDER_TIMEOUT, self.behave(key, amount, token)).await {
             Ok(result) => result,
             Err(_) => Err(Error::new(&reasons::PROVIDER_TIMED_OUT, "the payment provider did not answer in time")),
         }

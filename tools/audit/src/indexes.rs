@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use engine::storage::Row;
 use runtime::Topology;
 
-use super::{Finding, snapshot::rows};
+use crate::{finding::Finding, tables::rows};
 
 /// A row, or an entry that leads to it.
 pub(crate) struct Entry {

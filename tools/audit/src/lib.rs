@@ -3,6 +3,8 @@
 //! It knows the tables, not the code that wrote them. What is on its way is not a violation: an order, a payment or an
 //! event that changed within `--grace-seconds` may still be waiting for its next step.
 
+mod creations;
+mod finding;
 mod indexes;
 mod people;
 mod registrations;
@@ -10,6 +12,7 @@ mod requests;
 mod rules;
 mod snapshot;
 mod stock;
+mod tables;
 
 use std::{collections::BTreeMap, io::Write, process::ExitCode};
 
@@ -17,6 +20,7 @@ use clap::Args;
 use engine::storage::DatabaseUrl;
 use runtime::Topology;
 
+use finding::Finding;
 use snapshot::Snapshot;
 
 /// Violations of one rule that are printed; all are counted.
@@ -31,14 +35,6 @@ pub struct CheckArgs {
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
-}
-
-/// What holding the snapshot against one rule found.
-pub(crate) struct Finding {
-    rule: &'static str,
-    says: &'static str,
-    checked: usize,
-    violations: Vec<String>,
 }
 
 /// Checks the databases that exist; exit code 1 when a rule is violated. `databases` says where each context's are, and

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jumun_core::Time;
 use runtime::Topology;
 
-use super::snapshot::by_id;
+use crate::tables::by_id;
 
 /// The simulated Kakao's ledger, in a database of its own beside notification's.
 const KAKAO_SCHEMA: &str = "notification_kakao";

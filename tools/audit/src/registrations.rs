@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Finding, people::Notification, snapshot::Snapshot};
+use crate::{finding::Finding, people::Notification, snapshot::Snapshot};
 
 const WELCOME: &str = "CUSTOMER_REGISTERED";
 const FAREWELL: &str = "CUSTOMER_CANCELLED";

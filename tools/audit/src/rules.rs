@@ -8,7 +8,7 @@ use std::{
 use contracts::kitchen::v1::production::State;
 use dashboard::View;
 
-use super::{Finding, indexes, registrations, requests, snapshot::Snapshot, stock};
+use crate::{finding::Finding, indexes, registrations, requests, snapshot::Snapshot, stock};
 
 /// Holds the snapshot against every rule that can be seen in them.
 pub(crate) fn check(snapshot: &Snapshot) -> Vec<Finding> {
@@ -301,14 +301,4 @@ fn l1_nothing_waits_for_ever(snapshot: &Snapshot) -> Finding {
         }
     }
     finding
-}
-
-impl Finding {
-    pub(crate) fn new(rule: &'static str, says: &'static str) -> Self {
-        Self { rule, says, checked: 0, violations: Vec::new() }
-    }
-
-    pub(crate) fn violation(&mut self, violation: String) {
-        self.violations.push(violation);
-    }
 }

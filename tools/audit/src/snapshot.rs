@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 
 use contracts::kitchen::v1::production::State;
 use engine::{
-    Stored, storage::Connection, storage::Database, storage::Field, storage::Record, storage::Row,
-    storage::StorageError, storage::select,
+    Stored,
+    storage::{Connection, Database, Field, Record, Row, select},
 };
 use jumun_core::{Clock, Envelope, Money, Time};
 use runtime::Topology;
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::{
+    creations::{self, Creation},
     indexes,
     people::People,
-    requests::{self, Creation},
+    tables::{by_id, by_own_id, count, rows},
 };
 
 /// The provider's ledger, in a database of its own beside payment's.
@@ -181,7 +182,7 @@ impl Snapshot {
     ) -> anyhow::Result<Self> {
         let settled_before = Time(Clock::System.now().0 - i64::from(grace_seconds) * 1_000_000);
         let has = |context: &str| places.databases.contains_key(context);
-        let creations = requests::read(places).await?;
+        let creations = creations::read(places).await?;
         let mut logs = BTreeMap::new();
         let here = schemas.iter().filter(|(context, _)| has(context));
         for (context, schema) in here.clone() {
@@ -248,15 +249,6 @@ impl Snapshot {
     }
 }
 
-pub(crate) async fn rows<T: Send + 'static>(
-    database: &Database,
-    sql: String,
-    read: impl Fn(&mut Row) -> Result<T, StorageError> + Send + 'static,
-) -> anyhow::Result<Vec<T>> {
-    let rows = database.read(move |connection| connection.query(&sql, &[])?.iter_mut().map(&read).collect()).await;
-    rows.map_err(|error| anyhow::anyhow!("cannot read {database:?}: {error}"))
-}
-
 /// What a database has applied of others' events, and what its own aggregates say of theirs.
 async fn read_inbox(database: &Database) -> anyhow::Result<Log> {
     let number = |row: &mut Row| Ok((row.text()?, row.int()?));
@@ -293,10 +285,6 @@ async fn read_log(database: &Database, log: &mut Log, settled_before: Time) -> a
     Ok(())
 }
 
-async fn count(database: &Database, sql: String) -> anyhow::Result<i64> {
-    Ok(rows(database, sql, Row::int).await?.first().copied().unwrap_or_default())
-}
-
 async fn read_payables(database: &Database, kind: &'static Kind) -> anyhow::Result<Vec<(String, Payable)>> {
     let Kind { table, amount, .. } = kind;
     let sql = format!("SELECT id, state, currency, {amount}, payment, update_time FROM {table}");
@@ -306,25 +294,6 @@ async fn read_payables(database: &Database, kind: &'static Kind) -> anyhow::Resu
         Ok((name, Payable { kind, state, amount, payment: row.text()?, update_time: Field::read(row)? }))
     })
     .await
-}
-
-/// What a table has of each aggregate, by id.
-pub(crate) async fn by_id<R: Record<Given = ()> + Send + 'static>(
-    database: &Database,
-) -> anyhow::Result<HashMap<String, R>> {
-    let record = |row: &mut Row| Ok((row.text()?, R::from_row((), row)?));
-    Ok(rows(database, select::<R>(&["id"]), record).await?.into_iter().collect())
-}
-
-/// The same, of records that have their id.
-async fn by_own_id<R: Record<Given = String> + Send + 'static>(
-    database: &Database,
-) -> anyhow::Result<HashMap<String, R>> {
-    let record = |row: &mut Row| {
-        let id = row.text()?;
-        Ok((id.clone(), R::from_row(id, row)?))
-    };
-    Ok(rows(database, select::<R>(&["id"]), record).await?.into_iter().collect())
 }
 
 /// The aggregates in one of a context's databases, by id; none when the context is not there.

@@ -9,8 +9,8 @@ use contracts::{
 use eventing::decode;
 use jumun_core::Envelope;
 
-use super::{
-    Finding,
+use crate::{
+    finding::Finding,
     snapshot::{Production, Snapshot},
 };
 

@@ -15,7 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -31,10 +31,14 @@ use contracts::{
 };
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
+use jumun_core::{
+    name::new_id,
+    task::JoinSet,
+    time::{Instant, interval, sleep, sleep_until},
+};
 use serde_json::json;
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::sync::Notify;
 use tonic::{Request, Status};
-use uuid::Uuid;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -169,7 +173,7 @@ async fn measure(
     }
     let bar = progress_bar(end - start);
     let is_last = tokio::select! {
-        () = tokio::time::sleep_until(end.into()) => false,
+        () = sleep_until(end) => false,
         () = load.exhausted.notified() => false,
         () = interrupt => true,
         never = show_progress(call, start, &load, &bar) => match never {},
@@ -222,7 +226,7 @@ async fn call_until_stopped(mut caller: Caller, load: Arc<Load>, measure_from: I
             tally.record(outcome, answered - sent, !load.is_stopped.load(Relaxed));
         }
         if is_error {
-            tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+            sleep(PAUSE_AFTER_ERROR).await;
         }
     }
     Ok(tally)
@@ -304,7 +308,7 @@ impl Caller {
             payment_method: self.payment_method.clone(),
             ..Order::default()
         };
-        let request = CreateOrderRequest { order: Some(order), request_id: Uuid::now_v7().to_string() };
+        let request = CreateOrderRequest { order: Some(order), request_id: new_id() };
         let answer = self.orders.create_order(timed(request)).await.map_err(|status| error(&status))?;
         check(answer.get_ref(), &customer, total)
     }
@@ -441,7 +445,7 @@ fn progress_bar(length: Duration) -> ProgressBar {
 /// Says how far it is, until it is dropped.
 async fn show_progress(call: Call, start: Instant, load: &Load, bar: &ProgressBar) -> Infallible {
     let is_terminal = std::io::stderr().is_terminal();
-    let mut ticks = tokio::time::interval(if is_terminal { BAR_INTERVAL } else { LINE_INTERVAL });
+    let mut ticks = interval(if is_terminal { BAR_INTERVAL } else { LINE_INTERVAL });
     ticks.tick().await;
     let (mut before, mut correct_before) = (start, 0);
     loop {

@@ -8,7 +8,7 @@ use contracts::{
 };
 
 use crate::{
-    Addresses,
+    addresses::Addresses,
     cleaning_service::Cast,
     clients::{calls, connect},
     describe::{new_id, told},

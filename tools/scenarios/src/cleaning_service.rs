@@ -1,9 +1,6 @@
 //! cleaning-service: Mina registers and is welcomed at once, or is not registered; and hears when she leaves.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
 use client::AuthenticatedChannel;
@@ -20,11 +17,14 @@ use contracts::{
         ListInboxMessagesRequest, ListInboxMessagesResponse, notification_service_client::NotificationServiceClient,
     },
 };
-use tokio::task::JoinSet;
+use jumun_core::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use tonic::Code;
 
 use crate::{
-    Addresses, cleaning_orders,
+    addresses::Addresses,
     clients::{calls, connect},
     describe::{Describe, eventually, new_id, seen, told},
     refusal::{Answer, Refusal},
@@ -46,23 +46,17 @@ pub(crate) struct Cast {
     run: String,
 }
 
-pub(crate) async fn play(runner: &ScenarioRunner, addresses: &Addresses<'_>) -> anyhow::Result<()> {
-    let cast = Cast {
-        customers: CustomerServiceClient::new(connect("customer", addresses).await?),
-        notifications: NotificationServiceClient::new(connect("notification", addresses).await?),
-        dashboard: DashboardServiceClient::new(connect("dashboard", addresses).await?),
-        // The last digits of a version 7 UUID are random; the first are the time.
-        run: new_id().split_off(24),
-    };
-    runner.scene("Mina registers, and is welcomed before the answer", registering(runner, &cast)).await;
-    runner.scene("Whom the welcome does not reach is not registered", unreached(runner, &cast)).await;
-    runner.scene("More people at once than can be welcomed", rush(runner, &cast)).await;
-    runner.scene("Mina leaves, and hears of it afterwards", leaving(runner, &cast)).await;
-    runner.scene("Orders tell who asked for it", cleaning_orders::play(runner, addresses, &cast)).await;
-    Ok(())
-}
-
 impl Cast {
+    pub(crate) async fn connect(addresses: &Addresses<'_>) -> anyhow::Result<Self> {
+        Ok(Self {
+            customers: CustomerServiceClient::new(connect("customer", addresses).await?),
+            notifications: NotificationServiceClient::new(connect("notification", addresses).await?),
+            dashboard: DashboardServiceClient::new(connect("dashboard", addresses).await?),
+            // The last digits of a version 7 UUID are random; the first are the time.
+            run: new_id().split_off(24),
+        })
+    }
+
     calls! {
         customers.create_customer(CreateCustomerRequest) -> Customer;
         customers.get_customer(GetCustomerRequest) -> Customer;
@@ -144,7 +138,7 @@ impl Cast {
     }
 }
 
-async fn registering(runner: &ScenarioRunner, cast: &Cast) -> Scene {
+pub(crate) async fn registering(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let (person, request_id) = (cast.person("mina"), new_id());
     let registered = async {
         seen(cast.register(&person, &request_id).await?, "REGISTERED", |customer| customer.state() == State::Registered)
@@ -168,7 +162,7 @@ async fn registering(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     runner.step("It sends another phone under the same request_id", other).await
 }
 
-async fn unreached(runner: &ScenarioRunner, cast: &Cast) -> Scene {
+pub(crate) async fn unreached(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let blocked = async {
         let refusal = refused(cast.register(&cast.person("blocked"), &new_id()).await)?;
         refusal.require(Code::FailedPrecondition, "CUSTOMER_NOT_REACHED")?;
@@ -212,13 +206,13 @@ async fn stays_silent(cast: &Cast) -> StepResult<()> {
     while begun.elapsed() < LATE {
         let phone = cast.phone("late").await?;
         ensure!(phone.0.is_empty(), "expected nothing, got {}", phone.describe());
-        tokio::time::sleep(LATE_POLL_INTERVAL).await;
+        sleep(LATE_POLL_INTERVAL).await;
     }
     Ok(((), "nothing arrives any more".to_owned()))
 }
 
 /// Everybody is registered or asked to try again; nobody waits for ever.
-async fn rush(runner: &ScenarioRunner, cast: &Cast) -> Scene {
+pub(crate) async fn rush(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let open = runner.step(&format!("{RUSH} people register at once, and Kakao is slow"), all_at_once(cast)).await?;
     for name in open {
         let ends = async {
@@ -253,7 +247,7 @@ async fn all_at_once(cast: &Cast) -> StepResult<Vec<String>> {
     Ok((open, told))
 }
 
-async fn leaving(runner: &ScenarioRunner, cast: &Cast) -> Scene {
+pub(crate) async fn leaving(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let registered = async { told(cast.register(&cast.person("bora"), &new_id()).await?) };
     let customer = runner.step("Bora registers", registered).await?;
     let cancel = async {

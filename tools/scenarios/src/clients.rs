@@ -1,9 +1,6 @@
 //! The doors of the contexts, each at its own address.
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::{future::Future, time::Duration};
 
 use anyhow::Context;
 use client::AuthenticatedChannel;
@@ -31,9 +28,10 @@ use contracts::{
         warehouse_service_client::WarehouseServiceClient,
     },
 };
+use jumun_core::time::{Instant, sleep, timeout};
 use tonic::{Response, Status, Streaming, transport::Endpoint};
 
-use crate::{Addresses, refusal::Answer};
+use crate::{addresses::Addresses, refusal::Answer};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a server takes at most, so that its own word on lateness is heard.
@@ -125,7 +123,7 @@ fn endpoint(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Endpoint
 /// What came back, within patience.
 pub(crate) async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Answer<T> {
     let silence = || Status::deadline_exceeded(format!("no answer at all within {} s", PATIENCE.as_secs()));
-    let answer = tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(silence()));
+    let answer = timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(silence()));
     Ok(answer?.into_inner())
 }
 
@@ -135,7 +133,7 @@ pub(crate) async fn insist<T, F: Future<Output = Result<Response<T>, Status>>>(c
     loop {
         match answer(call()).await {
             Err(refusal) => match refusal.nothing_was_done() {
-                Some(retry_after) if begun.elapsed() < PATIENCE => tokio::time::sleep(retry_after).await,
+                Some(retry_after) if begun.elapsed() < PATIENCE => sleep(retry_after).await,
                 _ => return Err(refusal),
             },
             answer => return answer,

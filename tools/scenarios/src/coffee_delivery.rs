@@ -12,7 +12,7 @@ use contracts::{
 use tonic::{Code, Request, metadata::MetadataValue};
 
 use crate::{
-    Addresses,
+    addresses::Addresses,
     clients::{Clients, answer, connect},
     describe::{Describe, new_id, refused},
     food_course,

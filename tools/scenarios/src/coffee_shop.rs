@@ -12,12 +12,11 @@ use contracts::{
 };
 
 use crate::{
-    Addresses,
+    addresses::Addresses,
     clients::Clients,
-    coffee_course, coffee_stock,
     describe::{Describe, eventually, new_id, production_of, seen, told},
     food_delivery::item,
-    runner::{ScenarioRunner, StepResult},
+    runner::StepResult,
 };
 
 const CONTEXTS: [&str; 5] = ["order", "payment", "kitchen", "warehouse", "dashboard"];
@@ -32,25 +31,17 @@ pub(crate) struct Shop {
     run: String,
 }
 
-pub(crate) async fn play(runner: &ScenarioRunner, addresses: &Addresses<'_>) -> anyhow::Result<()> {
-    let run = new_id().split_off(24);
-    let shop = Shop {
-        clients: Clients::connect(addresses, &CONTEXTS).await?,
-        customer: format!("customers/mina-{run}"),
-        store: format!("stores/gangnam-{run}"),
-        run,
-    };
-    runner.scene("Mina orders coffee, and the kitchen makes it", coffee_course::play(runner, &shop)).await;
-    runner.scene("There is not enough, or no such thing", coffee_stock::not_enough(runner, &shop)).await;
-    runner
-        .scene("Sora restocks, and those who wait are served, oldest first", coffee_stock::restock(runner, &shop))
-        .await;
-    runner.scene("More orders race for the coffee than there is", coffee_stock::race(runner, &shop)).await;
-    runner.scene("The machine breaks while the coffee is made", coffee_course::failing(runner, &shop)).await;
-    Ok(())
-}
-
 impl Shop {
+    pub(crate) async fn connect(addresses: &Addresses<'_>) -> anyhow::Result<Self> {
+        let run = new_id().split_off(24);
+        Ok(Self {
+            clients: Clients::connect(addresses, &CONTEXTS).await?,
+            customer: format!("customers/mina-{run}"),
+            store: format!("stores/gangnam-{run}"),
+            run,
+        })
+    }
+
     /// A product of this run, e.g. `items/americano-…`.
     pub(crate) fn product(&self, name: &str) -> String {
         format!("items/{name}-{}", self.run)

@@ -1,9 +1,6 @@
 //! Looking at things: how they are told, what they are called, and waiting until they are as expected.
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::{future::Future, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use contracts::{
@@ -18,8 +15,9 @@ use contracts::{
     store::v1::{GetTicketRequest, Ticket, ticket::State as TicketState},
     warehouse::v1::StockItem,
 };
+pub(crate) use jumun_core::name::new_id;
+use jumun_core::time::{Instant, sleep};
 use tonic::Code;
-use uuid::Uuid;
 
 use crate::{
     clients::Clients,
@@ -132,7 +130,7 @@ pub(crate) async fn eventually<T: Describe, A: Future<Output = Answer<T>>>(
             Err(refusal) => return Err(refusal).with_context(|| format!("expected {expected}")),
         };
         ensure!(begun.elapsed() < BOUND, "expected {expected} within {} s; last seen: {last_seen}", BOUND.as_secs());
-        tokio::time::sleep(POLL_INTERVAL).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -204,11 +202,6 @@ impl Clients {
         let ask = || self.get_order_view(GetOrderViewRequest { name: name.clone() });
         eventually(&format!("{name} to be {expected}"), ask, holds).await
     }
-}
-
-/// A new `request_id`.
-pub(crate) fn new_id() -> String {
-    Uuid::now_v7().to_string()
 }
 
 /// The id in a resource name.

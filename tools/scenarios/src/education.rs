@@ -22,12 +22,11 @@ use contracts::{
 };
 
 use crate::{
-    Addresses,
+    addresses::Addresses,
     clients::{calls, connect},
     describe::{Describe, eventually, id, new_id},
-    education_course, education_fees,
     refusal::Answer,
-    runner::{ScenarioRunner, StepResult},
+    runner::StepResult,
 };
 
 const FEE: i64 = 90_000;
@@ -45,22 +44,8 @@ pub(crate) struct Cast {
     pub(crate) busy_course: String,
 }
 
-pub(crate) async fn play(runner: &ScenarioRunner, addresses: &Addresses<'_>) -> anyhow::Result<()> {
-    let cast = Cast::connect(addresses).await?;
-    runner.scene("Hana enrolls, and pays at once", education_fees::paying(runner, &cast)).await;
-    runner.scene("Payment does not say what became of the fee", education_fees::unconfirmed(runner, &cast)).await;
-    runner
-        .scene("The school registers her, and she completes the course", education_course::completed(runner, &cast))
-        .await;
-    runner.scene("She cancels another enrollment", education_course::cancelled(runner, &cast)).await;
-    runner.scene("The school cancels a course", education_course::by_school(runner, &cast)).await;
-    runner.scene("Nobody minds the school while learners rush in", education_course::rush(runner, &cast)).await;
-    runner.scene("Her own page", education_course::own_page(runner, &cast)).await;
-    Ok(())
-}
-
 impl Cast {
-    async fn connect(addresses: &Addresses<'_>) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(addresses: &Addresses<'_>) -> anyhow::Result<Self> {
         // The last digits of a version 7 UUID are random; the first are the time.
         let run = new_id().split_off(24);
         Ok(Self {

@@ -12,7 +12,7 @@ use contracts::{
     enrollment::v1::{CancelEnrollmentRequest, Enrollment, enrollment::State as EnrollmentState},
     payment::v1::payment::State as PaymentState,
 };
-use tokio::task::JoinSet;
+use jumun_core::task::JoinSet;
 use tonic::Code;
 
 use crate::{

@@ -1,12 +1,13 @@
 //! Paying: an order stands only when it is paid, and nothing is charged for one that does not stand.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use contracts::{
     order::v1::{GetOrderRequest, Order, order::State as OrderState},
     payment::v1::{GetPaymentRequest, Payment, payment::State as PaymentState},
 };
+use jumun_core::time::{Instant, sleep};
 use tonic::Code;
 
 use crate::{
@@ -150,6 +151,6 @@ async fn stays_voided(cast: &Cast, order: &str) -> StepResult<Payment> {
             cast.clients.order_becomes(order, OrderState::Rejected).await?;
             return told(payment);
         }
-        tokio::time::sleep(LATE_POLL_INTERVAL).await;
+        sleep(LATE_POLL_INTERVAL).await;
     }
 }

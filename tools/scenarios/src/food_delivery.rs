@@ -11,12 +11,10 @@ use contracts::{
 };
 
 use crate::{
-    Addresses,
     clients::Clients,
     describe::{Describe, new_id, seen, ticket_of},
-    food_cards, food_course, food_load, food_withdrawal,
     refusal::Answer,
-    runner::{ScenarioRunner, StepResult},
+    runner::StepResult,
 };
 
 const CURRENCY: &str = "KRW";
@@ -31,18 +29,6 @@ pub(crate) struct Cast {
     /// The store that nobody minds while orders rush in.
     pub(crate) busy_store: String,
     pub(crate) rider: &'static str,
-}
-
-pub(crate) async fn play(runner: &ScenarioRunner, addresses: &Addresses<'_>) -> anyhow::Result<()> {
-    let cast = Cast::new(Clients::connect(addresses, &CONTEXTS).await?);
-    runner.scene("Mina orders, and pays at once", food_cards::paying(runner, &cast)).await;
-    runner.scene("Cards that are slow, fail, or answer too late", food_cards::odd_cards(runner, &cast)).await;
-    runner.scene("The store cooks, Joon delivers, Mina watches", food_course::play(runner, &cast)).await;
-    runner.scene("The store turns an order down", food_withdrawal::by_store(runner, &cast)).await;
-    runner.scene("Mina cancels before cooking starts", food_withdrawal::by_customer(runner, &cast)).await;
-    runner.scene("Nobody minds the store while orders rush in", food_load::unminded_store(runner, &cast)).await;
-    runner.scene("More orders at once than payment can take", food_load::overload(runner, &cast)).await;
-    Ok(())
 }
 
 impl Cast {

@@ -8,7 +8,7 @@ use contracts::{
     payment::v1::{GetPaymentRequest, payment::State as PaymentState},
     store::v1::{ListTicketsRequest, Ticket, ticket::State as TicketState},
 };
-use tokio::task::JoinSet;
+use jumun_core::task::JoinSet;
 use tonic::Code;
 
 use crate::{

@@ -1,8 +1,9 @@
 //! Scenarios played against a running instance by people who know nothing of it but its public API.
 //!
-//! A demo is one file with a `play`, and one line in DEMOS. It tells each step as it happens; a step that does not hold
+//! A demo is one play, and one line in DEMOS. It tells each step as it happens; a step that does not hold
 //! ends its scene, the other scenes are still played, and the demo fails.
 
+mod addresses;
 mod cleaning_orders;
 mod cleaning_service;
 mod clients;
@@ -19,6 +20,7 @@ mod food_course;
 mod food_delivery;
 mod food_load;
 mod food_withdrawal;
+mod plays;
 mod refusal;
 mod runner;
 mod watching;
@@ -28,28 +30,29 @@ use std::{collections::BTreeMap, future::Future, pin::Pin};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use client::Connector;
 
+use addresses::Addresses;
 use runner::ScenarioRunner;
 
 const DEMOS: &[Demo] = &[
     Demo {
         name: "food-delivery",
         about: "Order, pay, cook, deliver; and what happens when one of them fails",
-        play: |runner, addresses| Box::pin(food_delivery::play(runner, addresses)),
+        play: |runner, addresses| Box::pin(plays::food_delivery(runner, addresses)),
     },
     Demo {
         name: "education",
         about: "Enroll, pay, learn or withdraw; and what happens when one of them fails",
-        play: |runner, addresses| Box::pin(education::play(runner, addresses)),
+        play: |runner, addresses| Box::pin(plays::education(runner, addresses)),
     },
     Demo {
         name: "cleaning-service",
         about: "Register and be welcomed at once, or not be registered; leave, and hear of it",
-        play: |runner, addresses| Box::pin(cleaning_service::play(runner, addresses)),
+        play: |runner, addresses| Box::pin(plays::cleaning_service(runner, addresses)),
     },
     Demo {
         name: "coffee-shop",
         about: "Order, pay, take from the stock, make; and what happens when there is not enough of it",
-        play: |runner, addresses| Box::pin(coffee_shop::play(runner, addresses)),
+        play: |runner, addresses| Box::pin(plays::coffee_shop(runner, addresses)),
     },
     Demo {
         name: "coffee-delivery",
@@ -81,20 +84,6 @@ pub struct DemoArgs {
 fn names() -> PossibleValuesParser {
     let all = PossibleValue::new(ALL).help("Every one of them, one after another");
     DEMOS.iter().map(|demo| PossibleValue::new(demo.name).help(demo.about)).chain([all]).collect::<Vec<_>>().into()
-}
-
-/// Where each context answers.
-struct Addresses<'a> {
-    default: &'a str,
-    overrides: &'a BTreeMap<String, String>,
-    connector: &'a Connector,
-}
-
-impl Addresses<'_> {
-    /// The context's own address, or everybody's.
-    fn for_context(&self, context: &str) -> &str {
-        self.overrides.get(context).map_or(self.default, String::as_str)
-    }
 }
 
 /// Plays what was asked for against the contexts at `address`, or where `addresses` has another for one; fails when a step did

@@ -5,8 +5,10 @@ use std::{
     future::Future,
     io::Write,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use jumun_core::time::Instant;
 
 /// What a step came to: a value for the steps after it, and what to tell of it.
 pub(crate) type StepResult<T> = anyhow::Result<(T, String)>;

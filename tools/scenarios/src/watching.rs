@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use contracts::order::v1::{Order, WatchOrderRequest, order::State};
-use tokio::task::JoinSet;
+use jumun_core::{task::JoinSet, time::timeout};
 use tonic::Streaming;
 
 use crate::{clients::Clients, refusal::Refusal};
@@ -21,7 +21,7 @@ impl Watching {
     /// Opens the page, and returns what it shows at once.
     pub(crate) async fn open(clients: &Clients, order: &str) -> anyhow::Result<(Self, State)> {
         let mut changes = clients.watch_order(WatchOrderRequest { name: order.to_owned() }).await?;
-        let first = tokio::time::timeout(BOUND, next(&mut changes)).await.context("the stream stays silent")??;
+        let first = timeout(BOUND, next(&mut changes)).await.context("the stream stays silent")??;
         let first = first.context("the stream ended at once")?;
         let mut page = JoinSet::new();
         page.spawn(async move {
@@ -36,7 +36,7 @@ impl Watching {
 
     /// Every state that was shown, once the stream ended by itself; fails when it went back, or ended before `last`.
     pub(crate) async fn close(mut self, last: State) -> anyhow::Result<Vec<State>> {
-        let ended = tokio::time::timeout(BOUND, self.page.join_next()).await;
+        let ended = timeout(BOUND, self.page.join_next()).await;
         let states = ended.context("the stream does not end")?.context("nobody watches")???;
         let shown = show(&states);
         ensure!(states.is_sorted(), "expected states in their order, got {shown}");

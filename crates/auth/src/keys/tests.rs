@@ -6,34 +6,34 @@ use super::*;
 use crate::{mint::Claims, token::Expected};
 
 /// The roles that the tokens name, and one that they do not.
-const CUSTOMER: Role = Role::new(1);
-const STORE: Role = Role::new(2);
+const READER: Role = Role::new(1);
+const WRITER: Role = Role::new(2);
 const OPERATOR: Role = Role::new(3);
 const SERVICE: Role = Role::new(4);
 const ROLES: RoleTable = RoleTable {
-    names: &[(CUSTOMER, "CUSTOMER"), (STORE, "STORE"), (OPERATOR, "OPERATOR"), (SERVICE, "SERVICE")],
+    names: &[(READER, "READER"), (WRITER, "WRITER"), (OPERATOR, "OPERATOR"), (SERVICE, "SERVICE")],
     service: SERVICE,
     unrestricted: Roles::of(&[OPERATOR, SERVICE]),
 };
 
 const NOW: u64 = 1500;
 const JWKS: &str = r#"{"keys": [
-{"kty":"RSA","kid":"rsa","use":"sig","alg":"RS256","n":"ulnGIQNy3t3zOgaAJ44wS5DsXrOhrKpJOMywX5hVMOFE-1V5fII7lqsiP8rprnQd1dzT2s3SQKzWqm8QDQiR7As0Cs3rOcM8asaCe_K0VQX1tfSh_hCQCxy1EeCLefivXz1_VGVw_FlO9k3OGOTmi8KvUlJE5vKSyjmHUBf7Em14TaBUu5B-eK6aKtPqHxcPQ-CRk0Ls3wnFLm1_VZolzyg2bqWvYPoCOrGrlycZLuplTiPyrNTccVFhNLw9K81_nn_-4q4FMzaegVp6cgHGmG1sVg06no1dsR2xMiP0i6ZqhRyF4PNLOrdkgsR0FE6AQkaE1IdVEaAFPy_uX6DLZQ","e":"AQAB"},
-{"kty":"EC","crv":"P-256","kid":"ec","x":"4-boUnu9LnUJbHna49yfiEdOJY8d8iahoDjuLhrbjz0","y":"_We-UPLe3ags5gwp5asvWTf-RnqJ2Fwio300JOg0VDc"},
-{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"p4UhjRx6Uw0OdFsatJUdtVdsvEm2-CMMieH95sX9GUA"}
+{"kty":"RSA","kid":"rsa","use":"sig","alg":"RS256","n":"vqt_lVnR4x251b6pG8-_TooO1W_7YxIu5IMajd8SUtXuwnzJkavpaX_ZBzNzTmOhVtnJH4w3DkzM0PbeuMZLAU6zrc7pvkWqFCzjc5YeGnXam1hjaPJM1aYOXJPQeKqOc7jU51OageJM8RG7J-kiqcop446b0-WTPum0sYDVQ7_Gi3yNiHlSxoo-kCYdgAjFbWtTslpBIuTrG820RGMg5RwKPplqc4dtxBk-uVt2TCiiQt0D52kGMGJ1vidhP_pop7yj4LZGClS2ZzJvf_MqGiUiR_men9bHRV-aV5GaIDX3G2VuzODMAbzbsAOdqoiL4WmsMGISFtEBVY0hC857XQ","e":"AQAB"},
+{"kty":"EC","crv":"P-256","kid":"ec","x":"DlmN3naAqp4ptj6PKMdF4QkbLj3lqkQGXsB7Wg4767I","y":"hIEFfrV4c8WV9p-bT0pse49OPO--jQQX2WS9KtXUrMg"},
+{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"7HGyoWgVwGQWdYi7C3guYj8xJJLihoxSQ24c8VlDMjA"}
 ]}"#;
-const RS256: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSJ9.eyJpc3MiOiJpc3N1ZXIiLCJhdWQiOlsib3RoZXIiLCJqdW11biJdLCJzdWIiOiJjdXN0\
-    b21lcnMvbWluYSIsInJvbGVzIjpbImN1c3RvbWVyIiwic3RvcmUiXSwibmJmIjoxMDAwLCJleHAiOjIwMDAuNX0.F4XoLmE2rWzo3aJxM\
-    GwRsnDUbvxITE9p2myqG1XKj4yFEN7FksJwU2lb4TpjPtDZ_N_gf2IEh15tmg5Vk1V5OgIMoAFP8yZ2Ec5IDnJGB_zVrb8Cs-UOlX_cf5\
-    XK-T2XdWdg0hN7GaJyHkhLEIRWhvR_KgPIctNlUjKHReXyUbho9Ii22Vg2tmnyo3a8JMDy7LIrkAK4O9HcmBSg1ZH2z9u5tq05XJTp-io\
-    2Y9fEPzhtATjMaJeOhUG9ERZlKCE2XWmNi-gWwawFWTzy8wp1qFpv5qfdax_l-ALKa7PObDYZ0SpVXJmrM3NVVlBqi839kvO-uD_XeGlP\
-    DJLTYD9hFw";
-const ES256: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImVjIn0.eyJpc3MiOiJpc3N1ZXIiLCJhdWQiOlsib3RoZXIiLCJqdW11biJdLCJzdWIiOiJjdXN0b\
-    21lcnMvbWluYSIsInJvbGVzIjpbImN1c3RvbWVyIiwic3RvcmUiXSwibmJmIjoxMDAwLCJleHAiOjIwMDAuNX0.UkP9Hy1-WsJUmYD2ap\
-    piRu6flNDqNUUNeMVQoyfQGmc6tYXbVFZUriFfjwiJyaoT2G1-gyKn_9Gl4CSvDGU3GA";
-const EDDSA: &str = "eyJhbGciOiJFZERTQSIsImtpZCI6ImVkIn0.eyJpc3MiOiJpc3N1ZXIiLCJhdWQiOlsib3RoZXIiLCJqdW11biJdLCJzdWIiOiJjdXN0b\
-    21lcnMvbWluYSIsInJvbGVzIjpbImN1c3RvbWVyIiwic3RvcmUiXSwibmJmIjoxMDAwLCJleHAiOjIwMDAuNX0.zqPWovJDAVjYhM481b\
-    2ikAuDEfMXVvnEbv1jG0uKsNxlv5go5m_1l1ZMHKkgg45cYR34_tqDs55VYArGHYAeBQ";
+const RS256: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSJ9.eyJpc3MiOiJpc3N1ZXIiLCJhdWQiOlsib3RoZXIiLCJqdW11biJdLCJz\
+    dWIiOiJyZWFkZXJzL21pbmEiLCJyb2xlcyI6WyJyZWFkZXIiLCJ3cml0ZXIiXSwibmJmIjoxMDAwLCJleHAiOjIwMDAuNX0.N2IQvfrofe\
+    aW6cOi_-CIs8vQbcw8xax4fkcsPHFWjsqcLMsBrlAax0JsMQUCjhNJP9ro8R7nWy1fLtxwqZIM-udeYlo2-EmqUncAZZNc_PHXubT56hcs\
+    XCA-0br8971DYc5l2IcHqhpTddbYHxm3S6bQX2IHk8cXU4i1szFJAWsPRobv8eUCowk91uKq4QlWJpxuiyKoNYIR8r7ejmHkrnzNNrseoN\
+    dHITI6GkVJCAeEPKLdbl_IDu_OTvPTNn0u6kxyWQ5SIZqLsJJFfWidaJ1o0PbmcvsrrZFRwibPMcZ70pOcs_rOJyUx4P1hv78Y9cNCme0Y\
+    1DakMaRRNUQ76Q";
+const ES256: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImVjIn0.eyJpc3MiOiJpc3N1ZXIiLCJhdWQiOlsib3RoZXIiLCJqdW11biJdLCJzd\
+    WIiOiJyZWFkZXJzL21pbmEiLCJyb2xlcyI6WyJyZWFkZXIiLCJ3cml0ZXIiXSwibmJmIjoxMDAwLCJleHAiOjIwMDAuNX0.aZZtTdWxEqd\
+    3-GxMJA3Vfe-TQc-yv4XFUpFRaMaKbodGjnF2FYb-LCTs5oVcxYDe5hv3gJ-0HIYtCFbrDIU_zw";
+const EDDSA: &str = "eyJhbGciOiJFZERTQSIsImtpZCI6ImVkIn0.eyJpc3MiOiJpc3N1ZXIiLCJhdWQiOlsib3RoZXIiLCJqdW11biJdLCJzd\
+    WIiOiJyZWFkZXJzL21pbmEiLCJyb2xlcyI6WyJyZWFkZXIiLCJ3cml0ZXIiXSwibmJmIjoxMDAwLCJleHAiOjIwMDAuNX0.V5FKWOQCnE3\
+    Oi-hf6e8WBLoxCNHnM6jJd5R0bHfvutzvPxZQpEZrNL7TtXgu3D0Na8kxJ5tbPcL-PHgYjFc2Dw";
 
 fn expected() -> Expected {
     Expected { issuer: "issuer".to_owned(), audience: "jumun".to_owned(), roles: ROLES }
@@ -53,8 +53,8 @@ fn with_header(token: &str, header: &str) -> String {
 fn each_kind_of_key_verifies_what_another_implementation_signed() {
     for token in [RS256, ES256, EDDSA] {
         let verified = expected().verify(token, &keys(), NOW).unwrap_or_else(|fault| panic!("{fault:?}: {token}"));
-        assert_eq!(verified.principal.subject, "customers/mina");
-        assert_eq!(verified.principal.roles, Roles::of(&[CUSTOMER, STORE]));
+        assert_eq!(verified.principal.subject, "readers/mina");
+        assert_eq!(verified.principal.roles, Roles::of(&[READER, WRITER]));
         assert_eq!(verified.expires, 2030, "with the leeway");
     }
 }
@@ -121,7 +121,7 @@ fn the_contexts_key_makes_nobody_else_than_a_service() {
     let claims = Claims {
         issuer: "issuer",
         audience: "jumun",
-        subject: "services/order",
+        subject: "services/things",
         roles: &[OPERATOR, SERVICE],
         table: &ROLES,
         ttl: std::time::Duration::from_secs(60),

@@ -6,7 +6,7 @@
 //! give no access to the handle that would say. What it does not tell is read from the primary message, whose text goes with
 //! the code: SQLite's never change with the language, and PostgreSQL's are English wherever the role may have it so (see
 //! `Database::connect`). A message that is not known counts as passing on PostgreSQL, so that another language costs retries
-//! and never a payment; on SQLite, where the passing codes are few and have fixed texts, it counts as refused.
+//! and never a lost write; on SQLite, where the passing codes are few and have fixed texts, it counts as refused.
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind as Kind, Error};
 

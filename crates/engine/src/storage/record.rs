@@ -39,18 +39,18 @@ pub struct Json;
 /// Declares which columns hold a struct, each of them once, and implements [`Record`].
 ///
 /// ```
-/// struct Order {
+/// struct Thing {
 ///     id: String,
-///     customer: String,
+///     reader: String,
 ///     items: Vec<String>,
 ///     total: jumun_core::Money,
 /// }
 ///
 /// engine::record! {
 ///     // What is in parentheses is no column: it is given when a row is read.
-///     Order(id: String) in "orders" {
+///     Thing(id: String) in "things" {
 ///         // A column of the field's name.
-///         customer,
+///         reader,
 ///         // Any type that serde knows.
 ///         items as json,
 ///         // A type that takes several columns; or a column of another name.
@@ -59,18 +59,18 @@ pub struct Json;
 /// }
 /// ```
 ///
-/// `[item = StockItem::item]` before the fields is a column that follows from them: it is written, for conditions, and not
+/// `[item = Thing::item]` before the fields is a column that follows from them: it is written, for conditions, and not
 /// read. A field that is forgotten or misspelt does not compile, nor does one with fewer columns than its type takes:
 ///
 /// ```compile_fail
-/// struct Order {
+/// struct Thing {
 ///     total: jumun_core::Money,
 /// }
 ///
 /// engine::record! {
-///     Order in "orders" { total }
+///     Thing in "things" { total }
 /// }
-/// const COLUMNS: usize = <Order as engine::storage::Record>::TABLE.columns.len();
+/// const COLUMNS: usize = <Thing as engine::storage::Record>::TABLE.columns.len();
 /// ```
 #[macro_export]
 macro_rules! record {

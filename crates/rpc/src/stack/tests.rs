@@ -46,7 +46,7 @@ impl Service<Request<Body>> for Silent {
 pub(crate) fn contracts() -> Contracts {
     let here = concat!(env!("CARGO_MANIFEST_DIR"), "/src/stack");
     let mut compiler = protox::Compiler::new([here]).expect("the folder");
-    compiler.include_imports(true).open_files(["things.proto", "shop.proto"]).expect("contracts");
+    compiler.include_imports(true).open_files(["things.proto", "library.proto"]).expect("contracts");
     let service = Role::new(1);
     Contracts {
         encoded: &[],

@@ -1,4 +1,4 @@
-//! Path templates in OpenAPI's words: `/v1/{name=orders/*}` is `/v1/orders/{order}`.
+//! Path templates in OpenAPI's words: `/v1/{name=things/*}` is `/v1/things/{thing}`.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ pub(super) struct Parameter {
     pub(super) name: String,
     /// The field that it fills.
     pub(super) field: Option<String>,
-    /// What the field has before it, e.g. `orders/`; None: it is not the last part of its field.
+    /// What the field has before it, e.g. `things/`; None: it is not the last part of its field.
     pub(super) prefix: Option<String>,
 }
 
@@ -88,7 +88,7 @@ fn prefix(segments: &[Segment]) -> Option<String> {
     fixed.collect::<Option<String>>().filter(|_| *last == Segment::One)
 }
 
-/// The collections and ids of a pattern such as `orders/{order}`.
+/// The collections and ids of a pattern such as `things/{thing}`.
 fn ids(pattern: &str) -> Vec<(String, String)> {
     let parts: Vec<_> = pattern.split('/').collect();
     let pairs = parts.windows(2).filter_map(|pair| Some((pair[0], pair[1].strip_prefix('{')?.strip_suffix('}')?)));

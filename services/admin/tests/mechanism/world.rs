@@ -31,7 +31,7 @@ async fn worlds_share_nothing() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "a test ends with `world.finish().await`")]
+#[should_panic(expected = "a test ends with `cluster.finish().await`")]
 async fn a_world_that_is_dropped_unfinished_panics() {
     let (world, _) = counting_world().await;
     drop(world);

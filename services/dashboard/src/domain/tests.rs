@@ -9,10 +9,11 @@ use contracts::{
     payment::v1::{self as payment, payment_event::Kind as Paid},
     store::v1::{self as store, ticket_event::Kind as Ticketed},
 };
+use jumun_core::Envelope;
 use prost::Message as _;
 
 use super::*;
-use crate::MAX_HISTORY;
+use crate::{MAX_HISTORY, Source};
 use courses::*;
 
 const SOURCES: [&str; 5] = ["payment", "order", "store", "kitchen", "delivery"];

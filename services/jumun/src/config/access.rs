@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use net::tls::Trust;
 
 use super::{
-    Line, shown,
+    line::{Line, shown},
     token::{DEVELOPMENT_FOLDER, Names, development_key, jwks_file},
 };
 

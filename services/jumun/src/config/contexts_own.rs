@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::{Arg, ArgMatches, Command};
 use runtime::ContextSetting;
 
-use super::Line;
+use super::line::Line;
 use crate::contexts;
 
 /// Adds a flag and a variable for each.

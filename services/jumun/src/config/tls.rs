@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use net::{tls::Identity, tls::TlsSettings, tls::Trust};
 
-use super::{Line, shown};
+use super::line::{Line, shown};
 
 /// TLS on the listener, and towards others.
 #[derive(Args, Clone, Debug)]

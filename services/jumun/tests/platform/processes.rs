@@ -35,4 +35,5 @@ mod school;
 mod secrets;
 mod tls;
 mod traces;
+mod upgrades;
 mod versions;

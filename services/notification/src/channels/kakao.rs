@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use contracts::notification::v1 as pb;
 use engine::{Aggregate, Decision, Engine};
-use jumun_core::{Clock, Error, Time};
+use jumun_core::{
+    Clock, Error, Time, task,
+    time::{sleep, timeout},
+};
 
 use super::{Courier, Outcome};
 use crate::{domain::Notification, reasons};
@@ -110,7 +113,7 @@ impl Kakao {
     /// Delivers when nobody waits any more, unless it was told not to meanwhile.
     fn deliver_late(&self, notification: &Notification) {
         let (kakao, notification) = (self.clone(), notification.clone());
-        tokio::spawn(async move {
+        task::spawn(async move {
             kakao.clock.sleep(LATE).await;
             let outcome = kakao.write(&notification, MessageState::Delivered).await;
             tracing::debug!(notification = notification.id, ?outcome, "a late message");
@@ -129,7 +132,7 @@ impl Kakao {
             Some("blocked") => Ok(Outcome::Refused(RECIPIENT_BLOCKED.to_owned())),
             Some("failing") => Err(Error::new(&reasons::CHANNEL_FAILED, "the channel failed")),
             Some("slow") => {
-                tokio::time::sleep(self.slowness()).await;
+                sleep(self.slowness()).await;
                 self.write(notification, MessageState::Delivered).await
             }
             Some("lost") => {
@@ -148,7 +151,7 @@ impl Kakao {
 #[tonic::async_trait]
 impl Courier for Kakao {
     async fn deliver(&self, notification: &Notification) -> Result<Outcome, Error> {
-        match tokio::time::timeout(TIMEOUT, self.behave(notification)).await {
+        match timeout(TIMEOUT, self.behave(notification)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::new(&reasons::CHANNEL_TIMED_OUT, "the channel did not answer in time")),
         }

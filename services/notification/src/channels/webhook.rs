@@ -9,7 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Request, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::Full;
 use hyper::body::Bytes;
-use jumun_core::{Clock, Error, Time};
+use jumun_core::{Clock, Error, Time, time::timeout};
 use net::{fetch, fetch::Unanswered, tls::Trust};
 use ring::hmac;
 
@@ -75,7 +75,7 @@ fn failed(status: StatusCode) -> Error {
 impl Courier for Webhook {
     async fn deliver(&self, notification: &Notification) -> Result<Outcome, Error> {
         let request = self.request(notification, self.clock.now())?;
-        match tokio::time::timeout(TIMEOUT, fetch::send(request, &self.trust)).await {
+        match timeout(TIMEOUT, fetch::send(request, &self.trust)).await {
             Ok(Ok(answer)) => outcome(answer.status()),
             Ok(Err(unanswered @ (Unanswered::NotSent(_) | Unanswered::Unknown(_)))) => {
                 tracing::debug!(notification = notification.id, %unanswered, "a webhook without an answer");

@@ -38,6 +38,18 @@ impl ProcessCluster {
         cluster
     }
 
+    /// Every context in one process, on JetStream and a PostgreSQL database with a schema for each context, which is
+    /// still empty; returns its URL, too.
+    pub(crate) async fn whole_on_servers() -> (Self, String) {
+        let temp_env = TempEnv::new();
+        let url = new_databases(std::slice::from_ref(&temp_env.word)).await.remove(0);
+        let storage = [("JUMUN_DATABASE_URL".to_owned(), url.clone())];
+        let nats_url = given("JUMUN_TEST_NATS_URL");
+        let mut cluster = Self { programs: Vec::new(), storage: storage.into(), nats_url, temp_env };
+        cluster.add_as("up", &["up"], &names());
+        (cluster, url)
+    }
+
     /// A process for each context, with servers as below.
     pub(crate) async fn each_alone() -> Self {
         let names = names();
