@@ -10,6 +10,7 @@ use prost_reflect::ServiceDescriptor;
 use runtime::{Context, ContextSetting};
 
 /// Calls that a context can do without (`ContextBuilder::channel_if_known`), which its own `calls` do not name.
+#[cfg(test)]
 pub(crate) const OPTIONAL_CALLS: [(&str, &str); 1] = [("order", "kitchen")];
 
 /// Every context, in the order of Cargo.toml.
