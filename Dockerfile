@@ -1,5 +1,5 @@
-# An image of one program and the libraries that it needs: no shell, no package manager, nobody is root.
-# `make image` builds it with docker, podman or buildah; RUST may name any image with Rust and a C compiler.
+# An image with the binary and its libraries only: no shell, no package manager, not run as root.
+# `make image` builds it with docker, podman or buildah. RUST is any image with Rust and a C compiler.
 ARG RUST=docker.io/library/rust:1.95-bookworm
 
 FROM ${RUST} AS build
@@ -8,7 +8,7 @@ ARG AUDITABLE=0.7.7
 RUN --mount=type=cache,id=cargo,target=/usr/local/cargo/registry \
     cargo install --locked --version "$AUDITABLE" cargo-auditable
 COPY . .
-# What was built is kept between builds; the commit is told to the program, which prints it with --version.
+# Build outputs are cached between builds. `jumun --version` prints COMMIT.
 ARG COMMIT=unknown
 RUN --mount=type=cache,id=cargo,target=/usr/local/cargo/registry \
     --mount=type=cache,id=target,target=/source/target \

@@ -1,13 +1,13 @@
-# What people and pipelines run. `make` alone lists the targets.
+# Targets for development, CI and deployment. `make` lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-# The program; scripts/test-cluster.sh takes another one, too.
+# The binary; scripts/test-cluster.sh accepts another one.
 JUMUN ?= target/release/jumun
-# All tests are built for the whole workspace: with `-p`, dependencies would have other features and be built again.
+# Tests are always built for the whole workspace: with `-p`, cargo would build the dependencies again with other features.
 TEST := cargo test --locked --workspace
-# Compares the generated files with the code, or writes them where JUMUN_WRITE_REFERENCE is set.
+# Compares the generated files with the code, or writes them if JUMUN_WRITE_REFERENCE is set.
 REFERENCE := $(TEST) --quiet --bin jumun reference::
 DRILL := $(TEST) --profile dist --test platform -- --ignored --nocapture --exact platform::
 TOOLS := $${JUMUN_TOOLS_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/jumun-tools}/bin
@@ -17,31 +17,31 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: build ## Build, and start the whole platform on this machine (data in ./data)
+run: build ## Build and start all contexts in one process (data in ./data)
 	@$(JUMUN) up
 
 .PHONY: build
-build: ## Build the program (profile release)
+build: ## Build the binary (profile release)
 	@command -v cargo >/dev/null || { echo "make: Rust is missing: install it with rustup (https://rustup.rs)" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "make: a C compiler is missing: apt-get install gcc" >&2; exit 1; }
 	cargo build --release --locked -p jumun
 
 .PHONY: demo
-demo: ## Play every system against the instance that `make run` started
+demo: ## Run all demos against the instance started by `make run`
 	@$(JUMUN) demo all
 
 .PHONY: tools
-tools: ## Install what the tests need: PostgreSQL, NATS, Jaeger, grpcurl, buf, schemathesis
+tools: ## Install the tools of the tests: PostgreSQL, NATS, Jaeger, grpcurl, buf, schemathesis
 	@scripts/tools.sh
 
 .PHONY: check
-check: ## Run before each commit: formatting, clippy, and the tests that need no server and no process
+check: ## Run before each commit: formatting, clippy, and all tests that start no server and no process
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(TEST) --tests -- --skip platform::
 
 .PHONY: test
-test: tools ## Run every test: on SQLite and the embedded bus, on PostgreSQL and JetStream, with real processes
+test: tools ## Run all tests: on SQLite and the embedded bus, on PostgreSQL and JetStream, and with real processes
 	$(TEST) --no-fail-fast
 	JUMUN=target/debug/jumun scripts/fuzz-http.sh 10 fuzzing
 	JUMUN_SERVERS_FSYNC=off scripts/servers.sh --only postgres,nats $(MAKE) --no-print-directory test-servers
@@ -60,12 +60,12 @@ test-chart: ## Check the chart against the protos and the contexts, with helm li
 	JUMUN_TEST_TOOLS="$(TOOLS)" $(TEST) --test platform chart:: -- --include-ignored
 
 .PHONY: test-mesh
-test-mesh: test-chart ## Configure real Envoys from the chart by istiod's code, with real processes behind them
+test-mesh: test-chart ## Test the mesh: real Envoys configured by istiod from the chart, with real processes behind them
 	@scripts/tools.sh postgres nats-server envoy mesh
 	scripts/servers.sh --only postgres,nats $(TEST) --test platform mesh:: -- --ignored --nocapture --test-threads 1
 
 .PHONY: test-cluster
-test-cluster: ## Test the chart with IMAGE on the cluster of KUBECONFIG, which must have Istio
+test-cluster: ## Test the chart with IMAGE on the cluster of KUBECONFIG, which needs Istio
 	@IMAGE="$(IMAGE)" scripts/test-cluster.sh
 
 .PHONY: fuzz
@@ -73,12 +73,12 @@ fuzz: ## Fuzz requests, page tokens and filters, for JUMUN_FUZZ_SECONDS (60) eac
 	JUMUN_FUZZ_SECONDS=$${JUMUN_FUZZ_SECONDS:-60} $(TEST) --test platform http::fuzz:: -- --nocapture --test-threads 1
 
 .PHONY: fuzz-http
-fuzz-http: build ## Test the HTTP API against /openapi.json with schemathesis: more than 2,000 valid and invalid calls
+fuzz-http: build ## Test the HTTP API against /openapi.json with schemathesis: more than 2,000 cases
 	@scripts/tools.sh schemathesis
 	@JUMUN=$(JUMUN) scripts/fuzz-http.sh 100
 
 .PHONY: lint
-lint: ## Check formatting, clippy, generated documents, dependencies, and that the protos break no client
+lint: ## Check formatting, clippy, generated documents, dependencies and protos (also for breaking changes)
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(REFERENCE)
@@ -87,12 +87,12 @@ lint: ## Check formatting, clippy, generated documents, dependencies, and that t
 	@if [ -x "$(TOOLS)/buf" ]; then "$(TOOLS)/buf" lint && "$(TOOLS)/buf" breaking --against proto/baseline.binpb; else echo "make: buf is missing (it comes with npm): the protos were not checked" >&2; exit 1; fi
 
 .PHONY: deny
-deny: ## Check the dependencies: advisories, licences, banned crates, sources (deny.toml)
+deny: ## Check the dependencies against deny.toml: advisories, licences, bans, sources
 	@command -v cargo-deny >/dev/null || { echo "make: cargo-deny is missing, and takes minutes to build: cargo install --locked cargo-deny" >&2; exit 1; }
 	cargo deny --locked check
 
 .PHONY: proto-baseline
-proto-baseline: ## Accept the present protos as the baseline of `buf breaking`: at a release, or for a deliberate break
+proto-baseline: ## Make the current protos the baseline of `buf breaking`: at a release, or for an intended break
 	@scripts/tools.sh buf
 	"$(TOOLS)/buf" build --exclude-source-info -o proto/baseline.binpb
 
@@ -101,15 +101,15 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: docs
-docs: ## Write the documents that are generated from the code: docs/reference, helm/jumun/contexts.json
+docs: ## Generate docs/reference and helm/jumun/contexts.json from the code and the protos
 	JUMUN_WRITE_REFERENCE=1 $(REFERENCE)
 
 .PHONY: istio
-istio: ## Write istio/*.yaml from the chart, for installations without Helm
+istio: ## Render the Istio objects of the chart to istio/*.yaml, for use without Helm
 	@scripts/tools.sh helm
 	@scripts/istio.sh
 
-# The image that `image` builds; see scripts/image.sh. `canary`, `promote` and `rollback`: see scripts/release.sh.
+# The image of `image`; for the variables of `canary`, `promote` and `rollback` see scripts/release.sh.
 IMAGE ?= ghcr.io/jumun/jumun:dev
 
 .PHONY: image
@@ -118,7 +118,7 @@ image: ## Build the image IMAGE with docker, podman or buildah
 	@scripts/image.sh check "$(IMAGE)"
 
 .PHONY: image-from-binary
-image-from-binary: ## Build IMAGE from a program that is built on this machine, without pulling a base image
+image-from-binary: ## Build IMAGE from a local release build, without pulling a base image
 	@scripts/image.sh from-binary "$(IMAGE)"
 	@scripts/image.sh check "$(IMAGE)"
 
@@ -127,12 +127,12 @@ push: ## Push IMAGE to its registry
 	@scripts/image.sh push "$(IMAGE)"
 
 .PHONY: package
-package: ## Pack the chart into target/chart, as VERSION where it is set
+package: ## Package the chart to target/chart, with VERSION if it is set
 	@scripts/tools.sh helm
 	"$(TOOLS)/helm" package helm/jumun --destination target/chart $(if $(VERSION),--version "$(VERSION)" --app-version "$(VERSION)")
 
 .PHONY: push-chart
-push-chart: ## Push the chart of `package` to the registry CHARTS, e.g. oci://ghcr.io/jumun/charts
+push-chart: ## Push the packaged chart to the registry CHARTS, e.g. oci://ghcr.io/jumun/charts
 	@: "$${CHARTS:?which registry? e.g. CHARTS=oci://ghcr.io/jumun/charts}"
 	"$(TOOLS)/helm" push target/chart/jumun-*.tgz "$$CHARTS"
 
@@ -141,45 +141,45 @@ deploy: ## Install or upgrade the release, with HELM_FLAGS such as "--values my.
 	helm upgrade --install "$${RELEASE:-jumun}" helm/jumun --namespace "$${NAMESPACE:-jumun}" --create-namespace --wait $(HELM_FLAGS)
 
 .PHONY: canary
-canary: ## Run TAG beside the running version, with WEIGHT percent of the calls
+canary: ## Deploy TAG as a canary with WEIGHT percent of the calls
 	@scripts/release.sh canary "$(WEIGHT)" $(TAG)
 
 .PHONY: check-canary
-check-canary: ## Check that the canary is healthy, and run `helm test`
+check-canary: ## Watch the canary and run `helm test`
 	@scripts/release.sh check
 
 .PHONY: promote
-promote: ## Make the canary's version the only one
+promote: ## Deploy the version of the canary everywhere and remove the canary
 	@scripts/release.sh promote
 
 .PHONY: rollback
-rollback: ## Remove the canary; without a canary, go back to the previous revision
+rollback: ## Remove the canary or, without one, roll back to the previous revision
 	@scripts/release.sh rollback
 
 .PHONY: bench
-bench: ## Measure CreateOrder against an empty method, on SQLite and on PostgreSQL
+bench: ## Measure CreateOrder compared with an empty method, on SQLite and on PostgreSQL
 	cargo build --profile dist --locked -p jumun
 	@scripts/tools.sh postgres
 	@scripts/bench.sh sqlite
 	@scripts/servers.sh --only postgres scripts/bench.sh postgres
 
 .PHONY: drill-overload
-drill-overload: ## Send payment five times its capacity, with and without protection
+drill-overload: ## Overload payment fivefold, with and without overload protection
 	$(DRILL)drills::overload::full
 
 .PHONY: drill-retry-storm
-drill-retry-storm: ## The same, with callers that repeat at once, whatever the answer says
+drill-retry-storm: ## Overload payment with callers that ignore retry delays
 	$(DRILL)drills::retry_storm::full
 
 .PHONY: drill-breaker
-drill-breaker: ## Overload a slow payment behind a mesh: with the mesh's breaker, the application's, both, none
+drill-breaker: ## Overload a slow payment behind a mesh, with the breaker of the mesh, of the application, both, or none
 	@scripts/tools.sh postgres nats-server helm envoy mesh
 	scripts/servers.sh --only postgres,nats $(DRILL)drills::breaker::full
 
 .PHONY: drill-hygiene
-drill-hygiene: ## Attack the listener: resets, large bodies, gzip bombs, connections that never send anything
+drill-hygiene: ## Attack the listener: resets, large bodies, gzip bombs, idle connections
 	$(DRILL)drills::hygiene::full
 
 .PHONY: clean
-clean: ## Remove the build output (not ./data)
+clean: ## Remove build outputs (not ./data)
 	cargo clean

@@ -21,13 +21,13 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// plan says which files are served.
+// plan lists the files to serve.
 type plan struct {
 	namespace, mesh, replicas string
 	files                     []string
 }
 
-// world is everything that istiod is to know.
+// world is the input of istiod.
 type world struct {
 	// Namespaces, Services, Secrets and ConfigMaps.
 	kubernetes []runtime.Object
@@ -67,7 +67,7 @@ func start(t test.Failer, plan plan, authority *authority, address string) (*ist
 	return &istiod{plan, authority, server}, nil
 }
 
-// readMesh reads what values of istiod's own chart say of the mesh.
+// readMesh reads the mesh configuration from values of istiod's chart.
 func readMesh(file string) (*meshconfig.MeshConfig, error) {
 	if file == "" {
 		return mesh.DefaultMeshConfig(), nil
@@ -89,7 +89,7 @@ func readMesh(file string) (*meshconfig.MeshConfig, error) {
 	return mesh.ApplyMeshConfigDefaults(string(settings))
 }
 
-// reload takes over what has changed in the files. What is no longer in them stays.
+// reload applies the changes in the files. Objects that were removed from the files are kept.
 func (i *istiod) reload() error {
 	now, err := i.plan.world()
 	if err != nil {
@@ -117,7 +117,7 @@ func (i *istiod) reload() error {
 	return nil
 }
 
-// put takes an object of Istio over if it is new or changed.
+// put stores an Istio object if it is new or changed.
 func (i *istiod) put(object config.Config) error {
 	store := i.server.Store()
 	known := store.Get(object.GroupVersionKind, object.Name, object.Namespace)
@@ -132,7 +132,7 @@ func (i *istiod) put(object config.Config) error {
 	return err
 }
 
-// world reads the files, and adds what controllers make of them and of the replicas.
+// world reads the files and adds the objects that controllers would create for them and the replicas.
 func (p plan) world() (world, error) {
 	objects, err := read(p.files, p.namespace)
 	if err != nil {
@@ -172,7 +172,7 @@ func (w *world) add(replicas []replica, deployments map[string]*apps.Deployment,
 	for _, replica := range replicas {
 		deployment, ok := deployments[replica.Deployment]
 		if !ok {
-			return fmt.Errorf("no Deployment is called %s", replica.Deployment)
+			return fmt.Errorf("no Deployment %s", replica.Deployment)
 		}
 		pod := replica.pod(deployment)
 		capture, err := replica.capture(pod, services, charted)

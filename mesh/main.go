@@ -1,13 +1,13 @@
-// Command mesh is what istiod and the controllers of Kubernetes do for real Envoys, on one machine and without a
-// cluster. It reads Kubernetes and Istio objects as YAML streams, e.g. a chart as `helm template` renders it:
+// Command mesh runs istiod and simulates the controllers of Kubernetes for real Envoys, on one machine and without a
+// cluster. It reads Kubernetes and Istio objects as YAML streams, e.g. the output of `helm template`:
 //
-//	mesh check FILE...                    decodes every object strictly, and has Istio validate its own
-//	mesh serve -replicas FILE... FILE...  the same, then serves the configuration that istiod makes of them
+//	mesh check FILE...                    decodes every object strictly and validates Istio objects
+//	mesh serve -replicas FILE... FILE...  the same, then serves the configuration that istiod generates
 //
-// An unknown kind, an unknown or repeated field, and what istiod would refuse are errors, with the object's name.
+// Unknown kinds, unknown or repeated fields, and objects that istiod would reject are errors that name the object.
 //
-// Serving ends with the standard input, so it never outlives its parent. A line on it reads the files again: changed
-// objects and replicas are served live. Each time that is done, "ok" or "error: ..." is written.
+// The process ends when standard input is closed, so it never outlives its parent. A line on standard input reloads the
+// files: changed objects and replicas are served live. After each reload, "ok" or "error: ..." is printed.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 	"istio.io/istio/pkg/test"
 )
 
-// Istio's own filters are not in an Envoy as it comes. Istio reads these before main.
+// Upstream Envoy does not contain Istio's own filters. Istio reads these variables before main.
 var settings = []string{
 	"PILOT_ENABLE_ALPN_FILTER=false", "PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_DISABLE_MX_ALPN=true",
 }
@@ -53,10 +53,10 @@ func run(args []string) error {
 		}
 		return serve(args[1:])
 	}
-	return fmt.Errorf("no such command: %s (check, serve)", args[0])
+	return fmt.Errorf("unknown command: %s (check, serve)", args[0])
 }
 
-// again starts this program in its own place, with the settings that Istio reads before main.
+// again replaces this process by the same program, with the variables that Istio reads before main.
 func again() error {
 	name, _, _ := strings.Cut(settings[0], "=")
 	if _, ok := os.LookupEnv(name); ok {
@@ -69,7 +69,7 @@ func again() error {
 	return syscall.Exec(self, os.Args, append(os.Environ(), settings...))
 }
 
-// logWarnings keeps what Istio logs off the standard output, and short.
+// logWarnings limits the logs of Istio to warnings, on standard error.
 func logWarnings() error {
 	options := log.DefaultOptions()
 	options.OutputPaths = []string{"stderr"}
@@ -94,7 +94,7 @@ func serve(args []string) error {
 	plan.files = flags.Args()
 	for _, address := range []string{*xds, *sds} {
 		if host, _, err := net.SplitHostPort(address); err != nil || !net.ParseIP(host).IsLoopback() {
-			return fmt.Errorf("%s is not an address of the loopback interface", address)
+			return fmt.Errorf("%s is not a loopback address", address)
 		}
 	}
 	if err := logWarnings(); err != nil {

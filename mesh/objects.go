@@ -26,13 +26,13 @@ const maxObject = 1 << 20
 
 var strict = serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
 
-// objects of YAML streams, by whom they are for.
+// objects of YAML streams, by consumer.
 type objects struct {
 	kubernetes []runtime.Object
 	istio      []config.Config
 }
 
-// read decodes every object of the files strictly. All that is wrong is told at once.
+// read decodes every object of the files strictly. All errors are reported at once.
 func read(files []string, namespace string) (objects, error) {
 	var all objects
 	var wrong []error
@@ -96,7 +96,7 @@ func (all *objects) add(document []byte, namespace string) error {
 	return nil
 }
 
-// decodeIstio does what istiod's admission webhook does.
+// decodeIstio validates objects as the admission webhook of istiod does.
 func decodeIstio(schema resource.Schema, document []byte, namespace string) (config.Config, error) {
 	var kind crd.IstioKind
 	if err := yaml.UnmarshalStrict(document, &kind); err != nil {
@@ -110,7 +110,7 @@ func decodeIstio(schema resource.Schema, document []byte, namespace string) (con
 		return config.Config{}, err
 	}
 	warning, err := schema.ValidateConfig(*object)
-	if schema.Kind() == gvk.EnvoyFilter.Kind { // each gets a warning
+	if schema.Kind() == gvk.EnvoyFilter.Kind { // always gets a warning
 		warning = nil
 	}
 	return *object, errors.Join(err, warning)

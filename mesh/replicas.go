@@ -19,21 +19,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// The label that a replica's own Sidecar and EnvoyFilter select it by.
+// The label by which the Sidecar and the EnvoyFilter of a replica select it.
 const replicaLabel = "replica"
 
-// replica is a process that stands for a pod of a Deployment, with an Envoy for its sidecar.
+// replica is a process that acts as a pod of a Deployment, with an Envoy as its sidecar.
 type replica struct {
 	Name       string `json:"name"`
 	Deployment string `json:"deployment"`
-	// Where its sidecar is called: the pod's address.
+	// The address of the pod, on which the sidecar accepts calls.
 	Address string `json:"address"`
-	// Where the process itself listens, on 127.0.0.1.
+	// The port of the process, on 127.0.0.1.
 	Port uint32 `json:"port"`
-	// Where its sidecar takes the calls that it makes, and to whom those go that name no host.
+	// The address on which the sidecar accepts outgoing calls, and the service of calls that name no host.
 	Egress string `json:"egress"`
 	Calls  string `json:"calls"`
-	// Whether it gets calls.
+	// Whether the replica receives calls.
 	Ready bool `json:"ready"`
 }
 
@@ -51,7 +51,7 @@ func readReplicas(file string) ([]replica, error) {
 	return replicas, decoder.Decode(&replicas)
 }
 
-// pod is what the Deployment's controller, the injector and the kubelet make for a replica.
+// pod is the Pod that the Deployment controller, the injector and the kubelet would create for a replica.
 func (r replica) pod(deployment *apps.Deployment) *core.Pod {
 	template := deployment.Spec.Template
 	own := maps.Clone(template.Labels)
@@ -69,7 +69,7 @@ func (r replica) pod(deployment *apps.Deployment) *core.Pod {
 	}
 }
 
-// slice is what the endpoint controller makes of a service and the pods that it selects.
+// slice is the EndpointSlice that the endpoint controller would create for a service and the pods that it selects.
 func slice(service *core.Service, pods []*core.Pod, ready map[string]bool) *discovery.EndpointSlice {
 	made := &discovery.EndpointSlice{
 		ObjectMeta: meta.ObjectMeta{
@@ -123,8 +123,8 @@ func targetPort(port core.ServicePort, pod *core.Pod) uint32 {
 	return uint32(port.Port)
 }
 
-// capture does what iptables would: one machine has no such rules for each of many pods, so the sidecar listens on
-// addresses of its own. The rest stays as the chart's Sidecar says.
+// capture replaces the iptables rules of a pod, which one machine cannot have for many pods: the sidecar listens on
+// addresses of its own. Everything else follows the Sidecar of the chart.
 func (r replica) capture(pod *core.Pod, services []*core.Service, charted []config.Config) (config.Config, error) {
 	spec := &networking.Sidecar{
 		WorkloadSelector: &networking.WorkloadSelector{Labels: map[string]string{replicaLabel: r.Name}},
@@ -181,7 +181,7 @@ func scopeOf(pod *core.Pod, charted []config.Config) *networking.Sidecar {
 	return general
 }
 
-// resolve does what DNS would: what the process sends to the address of its sidecar is for the service that it calls.
+// resolve replaces DNS: calls to the address of the sidecar are for the service that the process calls.
 func (r replica) resolve(pod *core.Pod, services []*core.Service) (config.Config, bool, error) {
 	for _, service := range services {
 		if service.Name == r.Calls && service.Namespace == pod.Namespace {
@@ -199,7 +199,7 @@ func (r replica) resolve(pod *core.Pod, services []*core.Service) (config.Config
 	return config.Config{}, false, nil
 }
 
-// own is an object for this replica alone. The oldest of several comes first.
+// own is an object for this replica only. The oldest of several objects has precedence.
 func (r replica) own(namespace string, kind config.GroupVersionKind, spec config.Spec) config.Config {
 	return config.Config{Spec: spec, Meta: config.Meta{
 		GroupVersionKind: kind, Name: "replica-" + r.Name, Namespace: namespace, Domain: "cluster.local",

@@ -30,8 +30,8 @@ const (
 	trustSecret = "ROOTCA"
 )
 
-// authority is the mesh's certificate authority, and gives each Envoy what Istio's agent beside it would: a certificate
-// for the service account of its pod.
+// authority is the certificate authority of the mesh. It issues each Envoy a certificate for the service account of its
+// pod, as the Istio agent would.
 type authority struct {
 	secret.UnimplementedSecretDiscoveryServiceServer
 	key         *ecdsa.PrivateKey
@@ -40,7 +40,7 @@ type authority struct {
 	accounts sync.Map
 }
 
-// know takes note of pods.
+// know registers pods.
 func (a *authority) know(pods []*kube.Pod) {
 	for _, pod := range pods {
 		a.accounts.Store(pod.Name+"."+pod.Namespace, "/ns/"+pod.Namespace+"/sa/"+pod.Spec.ServiceAccountName)
@@ -73,7 +73,7 @@ func (a *authority) serve(address string) error {
 	return nil
 }
 
-// StreamSecrets answers every question once; what repeats the answer's nonce acknowledges it.
+// StreamSecrets answers every request once; a request with the nonce of a response acknowledges it.
 func (a *authority) StreamSecrets(stream secret.SecretDiscoveryService_StreamSecretsServer) error {
 	var node *core.Node
 	for {

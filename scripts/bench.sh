@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Measures CreateOrder (three durable commits) against an empty method, over real gRPC, load client on the same machine:
+# Measures CreateOrder (three durable commits) compared with an empty method, with the client on the same machine:
 #
 #   scripts/bench.sh sqlite
 #   scripts/servers.sh --only postgres scripts/bench.sh postgres
 #
-# Starts `jumun serve order payment` on a free port with its data in a temporary folder, and ends it.
+# Starts `jumun serve order payment` on a free port with a temporary data folder, and stops it.
 #
 # Environment:
 #   JUMUN                    the program (default target/dist/jumun)
-#   JUMUN_BENCH_SECONDS      length of each measurement (default 10)
-#   JUMUN_TEST_POSTGRES_URL  the server that scripts/servers.sh started
+#   JUMUN_BENCH_SECONDS      duration of each measurement (default 10)
+#   JUMUN_TEST_POSTGRES_URL  set by scripts/servers.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,8 +25,8 @@ trap stop EXIT
 
 case $kind in
     sqlite) database=sqlite://$work/data/ ;;
-    postgres) database=${JUMUN_TEST_POSTGRES_URL:?run it by scripts/servers.sh --only postgres} ;;
-    *) echo "bench: there is no $kind; there are sqlite and postgres" >&2; exit 2 ;;
+    postgres) database=${JUMUN_TEST_POSTGRES_URL:?not set: run with scripts/servers.sh --only postgres} ;;
+    *) echo "bench: unknown database $kind: use sqlite or postgres" >&2; exit 2 ;;
 esac
 
 JUMUN_LISTEN=127.0.0.1:0 JUMUN_LOG_FORMAT=json JUMUN_DATABASE_URL=$database \

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Lets schemathesis call everything that /openapi.json describes, rightly and wrongly:
+# Tests all operations of /openapi.json with schemathesis, with valid and invalid requests:
 #
-#   scripts/fuzz-http.sh [CASES [PHASES]]     CASES drawn for each operation (default 100), and those of its own that
-#                                             the phase "coverage" has (default coverage,fuzzing): over 2,000 altogether
+#   scripts/fuzz-http.sh [CASES [PHASES]]     CASES per operation (default 100) in addition to those of the phase
+#                                             "coverage" (default coverage,fuzzing): over 2,000 in total
 #
-# Fails on a 5xx, on a status, a content type or a body that is not in the document, and on a request that hangs. Starts `jumun up` on a free port with its data in a temporary folder, and ends it.
+# Fails on a 5xx, on a status, content type or body that is not in the document, and on a request that hangs.
+# Starts `jumun up` on a free port with a temporary data folder, and stops it.
 #
 # Environment:
-#   JUMUN                   the program (default target/release/jumun)
-#   JUMUN_FUZZ_MAX_SECONDS  bound of the whole run (default 900)
+#   JUMUN                   the binary (default target/release/jumun)
+#   JUMUN_FUZZ_MAX_SECONDS  timeout of the whole run (default 900)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,12 +36,12 @@ for _ in $(seq 300); do
 done
 [[ -n $address ]] || { echo 'fuzz-http: the server is not ready after 30 s' >&2; cat "$work/log" >&2; exit 1; }
 
-# The deadline ends the stream of views, which has no other end; no other call takes so long. One worker, because
-# Python 3.11 cannot compile in two threads.
+# The deadline ends the stream of views, which does not end by itself; no other call takes that long. One worker,
+# because Python 3.11 cannot compile in two threads.
 checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance
 checks+=,unsupported_method,allow_header_conformance
 (cd "$work" && PYTHONDONTWRITEBYTECODE=1 timeout "${JUMUN_FUZZ_MAX_SECONDS:-900}" "$schemathesis" run \
     "http://$address/openapi.json" --phases "$phases" --checks "$checks" --max-examples "$cases" --mode all \
     --workers 1 --request-timeout 10 --header 'grpc-timeout: 2S' --suppress-health-check all --warnings off \
     --continue-on-failure --max-failures 20) | tee "$work/report"
-kill -0 "$server" 2>/dev/null || { echo 'fuzz-http: the server has ended' >&2; tail -n 20 "$work/log" >&2; exit 1; }
+kill -0 "$server" 2>/dev/null || { echo 'fuzz-http: the server stopped' >&2; tail -n 20 "$work/log" >&2; exit 1; }

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Builds the image with whatever there is, a daemon or none:
+# Builds the image with docker, podman or buildah:
 #
 #   scripts/image.sh build           IMAGE
-#   scripts/image.sh from-binary     IMAGE    of target/dist/jumun, which it builds on this machine: pulls no base image
-#   scripts/image.sh check           IMAGE    runs it, and fails when it is too large or not what it says
+#   scripts/image.sh from-binary     IMAGE    from a local build (profile dist), without pulling a base image
+#   scripts/image.sh check           IMAGE    fails if it is too large or reports another version
 #   scripts/image.sh push            IMAGE
 #
 # Environment:
-#   IMAGE_TOOL    docker, podman or buildah; found where not set
-#   IMAGE_FLAGS   more flags of it, e.g. --storage-driver vfs
-#   RUST_IMAGE    what to build in; see Dockerfile
+#   IMAGE_TOOL    docker, podman or buildah (default: the first one found)
+#   IMAGE_FLAGS   additional flags of the tool, e.g. --storage-driver vfs
+#   RUST_IMAGE    the build image; see Dockerfile
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -41,13 +41,13 @@ case $action in
   from-binary)
     cargo=(cargo build)
     if cargo auditable --version >/dev/null 2>&1; then cargo=(cargo auditable build); else
-      echo 'image.sh: without a list of what it is made of: cargo install cargo-auditable' >&2
+      echo 'image.sh: building without a dependency list; to add one: cargo install cargo-auditable' >&2
     fi
     JUMUN_COMMIT=$commit "${cargo[@]}" --profile dist --locked -p jumun
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     scripts/rootfs.sh "${CARGO_TARGET_DIR:-target}/dist/jumun" "$folder/rootfs"
-    # The last stage of the Dockerfile, out of that folder.
+    # The last stage of the Dockerfile, from that folder.
     sed -n '/^FROM scratch/,$p' Dockerfile | sed 's|^COPY --from=build /rootfs/ /|COPY rootfs/ /|' >"$folder/Dockerfile"
     run build "${arguments[@]}" -f "$folder/Dockerfile" "$folder"
     ;;
@@ -59,7 +59,7 @@ case $action in
       *) run save -o "$archive" "$image" ;;
     esac
     size=$(($(stat -c %s "$archive") / 1024 / 1024))
-    ((size <= MAX_MIB)) || fail "$image has $size MiB, more than $MAX_MIB"
+    ((size <= MAX_MIB)) || fail "$image is $size MiB, more than $MAX_MIB"
     if [[ $tool == buildah ]]; then
       container=$(run from --pull-never "$image")
       said=$(run run --isolation "${BUILDAH_ISOLATION:-chroot}" --user 65532:65532 "$container" -- jumun --version) || said=
@@ -67,7 +67,7 @@ case $action in
     else
       said=$(run run --rm "$image" --version)
     fi
-    [[ $said == "jumun $version ("*")" ]] || fail "$image says it is '$said', not jumun $version and its commit"
+    [[ $said == "jumun $version ("*")" ]] || fail "$image reports '$said', not jumun $version with a commit"
     echo "$image: $size MiB, $said"
     ;;
   push) run push "$image" ;;

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Puts a program into an empty folder, with all that it needs there to be an image:
+# Creates a root file system for a program, to make an image of:
 #
 #   scripts/rootfs.sh PROGRAM FOLDER
 #
-# Its libraries (it is linked to glibc, whose resolver of names cannot be linked statically), whom TLS trusts, the user
-# that it runs as, and a folder of its own for data.
+# It contains the libraries (glibc is linked dynamically, because its name resolution cannot be linked statically), the
+# CA certificates of TLS, the user, and a data folder.
 set -euo pipefail
 
 program=$1 folder=$2
@@ -22,5 +22,5 @@ echo "jumun:x:$user:$user::/data:/sbin/nologin" >"$folder/etc/passwd"
 echo "jumun:x:$user:" >"$folder/etc/group"
 echo 'hosts: files dns' >"$folder/etc/nsswitch.conf"
 chmod 1777 "$folder/tmp"
-# Only root can give the folder away; with another builder a volume's owner counts (fsGroup).
+# Only root can change the owner; otherwise the owner of the volume applies (fsGroup).
 chown "$user:$user" "$folder/data" 2>/dev/null || chmod 1777 "$folder/data"

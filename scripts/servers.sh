@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2317 # functions are called by computed names
 #
-# Starts servers for one command, on free ports of 127.0.0.1 and in a folder of their own, and stops them
-# and removes the folder when the command has ended or the script is interrupted:
+# Runs a command with servers on free ports of 127.0.0.1 and a temporary folder. Stops the servers and removes the
+# folder when the command ends or the script is interrupted:
 #
 #   scripts/servers.sh [--only postgres,nats,jaeger] COMMAND [ARG...]
 #
-# The exit code is the command's. Several copies can run at once. The programs come from scripts/tools.sh;
-# Jaeger is left out when it is not installed, unless --only names it. Started as root, PostgreSQL runs as
-# the user postgres or, where there is none, nobody.
+# The exit code is that of the command. Several instances can run at once. The programs come from scripts/tools.sh;
+# Jaeger is skipped if it is not installed, unless --only names it. If started as root, PostgreSQL runs as the user
+# postgres or, if there is none, nobody.
 #
-# With JUMUN_SERVERS_FSYNC=off they do not wait for the disk: that is enough where processes are killed, not machines.
+# With JUMUN_SERVERS_FSYNC=off the servers do not sync to disk; this is enough to survive killed processes, not crashed
+# machines.
 # Reads JUMUN_TOOLS_DIR (see tools.sh) and TMPDIR, and sets for the command:
 #   JUMUN_TEST_TOOLS         folder with the programs
 #   JUMUN_TEST_POSTGRES_URL  postgres://USER:PASSWORD@127.0.0.1:PORT/postgres, a superuser
@@ -30,14 +31,14 @@ chosen=postgres,nats,jaeger
 case ${1:-} in
   --only) (($# > 2)) || usage; chosen=$2; shift 2 ;;
   -*) usage ;;
-  *) [[ -x $JUMUN_TEST_TOOLS/jaeger ]] || { chosen=postgres,nats && say 'going on without Jaeger, which is not installed'; } ;;
+  *) [[ -x $JUMUN_TEST_TOOLS/jaeger ]] || { chosen=postgres,nats && say 'Jaeger is not installed; continuing without it'; } ;;
 esac
 (($# > 0)) || usage
 for name in ${chosen//,/ }; do
   [[ $name =~ ^(postgres|nats|jaeger)$ ]] || fail "no such server: $name"
   [[ -x $JUMUN_TEST_TOOLS/${name/nats/nats-server} ]] || fail "$name is not installed: run scripts/tools.sh"
 done
-# What the caller's environment has may not lead the command to other servers.
+# Variables of the caller must not point the command to other servers.
 unset JUMUN_TEST_{POSTGRES_URL,NATS_URL,NATS_MONITOR,JAEGER_OTLP,JAEGER_QUERY}
 
 # --- stopping -----------------------------------------------------------------------------------------
@@ -67,7 +68,7 @@ cleanup() {
 interrupted() { # SIGNAL EXIT-CODE
   trap '' INT TERM HUP
   local pids
-  if [[ -n $command ]] && { [[ $1 != INT ]] || ! ends "$command"; }; then # Ctrl-C has reached the command as well
+  if [[ -n $command ]] && { [[ $1 != INT ]] || ! ends "$command"; }; then # Ctrl-C reached the command too
     mapfile -t pids < <(family "$command")
     kill -TERM "${pids[@]}" 2>/dev/null || true
     ends "$command" || kill -KILL "${pids[@]}" 2>/dev/null || true
@@ -81,14 +82,14 @@ trap 'interrupted HUP 129' HUP
 
 # --- starting -----------------------------------------------------------------------------------------
 
-launch() { # NAME COMMAND...: in the background, out of reach of Ctrl-C, ended by the kernel should this script be killed
+launch() { # NAME COMMAND...: in the background, not reached by Ctrl-C, killed by the kernel if this script is killed
   log=$folder/$1.log
   shift
   setsid env --chdir="$folder" --default-signal=INT,QUIT setpriv --pdeathsig QUIT "$@" >"$log" 2>&1 </dev/null &
   launched=$!
   servers+=("$launched")
 }
-await() { # COMMAND...: until it succeeds; 1 when the server launched last has ended or half a minute is over
+await() { # COMMAND...: until it succeeds; 1 if the last launched server ended or after 30 s
   local i
   for ((i = 0; i < 300; i++)); do
     ! "$@" >/dev/null 2>&1 || return 0
@@ -116,7 +117,7 @@ start_postgres() {
   env --chdir="$own" setpriv "${as_user[@]}" "$programs/initdb" --pgdata="$own/data" --username=jumun --no-sync \
     --auth=scram-sha-256 --pwfile="$own/password" --encoding=UTF8 --locale=C >"$folder/initdb.log" 2>&1 ||
     fail "initdb failed: $(tail -n 20 "$folder/initdb.log")"
-  for ((tries = 0; tries < 20; tries++)); do # it cannot choose a port: try some below those the kernel hands out
+  for ((tries = 0; tries < 20; tries++)); do # it cannot choose a port: try ports below the ephemeral range
     port=$((15000 + RANDOM % 17000))
     export JUMUN_TEST_POSTGRES_URL=postgres://jumun:$password@127.0.0.1:$port/postgres
     launch postgres "${as_user[@]}" "$programs/postgres" -D "$own/data" -c listen_addresses=127.0.0.1 -c port="$port" \
@@ -149,7 +150,7 @@ start_jaeger() { # it chooses its ports and logs them
   local name options=() query
   for name in collector.otlp.grpc collector.otlp.http collector.grpc-server collector.http-server query.http-server \
     admin.http; do options+=("--$name.host-port=127.0.0.1:0"); done
-  options+=(--query.grpc-server.host-port=127.0.0.1:) # the same, but it insists on a difference to query.http-server
+  options+=(--query.grpc-server.host-port=127.0.0.1:) # must differ from query.http-server
   launch jaeger env SPAN_STORAGE_TYPE=memory OTEL_TRACES_SAMPLER=always_off "$JUMUN_TEST_TOOLS/jaeger" "${options[@]}"
   await grep '"status":"ready"' "$folder/jaeger.log" || no_start Jaeger
   query=$(sed -n 's/.*"Query server started","http_addr":"\([0-9.:]*\)".*/\1/p' "$log")
@@ -159,11 +160,11 @@ start_jaeger() { # it chooses its ports and logs them
 }
 
 user='' as_user=()
-if [[ $(id -u) == 0 ]]; then # as whom PostgreSQL refuses to run
+if [[ $(id -u) == 0 ]]; then # PostgreSQL refuses to run as root
   user=$(id -un postgres 2>/dev/null || echo nobody)
   as_user=(--reuid="$user" --regid="$(id -g "$user")" --clear-groups)
 fi
-for base in "${TMPDIR:-/tmp}" /tmp /var/tmp; do # short enough for a socket's path, and within that user's reach
+for base in "${TMPDIR:-/tmp}" /tmp /var/tmp; do # short enough for a socket path, and accessible to that user
   [[ $base =~ ^/[A-Za-z0-9/._-]{1,50}$ && -w $base ]] && setpriv "${as_user[@]}" test -x "$base" && break
 done
 folder=$(mktemp -d "$base/jumun-servers.XXXXXX")

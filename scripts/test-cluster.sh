@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Tries the chart on a cluster with Istio, in namespaces of its own, and leaves nothing behind:
+# Tests the chart on a cluster with Istio, in new namespaces, and removes them afterwards:
 #
 #   scripts/test-cluster.sh
 #
 # Environment:
 #   KUBECONFIG       the cluster: Kubernetes 1.30+, Istio with its sidecar injection, an ingress gateway, a StorageClass
-#   IMAGE            the image, as the cluster can have it: REPOSITORY:TAG
-#   CLUSTER_VALUES   a file of more values, e.g. where the gateway is, images of NATS and PostgreSQL, a pull policy
-#   GATEWAY          http://HOST:PORT of the ingress gateway; where not set, kubectl forwards a port to
+#   IMAGE            the image, which the cluster must be able to pull: REPOSITORY:TAG
+#   CLUSTER_VALUES   a file with additional values, e.g. the gateway, images of NATS and PostgreSQL, a pull policy
+#   GATEWAY          http://HOST:PORT of the ingress gateway (default: kubectl forwards a port to GATEWAY_SERVICE)
 #   GATEWAY_SERVICE  NAMESPACE/SERVICE: istio-ingress/ingress
-#   JUMUN            the program that plays the demos: target/release/jumun
-#   KEEP             not empty: leave the namespaces there, to look at
+#   JUMUN            the binary that runs the demos: target/release/jumun
+#   KEEP             not empty: keep the namespaces
 # Needs helm, kubectl and curl.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,13 +18,13 @@ cd "$(dirname "$0")/.."
 PATH=$PATH:${JUMUN_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/jumun-tools}/bin
 jumun=${JUMUN:-target/release/jumun}
 image=${IMAGE:?the image, as the cluster can have it: REPOSITORY:TAG}
-CALLERS=4           # at once, of the load
-SETTLE_SECONDS=30   # until what was under way is final (rule L1)
+CALLERS=4           # concurrent callers of the load
+SETTLE_SECONDS=30   # until work in progress is final (rule L1)
 
 say() { printf '%s test-cluster: %s\n' "$(date +%T)" "$*"; }
 fail() { say "FAILED: $*" >&2; exit 1; }
 for tool in helm kubectl curl "$jumun"; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
-kubectl version >/dev/null 2>&1 || fail 'no cluster: KUBECONFIG leads to none'
+kubectl version >/dev/null 2>&1 || fail 'no cluster: KUBECONFIG does not lead to one'
 kubectl get crd virtualservices.networking.istio.io >/dev/null 2>&1 || fail 'the cluster has no Istio'
 
 id=$(date +%s | tail -c 6)
@@ -41,10 +41,10 @@ trap cleanup EXIT
 
 more=(--set "image.repository=${image%:*}" --set-string "image.tag=${image##*:}")
 [[ -z ${CLUSTER_VALUES:-} ]] || more+=(--values "$CLUSTER_VALUES")
-# Who is outside the mesh may reach the pods, so that it is the mesh that turns it away.
+# Network policies allow clients outside the mesh, so that it is the mesh that rejects them.
 more+=(--set "networkPolicy.from[0].namespaceSelector.matchLabels.kubernetes\.io/metadata\.name=$outside")
 in_mesh() { kubectl --namespace "$mesh" "$@"; }
-# Rolls the release forward; the values are given anew each time, so that each step says all that it changes.
+# Upgrades the release with the full set of values, so that each step states everything that it changes.
 release() { # [MORE...]
   helm upgrade --install jumun helm/jumun --namespace "$mesh" --values helm/jumun/ci/trial-values.yaml "${more[@]}" --wait --timeout 10m "$@" >/dev/null
 }
@@ -52,7 +52,7 @@ release() { # [MORE...]
 # --- load --------------------------------------------------------------------------------------------------------------
 
 order='{"customer":"customers/mina","store":"stores/gangnam","paymentMethod":"tok_visa","items":[{"item":"items/bibimbap","quantity":1,"unitPrice":{"currencyCode":"KRW","units":"9000"}}]}'
-caller() { # FILE PREFIX: orders again and again; a line for the last answer to each
+caller() { # FILE PREFIX: places orders repeatedly; writes the final status of each
   local count=0 code id attempt
   while [[ ! -e $folder/stop ]]; do
     count=$((count + 1)) id=$2-$count
@@ -60,14 +60,14 @@ caller() { # FILE PREFIX: orders again and again; a line for the last answer to 
       ((attempt == 0)) || { echo >>"$folder/repeated"; sleep 2; }
       code=$(curl -s -o "$1.answer" -w '%{http_code}' --max-time 10 -H 'content-type: application/json' -d "$order" "$gateway/v1/orders?request_id=$id") || true
       [[ $code != 200 ]] || break
-      # As every answer says: the same request again; after an order that came to nothing, another one.
+      # As errors ask for: repeat the same request; after a rejected order, place a new one.
       ! grep -q ORDER_NOT_PLACED "$1.answer" || id=$2-$count-$attempt
     done
     echo "$code" >>"$1"
     [[ $code == 200 ]] || { echo "$code"; cat "$1.answer" 2>/dev/null; echo; } >>"$folder/failures"
   done
 }
-under_load() { # NAME COMMAND...: runs it while orders come in; none may fail, nor be repeated more than `repeats` times
+under_load() { # NAME COMMAND...: runs it under load; no order may fail or be repeated more than `repeats` times
   local name=$1 callers=() number
   shift
   rm -f "$folder"/{stop,failures,calls-*}
@@ -84,7 +84,7 @@ under_load() { # NAME COMMAND...: runs it while orders come in; none may fail, n
   say "$name: $total orders, $failed failed, $(wc -l <"$folder/repeated") repeated"
   ((failed == 0)) || { head -n 5 "$folder/failures" >&2; fail "$name: $failed of $total orders failed"; }
 }
-audit() { # what must always hold, once nothing is under way
+audit() { # checks the invariants, once no work is in progress
   local until=$((SECONDS + SETTLE_SECONDS))
   until in_mesh exec deploy/order -c jumun -- jumun check >"$folder/check" 2>&1 && [[ -s $folder/check ]]; do
     ((SECONDS < until)) || { cat "$folder/check" >&2; fail "jumun check after $1"; }
@@ -118,7 +118,7 @@ kubectl --namespace "$outside" run plaintext --image "$image" --restart Never --
   --image-pull-policy "$(in_mesh get deployment order -o jsonpath='{.spec.template.spec.containers[0].imagePullPolicy}')" \
   --command -- jumun health --addr "http://order.$mesh:8080" >/dev/null
 kubectl --namespace "$outside" wait pod/plaintext --for=jsonpath='{.status.phase}'=Failed --timeout=60s >/dev/null ||
-  fail "plaintext from outside the mesh is answered: $(kubectl --namespace "$outside" logs plaintext)"
+  fail "plaintext from outside the mesh is accepted: $(kubectl --namespace "$outside" logs plaintext)"
 said=$(kubectl --namespace "$outside" logs plaintext 2>&1)
 say "plaintext from outside the mesh is refused: ${said##*: }"
 
@@ -130,15 +130,15 @@ for context in $contexts; do
   changed+=(--set-string "contexts.$context.podAnnotations.changed=yes")
   under_load "upgrade of $context" release "${changed[@]}"
 done
-# All at once they share the nodes with as many that start: a caller may be told to repeat its request.
+# All pods restart at once and share the nodes with the new ones, so a caller may be asked to retry.
 repeats=3 under_load 'upgrade of everything at once' release --set config.log=debug
 audit 'restarts and upgrades'
 
-kill_one() { # the pods of it, one, at once
+kill_one() { # kills one pod of the context at once
   in_mesh delete "$(in_mesh get pods -l "app=$1,version=stable" -o name | head -n 1)" --grace-period=0 --force
   in_mesh rollout status "deployment/$1" --timeout 5m
 }
-# Who is killed answers nothing; its caller repeats with the same request_id, and loses nothing.
+# A killed pod sends no response; its caller retries with the same request_id and loses nothing.
 for context in $contexts; do repeats=3 under_load "killing a pod of $context" kill_one "$context"; done
 audit 'killed pods'
 
@@ -148,9 +148,9 @@ if kubectl top pods --namespace "$mesh" >/dev/null 2>&1; then
     ((SECONDS < until)) || fail "autoscalers without metrics: $(in_mesh get hpa)"
     sleep 5
   done
-  say 'autoscalers know their metrics'
+  say 'autoscalers have metrics'
 else
-  say 'no metrics API: autoscalers were not looked at'
+  say 'no metrics API: autoscalers were not checked'
 fi
 
 # --- one pod -----------------------------------------------------------------------------------------------------------
@@ -161,18 +161,18 @@ in_single demo food-delivery >/dev/null || fail 'the demo in one pod'
 before=$(in_single check | grep -v ' s)')
 kubectl --namespace "$single" delete pod jumun-0 --wait >/dev/null
 kubectl --namespace "$single" rollout status statefulset/jumun --timeout 3m >/dev/null
-[[ $(in_single check | grep -v ' s)') == "$before" ]] || fail 'one pod: what was there before its deletion is not there after'
-say 'one pod: its data outlive it'
+[[ $(in_single check | grep -v ' s)') == "$before" ]] || fail 'one pod: data are missing after its deletion'
+say 'one pod: its data are kept after its deletion'
 
-# --- and nothing is left -----------------------------------------------------------------------------------------------
+# --- cleanup -----------------------------------------------------------------------------------------------
 
 for namespace in "$mesh" "$single"; do
   helm uninstall jumun --namespace "$namespace" --wait --timeout 5m >/dev/null
   kubectl --namespace "$namespace" wait pods -l app.kubernetes.io/part-of=jumun,app!=test --for=delete --timeout 2m >/dev/null
-  # The test's pod, the Secret and what Istio and Kubernetes put into each namespace are not the release's.
+  # The test pod, the Secret and the objects of Istio and Kubernetes do not belong to the release.
   left=$(kubectl --namespace "$namespace" get all,configmaps,serviceaccounts,networkpolicies,poddisruptionbudgets,virtualservices,destinationrules,authorizationpolicies,gateways.networking.istio.io,sidecars,peerauthentications \
     -l app.kubernetes.io/part-of=jumun -o name | grep -v '^pod/test$' || true)
   [[ -z $left ]] || fail "helm uninstall leaves $left"
 done
-say "helm uninstall leaves $(in_mesh get pvc -o name | wc -l) volumes, and nothing else"
+say "helm uninstall leaves $(in_mesh get pvc -o name | wc -l) volumes and nothing else"
 say 'passed'

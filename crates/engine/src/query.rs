@@ -5,11 +5,7 @@
 
 use jumun_core::{Error, Time};
 
-use crate::{
-    Engine, Stored,
-    row::select,
-    storage::Value,
-};
+use crate::{Engine, Stored, row::select, storage::Value};
 
 /// Which aggregates are looked for. Every condition holds of what is found.
 #[derive(Clone, Debug, Default)]

@@ -1,4 +1,4 @@
-{{- /* Who adds and removes replicas of a context: {root, context}. */}}
+{{- /* The autoscaler of a context: {root, context}. */}}
 {{- define "jumun.autoscaler" -}}
 {{- $name := .context.name }}
 {{- $scaling := .context.settings.autoscaling }}
@@ -18,7 +18,7 @@ spec:
       metricType: Utilization
       metadata: {value: {{ $scaling.cpu | quote }}}
     {{- if $scaling.lag.enabled }}
-    # Every replica tells the lag of the whole context: it counts once.
+    # Every replica reports the lag of the whole context, so the maximum is used.
     - type: prometheus
       metadata:
         serverAddress: {{ .root.Values.monitoring.prometheusAddress }}
@@ -51,7 +51,7 @@ spec:
         target: {type: AverageValue, averageValue: {{ $scaling.lag.perReplica | quote }}}
     {{- end }}
   behavior:
-    # Up at once, down slowly: new replicas need their warm-up.
+    # Scale up at once and down slowly, because new replicas need to warm up.
     scaleUp:
       policies: [{type: Percent, value: 100, periodSeconds: 30}]
     scaleDown:

@@ -1,10 +1,10 @@
 {{- /*
-The contexts that are enabled, each with what is known of it: YAML, by name.
+The enabled contexts with their properties: YAML, by name.
 
   service   its gRPC service
-  methods   what contexts.json says of them
-  calls     the enabled contexts that it calls; callers: those that call it
-  pages     paths that are no method's
+  methods   its methods in contexts.json
+  calls     the enabled contexts that it calls; callers: the enabled contexts that call it
+  pages     paths that belong to no method
   settings  `defaults` of the values, overridden by those of `contexts.NAME`
 */}}
 {{- define "jumun.contexts" -}}
@@ -23,7 +23,7 @@ The contexts that are enabled, each with what is known of it: YAML, by name.
 {{- end }}
 {{- range $name, $_ := .Values.contexts }}
 {{- if not (hasKey $all $name) }}
-{{- fail (printf "contexts.%s: there is no such context; there are %s" $name (keys $all | sortAlpha | join ", ")) }}
+{{- fail (printf "contexts.%s: there is no such context; known are %s" $name (keys $all | sortAlpha | join ", ")) }}
 {{- end }}
 {{- end }}
 {{- $contexts := dict }}
@@ -31,7 +31,7 @@ The contexts that are enabled, each with what is known of it: YAML, by name.
 {{- $declared := index $all $name }}
 {{- $own := index $.Values.contexts $name | default dict }}
 {{- $settings := include "jumun.merge" (list $.Values.defaults $own) | fromYaml }}
-{{- /* A canary of all leaves out who cannot have one; one that is asked for by name is refused (jumun.check). */}}
+{{- /* defaults.canary skips contexts with SQLite; an explicit canary for one is an error (jumun.check). */}}
 {{- if and (eq $settings.database.kind "sqlite") (not (dig "canary" "enabled" false $own)) }}
 {{- $_ := set $settings.canary "enabled" false }}
 {{- end }}
@@ -49,7 +49,7 @@ The contexts that are enabled, each with what is known of it: YAML, by name.
 {{- $contexts | toYaml }}
 {{- end }}
 
-{{- /* The second map over the first, deeply: what it says counts, also where it says false or 0. */}}
+{{- /* Deep merge of two maps: the second one wins, also with false or 0. */}}
 {{- define "jumun.merge" -}}
 {{- $below := deepCopy (index . 0) }}
 {{- range $key, $value := index . 1 }}
@@ -62,12 +62,12 @@ The contexts that are enabled, each with what is known of it: YAML, by name.
 {{- $below | toYaml }}
 {{- end }}
 
-{{- /* The newest version of a context: that of its canary, where there is one. */}}
+{{- /* The newest version of a context: that of its canary, if there is one. */}}
 {{- define "jumun.newestTag" -}}
 {{- ternary (default .settings.tag .settings.canary.tag) .settings.tag .settings.canary.enabled }}
 {{- end }}
 
-{{- /* The versions of a context that run beside each other: a list of names. */}}
+{{- /* The versions of a context that run side by side: a list of names. */}}
 {{- define "jumun.versions" -}}
 {{- ternary (list "stable" "canary") (list "stable") .settings.canary.enabled | toJson }}
 {{- end }}

@@ -14,25 +14,25 @@ app: {{ .name }}
 {{ include "jumun.selector" . }}
 {{- end }}
 
-{{- /* Labels of a pod: none that another version of the chart would change. */}}
+{{- /* Labels of a pod: only those that do not change with the version of the chart. */}}
 {{- define "jumun.podLabels" -}}
 app: {{ .name }}
 {{ include "jumun.selector" . }}
 {{- end }}
 
-{{- /* The labels that a pod is found by. */}}
+{{- /* The labels that select a pod. */}}
 {{- define "jumun.selector" -}}
 app.kubernetes.io/name: {{ .name }}
 {{ include "jumun.release" .root }}
 {{- end }}
 
-{{- /* What every pod of the release has. */}}
+{{- /* The labels of every pod of the release. */}}
 {{- define "jumun.release" -}}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/part-of: jumun
 {{- end }}
 
-{{- /* A host as the mesh knows it: {root, name}. */}}
+{{- /* The host name of a service in the mesh: {root, name}. */}}
 {{- define "jumun.host" -}}
 {{ .name }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.istio.clusterDomain }}
 {{- end }}
@@ -61,7 +61,7 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{- /* A volume that outlives its pod and the release: {storage, name}. */}}
+{{- /* A volume that is kept when its pod or the release is deleted: {storage, name}. */}}
 {{- define "jumun.claim" -}}
 metadata:
   name: {{ .name }}
@@ -73,36 +73,36 @@ spec:
   resources: {requests: {storage: {{ .storage.size }}}}
 {{- end }}
 
-{{- /* What cannot be, told before anything is made. */}}
+{{- /* Rejects invalid combinations of values before anything is created. */}}
 {{- define "jumun.check" -}}
 {{- $values := .Values }}
 {{- $contexts := include "jumun.contexts" . | fromYaml }}
 {{- if not $contexts }}{{ fail "systems: none is enabled" }}{{ end }}
 {{- if and (eq $values.auth.mode "required") (not (and $values.auth.issuer $values.auth.jwks)) }}
-{{- fail "auth.mode is required: set auth.issuer and auth.jwks (or auth.mode=off, where everybody who reaches a pod may do everything)" }}
+{{- fail "auth.mode is required: set auth.issuer and auth.jwks (or auth.mode=off to accept every call)" }}
 {{- end }}
 {{- if eq $values.mode "single" }}
 {{- if $values.istio.enabled }}{{ fail "istio.enabled: only with mode=mesh" }}{{ end }}
 {{- else }}
 {{- if eq $values.auth.mode "development" }}
-{{- fail "auth.mode is development, which only mode=single can be: set auth.mode=required with auth.issuer, auth.jwks and auth.serviceKey.secret, or auth.mode=off" }}
+{{- fail "auth.mode=development needs mode=single: set auth.mode=required with auth.issuer, auth.jwks and auth.serviceKey.secret, or auth.mode=off" }}
 {{- end }}
 {{- if and (eq $values.auth.mode "required") (not $values.auth.serviceKey.secret) }}
-{{- fail "auth.mode is required: contexts ask each other who is calling; set auth.serviceKey.secret" }}
+{{- fail "auth.mode is required: set auth.serviceKey.secret, which authenticates calls between contexts" }}
 {{- end }}
 {{- if not (or $values.nats.enabled $values.nats.url $values.nats.secret) }}
-{{- fail "mode=mesh needs NATS: set nats.url or nats.secret, or nats.enabled=true for one to try out" }}
+{{- fail "mode=mesh needs NATS: set nats.url or nats.secret, or nats.enabled=true for a server for trials" }}
 {{- end }}
 {{- if and $values.istio.jwt.enabled (ne $values.auth.mode "required") }}
-{{- fail "istio.jwt.enabled: only with auth.mode=required, which says whose tokens" }}
+{{- fail "istio.jwt.enabled: only with auth.mode=required, which sets the issuer" }}
 {{- end }}
 {{- range $name, $context := $contexts }}
 {{- $database := $context.settings.database }}
 {{- if and (eq $database.kind "postgres") (not $values.postgresql.enabled) (not $database.secret) }}
-{{- fail (printf "%s has no database: set contexts.%s.database.secret or defaults.database.secret, or postgresql.enabled=true for one to try out" $name $name) }}
+{{- fail (printf "%s has no database: set contexts.%s.database.secret or defaults.database.secret, or postgresql.enabled=true for a server for trials" $name $name) }}
 {{- end }}
 {{- if and (eq $database.kind "sqlite") $context.settings.canary.enabled }}
-{{- fail (printf "contexts.%s: no canary can share its SQLite file" $name) }}
+{{- fail (printf "contexts.%s: no canary with SQLite, because versions cannot share its file" $name) }}
 {{- end }}
 {{- end }}
 {{- end }}

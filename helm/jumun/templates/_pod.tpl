@@ -1,6 +1,6 @@
 {{- /*
 The pod of a process: {root, name, version, tag, args, config, env, resources, service, settings, volume}.
-Its volume is an emptyDir unless a claim named `data` stands in its StatefulSet.
+Its volume is an emptyDir unless its StatefulSet has a claim named `data`.
 */}}
 {{- define "jumun.pod" -}}
 metadata:
@@ -32,7 +32,7 @@ spec:
   {{- include "jumun.pullSecrets" .root | nindent 2 }}
   securityContext:
     {{- include "jumun.podSecurity" (dict "user" 65532) | nindent 4 }}
-  # Load balancers hear of it (5 s), calls end (15 s), events are handed over (8 s): shorter than this.
+  # Longer than the shutdown: endpoints are removed (5 s), calls end (15 s), events are published (8 s).
   terminationGracePeriodSeconds: 45
   topologySpreadConstraints:
     {{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
@@ -61,7 +61,7 @@ spec:
         {{- end }}
       ports:
         - {name: grpc, containerPort: {{ include "jumun.port" . }}}
-      # It listens at once, and answers when its database is migrated (where it does that itself) and the bus is there.
+      # The process listens at once, and is started when its database is migrated and the bus is connected.
       startupProbe:
         grpc: {port: {{ include "jumun.port" . }}}
         periodSeconds: 1
@@ -127,7 +127,7 @@ JUMUN_AUTH: "off"
 {{- end }}
 {{- end }}
 
-{{- /* The settings of one context's process: {root, context}. */}}
+{{- /* The settings of the process of one context: {root, context}. */}}
 {{- define "jumun.contextConfig" -}}
 {{- $values := .root.Values }}
 {{- include "jumun.config" .root }}
@@ -148,18 +148,18 @@ JUMUN_SERVICE_KEY_FILE: /secrets/service-key/{{ $values.auth.serviceKey.key }}
 {{- end }}
 {{- end }}
 
-{{- /* Whether the Job brings databases up to date: not empty. */}}
+{{- /* Not empty if the Job migrates the databases. */}}
 {{- define "jumun.migrates" -}}
 {{- if and .Values.migration.enabled (not .Values.postgresql.enabled) }}true{{ end }}
 {{- end }}
 
-{{- /* An environment variable out of a Secret: {name, secret, key}. */}}
+{{- /* An environment variable from a Secret: {name, secret, key}. */}}
 {{- define "jumun.fromSecret" -}}
 - name: {{ .name }}
   valueFrom: {secretKeyRef: {name: {{ .secret }}, key: {{ .key }}}}
 {{ end }}
 
-{{- /* What a context's process takes from Secrets: {root, context}. */}}
+{{- /* The environment variables of a context from Secrets: {root, context}. */}}
 {{- define "jumun.contextEnv" -}}
 {{- $values := .root.Values }}
 {{- $database := .context.settings.database }}

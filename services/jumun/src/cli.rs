@@ -15,7 +15,7 @@ use crate::{
     serve,
 };
 
-/// Exit code of a configuration that cannot be served (sysexits.h: EX_USAGE).
+/// Exit code for an invalid configuration (sysexits.h: EX_USAGE).
 const EX_USAGE: u8 = 64;
 
 #[derive(Parser)]
@@ -27,46 +27,46 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Run every context in this process, on one port, with its data in one folder
+    /// Run all contexts in one process, on one port, with the data in one folder
     Up(ServeSettings),
-    /// Run just these contexts
+    /// Run the given contexts in one process
     Serve {
-        /// Their names
+        /// Names of the contexts
         #[arg(required = true, value_name = "CONTEXT")]
         contexts: Vec<String>,
         #[command(flatten)]
         settings: ServeSettings,
     },
-    /// Bring databases up to date, and end
+    /// Migrate databases to the current version and exit
     Migrate {
-        /// Their contexts; all when none is named
+        /// Contexts to migrate [default: all]
         #[arg(value_name = "CONTEXT")]
         contexts: Vec<String>,
         #[command(flatten)]
         storage: StorageSettings,
     },
-    /// Play a scenario against a running instance, and fail when a step does not hold
+    /// Run a scenario against a running instance; fails if a step fails
     Demo {
         #[command(flatten)]
         target: Target,
         #[command(flatten)]
         args: DemoArgs,
     },
-    /// Put a running instance under load, and measure it against an empty method
+    /// Measure the throughput and latency of a running instance, compared with an empty method
     Bench {
         #[command(flatten)]
         target: Target,
         #[command(flatten)]
         args: BenchArgs,
     },
-    /// Check the rules that must always hold, against the databases
+    /// Check the invariants of the platform in its databases; fails if one is violated
     Check {
         #[command(flatten)]
         storage: StorageSettings,
         #[command(flatten)]
         args: CheckArgs,
     },
-    /// Ask a running instance whether it serves, and fail when it does not
+    /// Check whether a running instance is serving; fails if it is not
     Health {
         #[command(flatten)]
         target: Target,
@@ -75,7 +75,7 @@ enum Action {
     },
     /// Print every reason that an error can have, and what to do about it (Markdown)
     Errors,
-    /// Issue a token for development, signed with a key in the data folder
+    /// Issue a development token, signed with a key in the data folder
     Token(TokenArgs),
     /// Print the public part of a signing key as a JSON Web Key Set
     Jwks {
@@ -83,16 +83,16 @@ enum Action {
         #[arg(value_name = "FILE")]
         key: PathBuf,
     },
-    /// Print a completion script
+    /// Print a shell completion script
     Completions {
-        /// For this shell
+        /// The shell
         shell: clap_complete::Shell,
     },
 }
 
 #[derive(Args)]
 struct Target {
-    /// The running instance
+    /// Address of the running instance
     #[arg(long, env = "JUMUN_ADDR", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     addr: String,
 
@@ -100,7 +100,7 @@ struct Target {
     credentials: Credentials,
 }
 
-/// The version, and the commit where the build was told it.
+/// The version, with the commit if it was set at build time.
 fn version() -> String {
     let version = env!("CARGO_PKG_VERSION");
     option_env!("JUMUN_COMMIT").map_or(version.to_owned(), |commit| format!("{version} ({commit})"))
@@ -117,7 +117,7 @@ pub(crate) fn command() -> clap::Command {
         .mut_subcommand("health", |health| config::with_context_args(health, false, true))
 }
 
-/// Does what the command line says.
+/// Runs the command.
 pub(crate) async fn run() -> anyhow::Result<ExitCode> {
     let matches = command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -176,12 +176,12 @@ fn success((): ()) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// A configuration that cannot be served ends with its own code, before anything is opened.
+/// Runs the plan. An invalid configuration ends with its own exit code before anything is opened.
 async fn serve_or_explain(plan: anyhow::Result<serve::Plan>) -> anyhow::Result<ExitCode> {
     match plan {
         Ok(plan) => plan.run().await.map(success),
         Err(error) => {
-            // Standard error may be closed; the code still tells.
+            // Standard error may be closed; the exit code still reports the failure.
             let _ = writeln!(std::io::stderr(), "jumun: {error:#}");
             Ok(ExitCode::from(EX_USAGE))
         }

@@ -1,4 +1,4 @@
-//! Configuration: environment variables, each with a flag, a default and its unit in the name.
+//! Configuration: each setting is an environment variable and a flag with a default, and has its unit in the name.
 
 mod access;
 mod contexts_own;
@@ -29,27 +29,27 @@ pub(crate) use contexts_own::{context_settings, with_context_settings};
 use tls::TlsArgs;
 pub(crate) use token::{Credentials, TokenArgs, issue};
 
-/// What every command that opens databases can be told.
+/// Settings of every command that opens databases.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct StorageSettings {
-    /// Folder of the SQLite files, where no database URL is set
+    /// Folder of the SQLite files of contexts without a database URL
     #[arg(long, env = "JUMUN_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
     pub(crate) data_dir: PathBuf,
 
-    /// Database of every context that has none of its own: postgres://USER@HOST/DATABASE (a schema for each context) or
-    /// sqlite://FOLDER/ (a file for each)
+    /// Database of all contexts without a database URL of their own: postgres://USER@HOST/DATABASE (one schema per
+    /// context) or sqlite://FOLDER/ (one file per context)
     #[arg(long, env = "JUMUN_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
 }
 
-/// What a serving process can be told.
+/// Settings of a serving process.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeSettings {
-    /// Address that gRPC, gRPC-web and HTTP/JSON are served on
+    /// Address to listen on for gRPC, gRPC-web and HTTP/JSON
     #[arg(long, env = "JUMUN_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
 
-    /// Origins whose web pages may call, joined by commas, e.g. https://shop.example; *: every origin; not set: none
+    /// Allowed CORS origins, separated by commas, e.g. https://shop.example, or * for every origin [default: none]
     #[arg(long, env = "JUMUN_CORS_ORIGINS", default_value = "", hide_default_value = true, value_name = "ORIGINS")]
     pub(crate) cors_origins: Origins,
 
@@ -62,85 +62,85 @@ pub(crate) struct ServeSettings {
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
 
-    /// NATS servers (nats:// or tls://), joined by commas; not set: the embedded bus, for one process
+    /// NATS servers (nats:// or tls://), separated by commas [default: the embedded bus, for a single process]
     #[arg(long, env = "JUMUN_NATS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) nats_url: Option<String>,
 
-    /// First word of every NATS subject and stream
-    #[arg(long, env = "JUMUN_NATS_PREFIX", default_value = "jumun", value_name = "WORD")]
+    /// Prefix of every NATS subject and stream
+    #[arg(long, env = "JUMUN_NATS_PREFIX", default_value = "jumun", value_name = "PREFIX")]
     pub(crate) nats_prefix: String,
 
-    /// Copies of each NATS stream
+    /// Number of replicas of each NATS stream
     #[arg(long, env = "JUMUN_NATS_REPLICAS", default_value_t = 1, value_name = "COUNT")]
     pub(crate) nats_replicas: usize,
 
-    /// How long events stay in NATS; 0: for ever. They stay in the databases in any case
+    /// How long NATS keeps events; 0 means forever. The databases keep them in any case
     #[arg(long, env = "JUMUN_NATS_MAX_AGE_HOURS", default_value_t = 168, value_name = "HOURS")]
     pub(crate) nats_max_age_hours: u64,
 
-    /// Whether to bring the databases up to date at the start
+    /// Whether to migrate the databases at the start
     #[arg(long, env = "JUMUN_MIGRATE", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub(crate) migrate: bool,
 
-    /// Whether callers may ask by gRPC reflection what there is to call
+    /// Whether to serve gRPC reflection
     #[arg(long, env = "JUMUN_REFLECTION", value_enum, default_value_t = Switch::On, value_name = "SWITCH")]
     pub(crate) reflection: Switch,
 
-    /// Whether too much at once is refused, and who does not answer left alone; off only to see what that is like
+    /// Whether to limit concurrency, break circuits and budget retries; off only for experiments
     #[arg(long, env = "JUMUN_OVERLOAD_PROTECTION", value_enum, default_value_t = Switch::On, value_name = "SWITCH")]
     pub(crate) overload_protection: Switch,
 
-    /// Calls at once to each provider outside, e.g. the payment provider
+    /// Maximum number of concurrent calls to each external provider, e.g. the payment provider
     #[arg(long, env = "JUMUN_PROVIDER_CALLS", default_value_t = DEFAULT_PROVIDER_CALLS, value_name = "COUNT")]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     pub(crate) provider_calls: usize,
 
-    /// What tells this process apart from others that serve the same, e.g. canary: a DNS label
+    /// Version label of this process, e.g. canary: a DNS label
     #[arg(long, env = "JUMUN_SERVICE_VERSION", default_value = DEFAULT_SERVICE_VERSION, value_name = "LABEL")]
     pub(crate) service_version: ServiceVersion,
 
-    /// What the process is for; production refuses what is for trying out
+    /// Purpose of the process; production rejects settings that are for development only
     #[arg(long, env = "JUMUN_PROFILE", value_enum, default_value_t = Profile::Development, value_name = "PROFILE")]
     pub(crate) profile: Profile,
 
-    /// Let operators make calls of this process fail or wait (AdminService.SetFault), for drills; not in production
+    /// Allow operators to inject faults into calls (AdminService.SetFault), for drills; not in production
     #[arg(long, env = "JUMUN_DRILLS", value_name = "BOOL")]
     #[arg(default_value_t = false, default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
     pub(crate) drills: bool,
 
-    /// How logs are written
+    /// Format of the logs
     #[arg(long, env = "JUMUN_LOG_FORMAT", value_enum, default_value_t = LogStyle::Pretty, value_name = "FORMAT")]
     pub(crate) log_format: LogStyle,
 
-    /// Print the configuration, passwords masked, and end
+    /// Print the configuration, with passwords masked, and exit
     #[arg(long)]
     pub(crate) print_config: bool,
 }
 
-/// How logs are written.
+/// Format of the logs.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum LogStyle {
-    /// For people
+    /// Human-readable
     Pretty,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
-/// What a process is for.
+/// Purpose of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Profile {
-    /// Trying out
+    /// Development and tests
     Development,
-    /// Customers
+    /// Production
     Production,
 }
 
-/// Whether something is done.
+/// Whether a feature is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Switch {
-    /// It is
+    /// Enabled
     On,
-    /// It is not
+    /// Disabled
     Off,
 }
 
@@ -154,7 +154,7 @@ impl From<LogStyle> for LogFormat {
 }
 
 impl ServeSettings {
-    /// How to reach NATS, when it is to be reached.
+    /// The settings of NATS; None for the embedded bus.
     pub(crate) fn jetstream(&self) -> Option<JetStreamSettings> {
         Some(JetStreamSettings {
             url: self.nats_url.clone()?,
@@ -165,11 +165,11 @@ impl ServeSettings {
         })
     }
 
-    /// Refuses what must not be in production.
+    /// Returns an error if a setting is not allowed in production.
     pub(crate) fn check_profile(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
             !(self.drills && self.profile == Profile::Production),
-            "JUMUN_DRILLS lets operators make calls fail, and JUMUN_PROFILE is production: take one of them away"
+            "JUMUN_DRILLS=true is not allowed with JUMUN_PROFILE=production: unset one of them"
         );
         Ok(())
     }
@@ -186,7 +186,7 @@ impl ServeSettings {
     }
 
     /// The configuration as KEY=value lines, passwords masked.
-    pub(crate) fn print(&self, places: &Topology) -> String {
+    pub(crate) fn print(&self, topology: &Topology) -> String {
         let mut text = String::new();
         let mut line = |key: &str, value: &dyn Display| {
             // Writing to a String cannot fail.
@@ -195,13 +195,13 @@ impl ServeSettings {
         line("JUMUN_LISTEN", &self.listen);
         line("JUMUN_CORS_ORIGINS", &self.cors_origins);
         line("JUMUN_DATA_DIR", &self.storage.data_dir.display());
-        for (context, url) in &places.databases {
+        for (context, url) in &topology.databases {
             line(&format!("JUMUN_{}_DATABASE_URL", context.to_uppercase()), url);
         }
-        for (context, address) in &places.addresses {
+        for (context, address) in &topology.addresses {
             line(&format!("JUMUN_{}_ADDR", context.to_uppercase()), address);
         }
-        contexts_own::print(&places.settings, &mut line);
+        contexts_own::print(&topology.settings, &mut line);
         self.access.print(&mut line);
         self.tls.print(&mut line);
         line("JUMUN_NATS_URL", &without_password(self.nats_url.as_deref().unwrap_or_default()));
@@ -227,15 +227,14 @@ pub(crate) fn with_context_args(mut command: Command, databases: bool, addresses
         if databases {
             command = command.arg(
                 context_arg(context, "database-url", format!("JUMUN_{upper}_DATABASE_URL"), "URL")
-                    .help(format!("Database of {context}"))
+                    .help(format!("Database of {context}; overrides JUMUN_DATABASE_URL"))
                     .hide_env_values(true),
             );
         }
         if addresses {
-            command =
-                command.arg(context_arg(context, "addr", format!("JUMUN_{upper}_ADDR"), "URL").help(format!(
-                    "http://host:port or https://host:port of {context}, where it runs in another process"
-                )));
+            command = command.arg(context_arg(context, "addr", format!("JUMUN_{upper}_ADDR"), "URL").help(format!(
+                "Address of {context} if it runs in another process: http://host:port or https://host:port"
+            )));
         }
     }
     command
@@ -250,7 +249,7 @@ fn given<'a>(matches: &'a ArgMatches, context: &str, what: &str) -> Option<&'a S
     matches.get_one::<String>(&format!("{context}-{what}")).filter(|value| !value.is_empty())
 }
 
-/// The addresses that were given, by context.
+/// The addresses that were set, by context.
 pub(crate) fn addresses(matches: &ArgMatches) -> BTreeMap<String, String> {
     contexts::names()
         .into_iter()
@@ -281,12 +280,12 @@ pub(crate) fn databases(
     Ok(databases)
 }
 
-/// A context's part of a database URL that serves several.
+/// The database of one context, from a URL that several contexts share.
 fn shared(url: DatabaseUrl, context: &str, contexts: usize) -> anyhow::Result<DatabaseUrl> {
     match url {
         DatabaseUrl::Sqlite(path) if path.extension().is_none() => Ok(DatabaseUrl::Sqlite(file(&path, context))),
         DatabaseUrl::Sqlite(path) if contexts > 1 => anyhow::bail!(
-            "JUMUN_DATABASE_URL names the one file {}, but each context needs its own: name a folder, sqlite://FOLDER/",
+            "JUMUN_DATABASE_URL is the file {}, but each context needs its own: set a folder, sqlite://FOLDER/",
             path.display()
         ),
         url => Ok(url),

@@ -1,4 +1,4 @@
-//! `health`: whether a running instance serves, told by the exit code. For where there is no shell and no grpcurl.
+//! `jumun health`: checks a running instance and reports the result in the exit code, without a shell or grpcurl.
 
 use std::{collections::BTreeMap, io::Write, time::Duration};
 
@@ -13,12 +13,12 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct HealthArgs {
-    /// Contexts to ask about, each where it runs; the whole process when none is named
+    /// Contexts to check, each at its own address [default: the whole process]
     #[arg(value_name = "CONTEXT")]
     contexts: Vec<String>,
 }
 
-/// Asks each of them; an error names the first that does not serve.
+/// Checks each context; the error names the first one that is not serving.
 pub(crate) async fn run(
     args: &HealthArgs,
     address: &str,
@@ -30,8 +30,8 @@ pub(crate) async fn run(
         let service = contexts::service_of(context)?.full_name().to_owned();
         Ok((context.as_str(), service, addresses.get(context).map_or(address, String::as_str)))
     });
-    for asked in whole.map(anyhow::Ok).into_iter().chain(contexts) {
-        let (name, service, address) = asked?;
+    for target in whole.map(anyhow::Ok).into_iter().chain(contexts) {
+        let (name, service, address) = target?;
         let status = status(service, address, connector).await.with_context(|| format!("{name} at {address}"))?;
         anyhow::ensure!(status == ServingStatus::Serving, "{name} at {address} is {}", status.as_str_name());
         writeln!(std::io::stdout(), "{name} at {address} is {}", status.as_str_name())?;

@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
     match cli::run().await {
         Ok(code) => code,
         Err(error) => {
-            // The chain says what was tried and why it failed, in one line.
+            // The whole error chain in one line.
             eprintln!("jumun: {error:#}");
             ExitCode::FAILURE
         }

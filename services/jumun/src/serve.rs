@@ -1,4 +1,4 @@
-//! `up`, `serve` and `migrate`: from settings to a serving process and back to nothing.
+//! `jumun up`, `serve` and `migrate`: starts a serving process from its settings, and stops it.
 
 use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
@@ -21,27 +21,27 @@ use tokio::{
 
 use crate::config::{self, AccessPlan, ServeSettings, StorageSettings};
 
-/// How long the databases may take to be there when a process starts beside them.
+/// How long to wait for databases that start at the same time as this process.
 const DATABASE_WAIT: Duration = Duration::from_secs(30);
 const DATABASE_POLL: Duration = Duration::from_millis(500);
 
-/// What a process is going to serve.
+/// The contexts and settings of a process.
 pub(crate) struct Plan {
     contexts: Vec<Context>,
     settings: ServeSettings,
     access: AccessPlan,
-    places: Topology,
-    /// Everything in this process: it greets a person.
-    whole: bool,
+    topology: Topology,
+    /// Every context runs in this process; it prints example calls at the start.
+    all_contexts: bool,
 }
 
 impl Plan {
-    /// Reads the settings; an error names the one that is wrong.
+    /// Validates the settings; the error names the one that is wrong.
     pub(crate) fn new(
         contexts: Vec<Context>,
         settings: ServeSettings,
         matches: &ArgMatches,
-        whole: bool,
+        all_contexts: bool,
     ) -> anyhow::Result<Self> {
         settings.check_profile()?;
         let names: Vec<_> = contexts.iter().map(|context| context.name).collect();
@@ -50,7 +50,7 @@ impl Plan {
         settings.tls.trust().check()?;
         let calls_others = contexts.iter().flat_map(|context| context.calls).any(|callee| !names.contains(callee));
         access.check_service_key(calls_others)?;
-        let addresses = if whole { Default::default() } else { config::addresses(matches) };
+        let addresses = if all_contexts { Default::default() } else { config::addresses(matches) };
         for context in &contexts {
             for callee in context.calls.iter().filter(|callee| !names.contains(callee)) {
                 anyhow::ensure!(
@@ -63,76 +63,76 @@ impl Plan {
         }
         let trust = settings.tls.trust();
         let settings_of_contexts = config::context_settings(matches);
-        let places = Topology { databases, addresses, trust, settings: settings_of_contexts, ..Topology::default() };
-        Ok(Self { contexts, settings, access, places, whole })
+        let topology = Topology { databases, addresses, trust, settings: settings_of_contexts, ..Topology::default() };
+        Ok(Self { contexts, settings, access, topology, all_contexts })
     }
 
-    /// Serves until SIGTERM or SIGINT; a second one ends at once.
+    /// Serves until SIGTERM or SIGINT. A second signal ends the process at once.
     pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         if self.settings.print_config {
-            return Ok(write!(std::io::stdout(), "{}", self.settings.print(&self.places))?);
+            return Ok(write!(std::io::stdout(), "{}", self.settings.print(&self.topology))?);
         }
         telemetry::start(self.settings.log_format.into(), &self.settings.service_version)?;
-        take_small_pages();
-        open_many_files();
+        disable_huge_pages();
+        raise_open_file_limit();
         let listen = self.settings.listen;
         let listener = TcpListener::bind(listen)
             .await
-            .with_context(|| format!("cannot listen on {listen} (is another process there? set JUMUN_LISTEN)"))?;
+            .with_context(|| format!("cannot listen on {listen} (is the address in use? set JUMUN_LISTEN)"))?;
         let address = listener.local_addr()?;
         if self.settings.migrate {
-            when_there(|| self.places.migrate(&self.contexts), is_away).await?;
+            wait_for_database(|| self.topology.migrate(&self.contexts), is_unavailable).await?;
         } else {
-            // Whoever migrates may do so a little later, too.
-            when_there(|| self.places.require_migrated(&self.contexts), |_| true).await?;
+            // The migration may run a little later than this process starts.
+            wait_for_database(|| self.topology.require_migrated(&self.contexts), |_| true).await?;
         }
         let guarded = !matches!(self.access, AccessPlan::Off);
-        self.places.authentication = self.access.authentication(self.places.trust.clone()).await?;
+        self.topology.authentication = self.access.authentication(self.topology.trust.clone()).await?;
         let bus = match self.settings.jetstream() {
             Some(settings) => Bus::JetStream(JetStreamBus::connect(settings).await?.into()),
             None => Bus::Local(LocalBus::default()),
         };
         let settings = self.settings.settings();
         if !settings.overload_protection {
-            tracing::warn!("JUMUN_OVERLOAD_PROTECTION=off: too much at once is not refused, everybody waits");
+            tracing::warn!("JUMUN_OVERLOAD_PROTECTION=off: calls queue instead of being rejected under overload");
         }
         if settings.drills {
-            tracing::warn!("JUMUN_DRILLS=true: operators may make calls of this process fail (AdminService.SetFault)");
+            tracing::warn!("JUMUN_DRILLS=true: operators may inject faults (AdminService.SetFault)");
         }
         let mut runtime =
-            Runtime::build(&admin::platform(), &self.contexts, self.places, settings, Clock::System, bus)?;
+            Runtime::build(&admin::platform(), &self.contexts, self.topology, settings, Clock::System, bus)?;
         runtime.share_with(&self.settings.cors_origins);
         runtime.start().await;
         runtime.start_workers();
         let names = self.contexts.iter().map(|context| context.name).collect::<Vec<_>>().join(" ");
         tracing::info!(%address, contexts = names, version = %self.settings.service_version, "ready");
-        if self.whole {
-            greet(address, guarded, self.settings.tls.listener().is_some())?;
+        if self.all_contexts {
+            print_first_calls(address, guarded, self.settings.tls.listener().is_some())?;
         }
         runtime.serve(listener, self.settings.tls.listener(), stop_signal()?).await?;
-        tracing::info!("ended");
+        tracing::info!("stopped");
         telemetry::stop();
         Ok(())
     }
 }
 
-/// Brings the databases of these contexts up to date.
+/// Migrates the databases of these contexts.
 pub(crate) async fn migrate(
     contexts: &[Context],
     storage: &StorageSettings,
     matches: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let names: Vec<_> = contexts.iter().map(|context| context.name).collect();
-    let places = Topology { databases: config::databases(storage, matches, &names)?, ..Topology::default() };
-    when_there(|| places.migrate(contexts), is_away).await?;
-    for (context, url) in &places.databases {
+    let topology = Topology { databases: config::databases(storage, matches, &names)?, ..Topology::default() };
+    wait_for_database(|| topology.migrate(contexts), is_unavailable).await?;
+    for (context, url) in &topology.databases {
         writeln!(std::io::stdout(), "{context} is up to date at {url}")?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A database server may start a little later than we do.
-async fn when_there(
+/// Retries until the database is available: its server may start a little later than this process.
+async fn wait_for_database(
     act: impl Fn() -> anyhow::Result<()>,
     waits_for: impl Fn(&anyhow::Error) -> bool,
 ) -> anyhow::Result<()> {
@@ -148,27 +148,27 @@ async fn when_there(
     }
 }
 
-fn is_away(error: &anyhow::Error) -> bool {
+fn is_unavailable(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(engine::storage::StorageError::Lost(_)))
 }
 
-/// Keeps the memory of the process out of huge pages: idle, it would take twice as much, and busy, it is no faster.
-fn take_small_pages() {
+/// Disables transparent huge pages: with them an idle process uses twice the memory, and a busy one is no faster.
+fn disable_huge_pages() {
     if let Err(error) = disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "the system chooses the size of pages");
+        tracing::debug!(%error, "cannot disable transparent huge pages");
     }
 }
 
-/// Lets the process open as many files as the system allows it: each connection is one, and shells start programs with
-/// 1,024.
-fn open_many_files() {
+/// Raises the limit of open files to the maximum that the system allows: each connection is one, the usual soft limit
+/// is 1,024.
+fn raise_open_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
+        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 
-/// Done at the first SIGTERM or SIGINT; the second ends the process at once.
+/// Completes at the first SIGTERM or SIGINT; the second one ends the process at once.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -177,7 +177,7 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("draining; a second signal ends at once");
+        tracing::info!("draining; a second signal ends the process at once");
         task::spawn(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -188,8 +188,8 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Says how a person calls it, as it is guarded.
-fn greet(address: SocketAddr, is_guarded: bool, is_tls: bool) -> anyhow::Result<()> {
+/// Prints example calls, with a token and TLS options where they are needed.
+fn print_first_calls(address: SocketAddr, is_guarded: bool, is_tls: bool) -> anyhow::Result<()> {
     let order = r#"{"request_id":"first","order":{"customer":"customers/mina","store":"stores/gangnam","items":[{"item":"items/bibimbap","quantity":2,"unit_price":{"currency_code":"KRW","units":9000}}],"payment_method":"tok_visa"}}"#;
     let issue = "  TOKEN=$(jumun token --role customer --subject customers/mina)\n";
     let (issue, token) = if is_guarded { (issue, r#" -H "authorization: Bearer $TOKEN""#) } else { ("", "") };
@@ -207,7 +207,7 @@ fn greet(address: SocketAddr, is_guarded: bool, is_tls: bool) -> anyhow::Result<
   curl -s{curl}{token} {scheme}://{address}/v1/orders
   jumun demo food-delivery --addr {scheme}://{address}
 
-Ctrl-C ends it; the next start goes on where this one stopped."
+Press Ctrl-C to stop. The data is kept for the next start."
     )?;
     Ok(())
 }

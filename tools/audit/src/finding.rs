@@ -1,6 +1,6 @@
-//! What a rule found.
+//! The result of a rule.
 
-/// What holding the snapshot against one rule found.
+/// The result of checking the snapshot against one rule.
 pub(crate) struct Finding {
     pub(crate) rule: &'static str,
     pub(crate) says: &'static str,

@@ -1,7 +1,7 @@
-//! `jumun check`: an auditor that reads every database and holds it against the rules S1–S11, L1, N1–N3 and I1.
+//! `jumun check`: reads every database and checks the rules S1–S11, L1, N1–N3 and I1.
 //!
-//! It knows the tables, not the code that wrote them. What is on its way is not a violation: an order, a payment or an
-//! event that changed within `--grace-seconds` may still be waiting for its next step.
+//! It depends on the tables, not on the code that writes them. Work in progress is not a violation: an order, a payment
+//! or an event that changed within `--grace-seconds` may still be waiting for its next step.
 
 mod creations;
 mod finding;
@@ -23,34 +23,34 @@ use runtime::Topology;
 use finding::Finding;
 use snapshot::Snapshot;
 
-/// Violations of one rule that are printed; all are counted.
+/// The maximum number of violations per rule that are printed; all are counted.
 const MAX_SHOWN: usize = 10;
 
-/// What `jumun check` can be told.
+/// Arguments of `jumun check`.
 #[derive(Args, Clone, Debug)]
 pub struct CheckArgs {
-    /// What changed so recently may still be on its way
+    /// Ignore work in progress that changed within this many seconds
     #[arg(long, env = "JUMUN_CHECK_GRACE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=3600))]
     grace_seconds: u32,
-    /// Print one JSON object instead of the table
+    /// Print a JSON object instead of a table
     #[arg(long)]
     json: bool,
 }
 
-/// Checks the databases that exist; exit code 1 when a rule is violated. `databases` says where each context's are, and
-/// `schemas` which ones it has.
+/// Checks the databases that exist; the exit code is 1 if a rule is violated. `databases` contains the location by
+/// context, `schemas` the schemas of each context.
 pub async fn run(
     args: &CheckArgs,
     databases: &BTreeMap<String, DatabaseUrl>,
     schemas: &[(&'static str, &'static str)],
 ) -> anyhow::Result<ExitCode> {
-    let (here, missing): (Vec<_>, Vec<_>) = databases.iter().partition(|(_, url)| exists(url));
-    anyhow::ensure!(!here.is_empty(), "there is no database: set JUMUN_DATA_DIR or JUMUN_DATABASE_URL");
-    let places = Topology {
-        databases: here.into_iter().map(|(context, url)| (context.clone(), url.clone())).collect(),
+    let (existing, missing): (Vec<_>, Vec<_>) = databases.iter().partition(|(_, url)| exists(url));
+    anyhow::ensure!(!existing.is_empty(), "no database found: set JUMUN_DATA_DIR or JUMUN_DATABASE_URL");
+    let topology = Topology {
+        databases: existing.into_iter().map(|(context, url)| (context.clone(), url.clone())).collect(),
         ..Topology::default()
     };
-    let snapshot = Snapshot::read(&places, schemas, args.grace_seconds).await?;
+    let snapshot = Snapshot::read(&topology, schemas, args.grace_seconds).await?;
     let findings = rules::check(&snapshot);
     let missing = missing.iter().map(|(context, _)| context.as_str()).collect::<Vec<_>>();
     if args.json {
@@ -78,7 +78,7 @@ fn print_table(findings: &[Finding], missing: &[&str]) -> std::io::Result<()> {
         }
     }
     if !missing.is_empty() {
-        writeln!(out, "not there, so not checked: {}", missing.join(", "))?;
+        writeln!(out, "not checked, because missing: {}", missing.join(", "))?;
     }
     let violations: usize = findings.iter().map(|finding| finding.violations.len()).sum();
     writeln!(out, "{violations} violations")

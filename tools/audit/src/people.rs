@@ -1,4 +1,4 @@
-//! What the snapshot holds about people: who is registered, and what they were told.
+//! The part of the snapshot about people: registrations and notifications.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,14 @@ use runtime::Topology;
 
 use crate::tables::by_id;
 
-/// The simulated Kakao's ledger, in a database of its own beside notification's.
+/// The ledger of the simulated Kakao, in a database of its own next to that of notification.
 const KAKAO_SCHEMA: &str = "notification_kakao";
 
 #[derive(Default)]
 pub(crate) struct People {
     pub(crate) customers: HashMap<String, Customer>,
     pub(crate) notifications: HashMap<String, Notification>,
-    /// By the notification's id.
+    /// Messages by the ID of the notification.
     pub(crate) messages: HashMap<String, Message>,
 }
 
@@ -31,7 +31,7 @@ engine::record! {
 }
 
 impl Customer {
-    /// What nobody else needs.
+    /// The personal data: no other context may contain it.
     pub(crate) fn personal(&self) -> [&str; 3] {
         [&self.display_name, &self.phone, &self.address]
     }
@@ -51,7 +51,7 @@ engine::record! {
     Notification in "notifications" { recipient, channel, about, occasion, is_awaited, state, update_time }
 }
 
-/// A message in the simulated Kakao's own ledger.
+/// A message in the ledger of the simulated Kakao.
 pub(crate) struct Message {
     pub(crate) state: String,
 }
@@ -61,16 +61,16 @@ engine::record! {
 }
 
 impl People {
-    /// Reads what there is, downstream first.
-    pub(crate) async fn read(places: &Topology) -> anyhow::Result<Self> {
-        let has = |context: &str| places.databases.contains_key(context);
+    /// Reads the databases that exist, downstream contexts first.
+    pub(crate) async fn read(topology: &Topology) -> anyhow::Result<Self> {
+        let has = |context: &str| topology.databases.contains_key(context);
         let mut people = Self::default();
         if has("notification") {
-            people.messages = by_id(&places.database("notification", KAKAO_SCHEMA)?).await?;
-            people.notifications = by_id(&places.database("notification", "notification")?).await?;
+            people.messages = by_id(&topology.database("notification", KAKAO_SCHEMA)?).await?;
+            people.notifications = by_id(&topology.database("notification", "notification")?).await?;
         }
         if has("customer") {
-            people.customers = by_id(&places.database("customer", "customer")?).await?;
+            people.customers = by_id(&topology.database("customer", "customer")?).await?;
         }
         Ok(people)
     }

@@ -1,34 +1,36 @@
-//! The rules of requests that may be repeated, and of what events may say (S10, S11).
+//! The rules of idempotent requests and of the contents of events (S10, S11).
 
 use std::collections::HashMap;
 
 use crate::{creations::Creation, finding::Finding, snapshot::Snapshot};
 
-/// What the payment methods of the simulated provider begin with: only payment may know one, and none is announced.
+/// The prefix of payment methods of the simulated provider: no event may contain one.
 const PAYMENT_METHOD: &[u8] = b"tok_";
 
-/// Holds the snapshot against both rules.
+/// Checks both rules.
 pub(crate) fn check(snapshot: &Snapshot) -> [Finding; 2] {
-    [s10_each_request_made_one_thing(snapshot), s11_no_event_tells_how_somebody_pays_or_lives(snapshot)]
+    [s10_each_request_created_one_resource(snapshot), s11_events_contain_no_personal_data(snapshot)]
 }
 
-fn s10_each_request_made_one_thing(snapshot: &Snapshot) -> Finding {
-    let mut finding = Finding::new("S10", "each request_id made one thing, which is there, and no other made it");
-    let mut makers: HashMap<(&str, &str), &str> = HashMap::new();
-    for Creation { context, request, made } in &snapshot.creations {
+fn s10_each_request_created_one_resource(snapshot: &Snapshot) -> Finding {
+    let mut finding =
+        Finding::new("S10", "each request_id created one resource, which exists and which no other request created");
+    let mut creators: HashMap<(&str, &str), &str> = HashMap::new();
+    for Creation { context, request, created } in &snapshot.creations {
         finding.checked += 1;
-        if !snapshot.logs[*context].last_events.contains_key(made) {
-            finding.violation(format!("{request} made {made} in {context}, which is not there"));
+        if !snapshot.logs[*context].last_events.contains_key(created) {
+            finding.violation(format!("{request} created {created} in {context}, which does not exist"));
         }
-        if let Some(other) = makers.insert((context, made), request) {
-            finding.violation(format!("{request} and {other} both made {made} in {context}"));
+        if let Some(other) = creators.insert((context, created), request) {
+            finding.violation(format!("{request} and {other} both created {created} in {context}"));
         }
     }
     finding
 }
 
-fn s11_no_event_tells_how_somebody_pays_or_lives(snapshot: &Snapshot) -> Finding {
-    let mut finding = Finding::new("S11", "no event tells a payment method, or a customer's name, phone or address");
+fn s11_events_contain_no_personal_data(snapshot: &Snapshot) -> Finding {
+    let mut finding =
+        Finding::new("S11", "no event contains a payment method, or the name, phone number or address of a customer");
     for (context, log) in &snapshot.logs {
         for event in &log.events {
             finding.checked += 1;

@@ -1,4 +1,4 @@
-//! What every context wrote, as it stands in the databases.
+//! A snapshot of the databases of every context.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,14 +18,14 @@ use crate::{
     tables::{by_id, by_own_id, count, rows},
 };
 
-/// The provider's ledger, in a database of its own beside payment's.
+/// The ledger of the provider, in a database of its own next to that of payment.
 const PROVIDER_SCHEMA: &str = "payment_provider";
 
-/// Everything that was read.
+/// The contents of the databases.
 pub(crate) struct Snapshot {
-    /// What changed after this may still be on its way.
+    /// Anything that changed later may still be in progress.
     pub(crate) settled_before: Time,
-    /// What is paid for, by its name.
+    /// Orders and enrollments, by name.
     pub(crate) payables: HashMap<String, Payable>,
     pub(crate) payments: HashMap<String, Payment>,
     pub(crate) charges: HashMap<String, Charge>,
@@ -36,46 +36,46 @@ pub(crate) struct Snapshot {
     pub(crate) customer_views: HashMap<String, dashboard::CustomerView>,
     pub(crate) people: People,
     pub(crate) creations: Vec<Creation>,
-    /// Orders and the entries of their index by customer, where they were read.
+    /// Orders and the entries of their index by customer, if the order database exists.
     pub(crate) orders_by_customer: Option<Vec<indexes::Entry>>,
-    /// Each context's log.
+    /// The log of each schema.
     pub(crate) logs: BTreeMap<String, Log>,
-    /// Which contexts were read.
+    /// The contexts whose databases were read.
     pub(crate) contexts: Vec<String>,
 }
 
-/// A kind of thing that is paid for, as its context stores it.
+/// A type of payable, as its context stores it.
 pub(crate) struct Kind {
     pub(crate) context: &'static str,
-    /// Its table, and the collection of its names.
+    /// The table, which is also the collection in the names.
     pub(crate) table: &'static str,
-    /// The column of what it costs.
+    /// The column of the amount.
     amount: &'static str,
-    /// The states in which it stands.
-    pub(crate) standing: &'static [&'static str],
-    /// What says that it stands, that it never stood, that it was withdrawn, and that it was completed.
+    /// The states in which it must be paid.
+    pub(crate) active: &'static [&'static str],
+    /// The events that announce that it was placed, rejected, cancelled and completed.
     pub(crate) announcements: [&'static str; 4],
 }
 
-/// Everything that is paid for.
+/// Every type of payable.
 pub(crate) const KINDS: [Kind; 2] = [
     Kind {
         context: "order",
         table: "orders",
         amount: "total",
-        standing: &["PLACED", "OUT_OF_STOCK", "ACCEPTED", "COOKING", "PRODUCING", "READY", "PICKED_UP", "COMPLETED"],
+        active: &["PLACED", "OUT_OF_STOCK", "ACCEPTED", "COOKING", "PRODUCING", "READY", "PICKED_UP", "COMPLETED"],
         announcements: ["OrderPlaced", "OrderRejected", "OrderCancelled", "OrderCompleted"],
     },
     Kind {
         context: "enrollment",
         table: "enrollments",
         amount: "fee",
-        standing: &["ENROLLED", "COMPLETED"],
+        active: &["ENROLLED", "COMPLETED"],
         announcements: ["LearnerEnrolled", "EnrollmentRejected", "EnrollmentCancelled", "EnrollmentCompleted"],
     },
 ];
 
-/// Something that is paid for.
+/// An order or an enrollment.
 pub(crate) struct Payable {
     pub(crate) kind: &'static Kind,
     pub(crate) state: String,
@@ -85,8 +85,8 @@ pub(crate) struct Payable {
 }
 
 impl Payable {
-    pub(crate) fn stands(&self) -> bool {
-        self.kind.standing.contains(&self.state.as_str())
+    pub(crate) fn is_active(&self) -> bool {
+        self.kind.active.contains(&self.state.as_str())
     }
 }
 
@@ -115,7 +115,7 @@ engine::record! {
 pub(crate) struct Production {
     pub(crate) id: String,
     pub(crate) lines: Vec<Line>,
-    /// As the contract names it.
+    /// The state, by its name in the proto.
     pub(crate) state: String,
     pub(crate) owes: bool,
     pub(crate) update_time: Time,
@@ -126,7 +126,7 @@ engine::record! {
 }
 
 impl Production {
-    /// The state, as the contract has it; None: the contract has no such state.
+    /// The state in the proto; None if the proto does not have it.
     pub(crate) fn state(&self) -> Option<State> {
         State::from_str_name(&self.state)
     }
@@ -143,7 +143,7 @@ pub(crate) struct Line {
     pub(crate) quantity: i64,
 }
 
-/// What is in stock of one item.
+/// The stock of one item.
 pub(crate) struct StockItem {
     pub(crate) id: String,
     pub(crate) quantity: i64,
@@ -160,60 +160,60 @@ impl StockItem {
     }
 }
 
-/// What a context announced, what it stores about it, and what it heard.
+/// The events of a schema: published, counted by its aggregates, and applied from others.
 #[derive(Default)]
 pub(crate) struct Log {
     pub(crate) events: Vec<Envelope>,
-    /// Committed before the grace time and not published.
+    /// How many events were committed before the grace time and are not published.
     pub(crate) stuck: i64,
-    /// The number of each aggregate's last event, as the aggregate says.
+    /// The number of the last event of each aggregate, stored with the aggregate.
     pub(crate) last_events: HashMap<String, i64>,
-    /// `consumer/aggregate` and the number of the last event heard.
-    pub(crate) heard: Vec<(String, i64)>,
+    /// `consumer/aggregate`, and the number of the last event that was applied.
+    pub(crate) applied: Vec<(String, i64)>,
     pub(crate) dead_letters: i64,
 }
 
 impl Snapshot {
-    /// Reads what the databases say, one after another: what moves meanwhile is within the grace time.
+    /// Reads the databases one after another; changes in the meantime are within the grace time.
     pub(crate) async fn read(
-        places: &Topology,
+        topology: &Topology,
         schemas: &[(&'static str, &'static str)],
         grace_seconds: u32,
     ) -> anyhow::Result<Self> {
         let settled_before = Time(Clock::System.now().0 - i64::from(grace_seconds) * 1_000_000);
-        let has = |context: &str| places.databases.contains_key(context);
-        let creations = creations::read(places).await?;
+        let has = |context: &str| topology.databases.contains_key(context);
+        let creations = creations::read(topology).await?;
         let mut logs = BTreeMap::new();
-        let here = schemas.iter().filter(|(context, _)| has(context));
-        for (context, schema) in here.clone() {
-            logs.insert((*schema).to_owned(), read_inbox(&places.database(context, schema)?).await?);
+        let existing = schemas.iter().filter(|(context, _)| has(context));
+        for (context, schema) in existing.clone() {
+            logs.insert((*schema).to_owned(), read_inbox(&topology.database(context, schema)?).await?);
         }
-        let order_views = read_stored(places, "dashboard", "dashboard").await?;
-        let enrollment_views = read_stored(places, "dashboard", dashboard::ENROLLMENT_SCHEMA).await?;
-        let customer_views = read_stored(places, "dashboard", dashboard::CUSTOMER_SCHEMA).await?;
-        // Last: whatever was applied meanwhile is then found in its source's log.
-        for (context, schema) in here {
+        let order_views = read_stored(topology, "dashboard", "dashboard").await?;
+        let enrollment_views = read_stored(topology, "dashboard", dashboard::ENROLLMENT_SCHEMA).await?;
+        let customer_views = read_stored(topology, "dashboard", dashboard::CUSTOMER_SCHEMA).await?;
+        // Logs last: they contain every event that was applied in the meantime.
+        for (context, schema) in existing {
             let log = logs.entry((*schema).to_owned()).or_default();
-            read_log(&places.database(context, schema)?, log, settled_before).await?;
+            read_log(&topology.database(context, schema)?, log, settled_before).await?;
         }
         let (mut productions, mut stock) = (HashMap::new(), HashMap::new());
         if has("kitchen") {
-            productions = by_own_id(&places.database("kitchen", "kitchen")?).await?;
+            productions = by_own_id(&topology.database("kitchen", "kitchen")?).await?;
         }
         if has("warehouse") {
-            stock = by_own_id(&places.database("warehouse", "warehouse")?).await?;
+            stock = by_own_id(&topology.database("warehouse", "warehouse")?).await?;
         }
         let (mut payments, mut charges, mut payables) = (HashMap::new(), HashMap::new(), HashMap::new());
         for kind in KINDS.iter().filter(|kind| has(kind.context)) {
-            payables.extend(read_payables(&places.database(kind.context, kind.context)?, kind).await?);
+            payables.extend(read_payables(&topology.database(kind.context, kind.context)?, kind).await?);
         }
         if has("payment") {
-            payments = by_id(&places.database("payment", "payment")?).await?;
-            charges = by_id(&places.database("payment", PROVIDER_SCHEMA)?).await?;
+            payments = by_id(&topology.database("payment", "payment")?).await?;
+            charges = by_id(&topology.database("payment", PROVIDER_SCHEMA)?).await?;
         }
-        let people = People::read(places).await?;
-        let orders_by_customer = indexes::read(places).await?;
-        let contexts = places.databases.keys().cloned().collect();
+        let people = People::read(topology).await?;
+        let orders_by_customer = indexes::read(topology).await?;
+        let contexts = topology.databases.keys().cloned().collect();
         Ok(Self {
             settled_before,
             payables,
@@ -232,36 +232,36 @@ impl Snapshot {
         })
     }
 
-    /// Whether the dashboard's views in this schema heard a context.
-    pub(crate) fn has_heard(&self, schema: &str, source: &str) -> bool {
-        let gate = format!("-on-{source}/");
-        self.logs.get(schema).is_some_and(|log| log.heard.iter().any(|(inbox, _)| inbox.contains(&gate)))
+    /// Whether the dashboard views in this schema applied events of a context.
+    pub(crate) fn has_applied(&self, schema: &str, source: &str) -> bool {
+        let subscription = format!("-on-{source}/");
+        self.logs.get(schema).is_some_and(|log| log.applied.iter().any(|(inbox, _)| inbox.contains(&subscription)))
     }
 
-    /// The kinds of what is paid for that were read.
+    /// The types of payables that were read.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &'static Kind> {
         KINDS.iter().filter(|kind| self.have(&[kind.context]))
     }
 
-    /// Whether every one of these contexts was read.
+    /// Whether all of these contexts were read.
     pub(crate) fn have(&self, contexts: &[&str]) -> bool {
         contexts.iter().all(|context| self.contexts.iter().any(|read| read == context))
     }
 }
 
-/// What a database has applied of others' events, and what its own aggregates say of theirs.
+/// Reads the events that a schema applied, and the event numbers of its own aggregates.
 async fn read_inbox(database: &Database) -> anyhow::Result<Log> {
     let number = |row: &mut Row| Ok((row.text()?, row.int()?));
-    let heard = rows(database, "SELECT id, last_event FROM inbox".to_owned(), number).await?;
+    let applied = rows(database, "SELECT id, last_event FROM inbox".to_owned(), number).await?;
     let mut last_events = HashMap::new();
     for table in aggregate_tables(database).await? {
         last_events.extend(rows(database, format!("SELECT id, last_event FROM {table}"), number).await?);
     }
     let dead_letters = count(database, "SELECT COUNT(*) FROM dead_letters".to_owned()).await?;
-    Ok(Log { heard, last_events, dead_letters, ..Log::default() })
+    Ok(Log { applied, last_events, dead_letters, ..Log::default() })
 }
 
-/// The tables of a database's aggregates: those that count events, as the inbox does.
+/// The tables of aggregates: those with an event number, except the inbox.
 async fn aggregate_tables(database: &Database) -> anyhow::Result<Vec<String>> {
     let sqlite = "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'inbox' \
         AND EXISTS (SELECT 1 FROM pragma_table_info(sqlite_master.name) AS col WHERE col.name = 'last_event')";
@@ -296,10 +296,14 @@ async fn read_payables(database: &Database, kind: &'static Kind) -> anyhow::Resu
     .await
 }
 
-/// The aggregates in one of a context's databases, by id; none when the context is not there.
-async fn read_stored<A: Stored>(places: &Topology, context: &str, schema: &str) -> anyhow::Result<HashMap<String, A>> {
-    if !places.databases.contains_key(context) {
+/// Reads the aggregates in a schema of a context, by ID; empty if the context does not exist.
+async fn read_stored<A: Stored>(
+    topology: &Topology,
+    context: &str,
+    schema: &str,
+) -> anyhow::Result<HashMap<String, A>> {
+    if !topology.databases.contains_key(context) {
         return Ok(HashMap::new());
     }
-    by_own_id(&places.database(context, schema)?).await
+    by_own_id(&topology.database(context, schema)?).await
 }

@@ -1,4 +1,4 @@
-//! Rule S6, by the warehouse's own log: what it announced, added up, is what it stores.
+//! Rule S6: the stock equals the sum of the events of the warehouse.
 
 use std::collections::HashMap;
 
@@ -14,23 +14,24 @@ use crate::{
     snapshot::{Production, Snapshot},
 };
 
-/// How much a production has of an item: what it took, less what it gave back.
+/// The stock that each production took and returned, by item and production.
 type Holdings = HashMap<(String, String), Holding>;
 
 #[derive(Default)]
 struct Holding {
     taken: Vec<i64>,
-    given_back: Vec<i64>,
+    returned: Vec<i64>,
 }
 
 impl Holding {
     fn is_held(&self) -> bool {
-        !self.taken.is_empty() && self.given_back.is_empty()
+        !self.taken.is_empty() && self.returned.is_empty()
     }
 }
 
 pub(crate) fn s6_stock_is_taken_once(snapshot: &Snapshot) -> Finding {
-    let mut finding = Finding::new("S6", "stock is never negative, taken once by each production, and given back once");
+    let mut finding =
+        Finding::new("S6", "stock is never negative, and each production takes and returns it at most once");
     let mut quantities: HashMap<&str, i64> = HashMap::new();
     let mut holdings = Holdings::new();
     for message in snapshot.logs.get("warehouse").map(|log| log.events.as_slice()).unwrap_or_default() {
@@ -43,14 +44,14 @@ pub(crate) fn s6_stock_is_taken_once(snapshot: &Snapshot) -> Finding {
     for (id, item) in snapshot.stock.iter().filter(|(_, item)| item.update_time < snapshot.settled_before) {
         let announced = quantities.get(id.as_str()).copied().unwrap_or_default();
         if item.quantity != announced {
-            finding.violation(format!("{} are {}, its events say {announced}", item.name(), item.quantity));
+            finding.violation(format!("{} has {}, its events result in {announced}", item.name(), item.quantity));
         }
     }
     for ((item, production), holding) in &holdings {
-        let returned_alike = holding.given_back.is_empty() || holding.given_back == holding.taken;
-        if holding.taken.len() > 1 || !returned_alike {
-            let (taken, back) = (&holding.taken, &holding.given_back);
-            finding.violation(format!("{production} took {taken:?} of {item} and gave back {back:?}"));
+        let is_returned_in_full = holding.returned.is_empty() || holding.returned == holding.taken;
+        if holding.taken.len() > 1 || !is_returned_in_full {
+            let (taken, back) = (&holding.taken, &holding.returned);
+            finding.violation(format!("{production} took {taken:?} of {item} and returned {back:?}"));
         }
     }
     for production in
@@ -62,7 +63,7 @@ pub(crate) fn s6_stock_is_taken_once(snapshot: &Snapshot) -> Finding {
     finding
 }
 
-/// Adds one event up; an error says what is wrong with it.
+/// Applies one event; the error describes the violation.
 fn add_up(message: &Envelope, quantity: &mut i64, holdings: &mut Holdings) -> Result<(), String> {
     let event: StockItemEvent = decode(message).map_err(|error| error.to_string())?;
     match event.kind {
@@ -74,17 +75,17 @@ fn add_up(message: &Envelope, quantity: &mut i64, holdings: &mut Holdings) -> Re
         }
         Some(Kind::Released(released)) => {
             *quantity += released.quantity;
-            holdings.entry((event.item, released.production)).or_default().given_back.push(released.quantity);
+            holdings.entry((event.item, released.production)).or_default().returned.push(released.quantity);
         }
-        None => return Err("it says nothing".to_owned()),
+        None => return Err("the event has no type".to_owned()),
     }
     if *quantity < 0 || *quantity != event.quantity {
-        return Err(format!("it says that there are {}, and there are {quantity}", event.quantity));
+        return Err(format!("the event has the quantity {}, the sum is {quantity}", event.quantity));
     }
     Ok(())
 }
 
-/// What is wrong with what a production has.
+/// The violations of one production.
 fn holds_what_it_should(production: &Production, holdings: &Holdings) -> Vec<String> {
     let wrong = production.lines.iter().filter_map(|line| {
         let holding = holdings.get(&(line.item.clone(), production.name()));
@@ -94,11 +95,11 @@ fn holds_what_it_should(production: &Production, holdings: &Holdings) -> Vec<Str
             Some(State::Started | State::Completed) => taken && as_ordered,
             Some(State::Cancelled | State::Failed) => !taken,
             Some(State::Unspecified) | None => false,
-            // On its way, or with a part of what it needs.
+            // In progress, possibly with a part of the stock.
             Some(State::Taking | State::OutOfStock) => as_ordered,
         };
-        let took = holding.map(|holding| (&holding.taken, &holding.given_back));
-        let says = format!("{} is {}, of {line:?} it took and gave back {took:?}", production.name(), production.state);
+        let took = holding.map(|holding| (&holding.taken, &holding.returned));
+        let says = format!("{} is {}; of {line:?} it took and returned {took:?}", production.name(), production.state);
         (!holds).then_some(says)
     });
     wrong.collect()

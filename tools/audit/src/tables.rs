@@ -19,7 +19,7 @@ pub(crate) async fn count(database: &Database, sql: String) -> anyhow::Result<i6
     Ok(rows(database, sql, Row::int).await?.first().copied().unwrap_or_default())
 }
 
-/// What a table has of each aggregate, by id.
+/// Reads the records of a table, by ID.
 pub(crate) async fn by_id<R: Record<Given = ()> + Send + 'static>(
     database: &Database,
 ) -> anyhow::Result<HashMap<String, R>> {
@@ -27,7 +27,7 @@ pub(crate) async fn by_id<R: Record<Given = ()> + Send + 'static>(
     Ok(rows(database, select::<R>(&["id"]), record).await?.into_iter().collect())
 }
 
-/// The same, of records that have their id.
+/// Reads the records of a table that contain their ID, by ID.
 pub(crate) async fn by_own_id<R: Record<Given = String> + Send + 'static>(
     database: &Database,
 ) -> anyhow::Result<HashMap<String, R>> {

@@ -1,4 +1,4 @@
-//! How the command-line tools reach a running instance: trust, credentials, and the names of what it answers.
+//! The connections of the command-line tools to a running instance: TLS, credentials, and names of status codes.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-/// Makes connections that authenticate each call.
+/// Creates connections that authenticate each call.
 #[derive(Clone, Debug)]
 pub struct Connector {
     trust: Trust,
@@ -19,11 +19,11 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Sends `token`, where there is one, and trusts the certificates that `ca_file` signed; None: those that the system
-    /// trusts.
+    /// Sends `token` with each call, if there is one. Verifies servers with the CA certificates in `ca_file`, or with
+    /// those of the system.
     pub fn new(token: Option<String>, ca_file: Option<PathBuf>) -> anyhow::Result<Self> {
         let header = token.map(|token| MetadataValue::try_from(format!("Bearer {token}"))).transpose();
-        let mut header = header.context("the token has characters that none has")?;
+        let mut header = header.context("the token contains invalid characters")?;
         if let Some(header) = &mut header {
             header.set_sensitive(true);
         }
@@ -34,19 +34,19 @@ impl Connector {
     pub fn endpoint(&self, address: &str) -> anyhow::Result<Endpoint> {
         self.trust
             .endpoint(address)
-            .with_context(|| format!("{address:?} is not an address such as http://127.0.0.1:8080"))
+            .with_context(|| format!("{address:?} is not a valid address, e.g. http://127.0.0.1:8080"))
     }
 
-    /// A connection whose calls carry the token.
+    /// A connection that sends the token with each call.
     pub fn authenticate(&self, channel: Channel) -> AuthenticatedChannel {
         AuthenticatedChannel::new(channel, self.bearer.clone())
     }
 }
 
-/// A connection whose calls carry a token.
+/// A connection that sends a token with each call.
 pub type AuthenticatedChannel = InterceptedService<Channel, Bearer>;
 
-/// Adds the token to each call, where there is one.
+/// Adds the token to each call, if there is one.
 #[derive(Clone, Debug)]
 pub struct Bearer(Option<MetadataValue<Ascii>>);
 
@@ -59,7 +59,7 @@ impl Interceptor for Bearer {
     }
 }
 
-/// A code as gRPC writes it, e.g. `RESOURCE_EXHAUSTED`.
+/// The name of a status code, e.g. `RESOURCE_EXHAUSTED`.
 pub fn code_name(code: Code) -> String {
     let mut name = String::new();
     for letter in format!("{code:?}").chars() {

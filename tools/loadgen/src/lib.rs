@@ -1,8 +1,8 @@
-//! Load against a running instance over real gRPC, measured against an empty method on the same connections.
+//! `jumun bench`: load on a running instance over gRPC, compared with an empty method on the same connections.
 //!
-//! The loop is closed: each caller sends its next request when the answer came. An answer counts only when it is the
-//! right one. Throughput is what arrived within the measured time; latencies and errors include what was still on its
-//! way when it ended, or a server that stalls at the end would look better than it is.
+//! The loop is closed: each caller sends its next request after the previous response. Only correct responses count.
+//! Throughput counts the responses within the measured time. Latencies and errors include the calls in progress when it
+//! ends; otherwise a server that stalls at the end would look better than it is.
 
 use std::{
     collections::BTreeMap,
@@ -42,47 +42,47 @@ use tonic::{Request, Status};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// A caller that was refused waits so long: a server that is away is not to be stormed, nor the processor burnt.
+/// The pause of a caller after an error, so that callers do not spin while the server is unavailable.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(20);
 const MAX_ERROR_SHARE: f64 = 0.01;
-/// Longer answers are recorded as this long; the deadline ends them before.
+/// The maximum latency that is recorded; the deadline ends calls earlier.
 const MAX_LATENCY_US: u64 = 10_000_000;
 const SIGNIFICANT_DIGITS: u8 = 3;
-/// What the table and the JSON show of the latencies.
+/// The latency quantiles in the table and in the JSON output.
 const QUANTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
 const BAR_INTERVAL: Duration = Duration::from_millis(250);
-/// Where there is no terminal to redraw.
+/// The interval of progress lines if standard error is not a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
-/// The histograms count in 32 bits.
+/// The limit of the histograms, which count in 32 bits.
 const MAX_REQUESTS: u64 = 1_000_000_000;
 const CUSTOMERS: u64 = 1000;
 const STORES: u64 = 100;
 
-/// What `jumun bench` can be told.
+/// Arguments of `jumun bench`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BenchArgs {
-    /// Callers at once; each sends its next request when the answer came
+    /// Number of concurrent callers; each sends its next request after the previous response
     #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
     callers: u64,
-    /// Connections that the callers are spread over
+    /// Number of connections that the callers share
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
     connections: u64,
-    /// Seconds to measure each method for
+    /// Duration of each measurement in seconds
     #[arg(long, default_value_t = 10, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// Seconds of load before each measurement
+    /// Warm-up before each measurement in seconds
     #[arg(long, default_value_t = 2, value_name = "S", value_parser = clap::value_parser!(u64).range(0..=600))]
     warm_up_seconds: u64,
-    /// What to call; `both` is echo, create-order and echo again, because machines are noisy
+    /// Method to measure; `both` measures echo, create-order and echo again, to average out noise
     #[arg(long, value_enum, default_value_t = Method::Both)]
     method: Method,
-    /// The payment token of the orders
+    /// Payment token of the orders
     #[arg(long, default_value = "tok_visa", value_name = "TOKEN")]
     payment_method: String,
-    /// Print one JSON object instead of the table
+    /// Print a JSON object instead of a table
     #[arg(long)]
     json: bool,
-    /// End a measurement early after so many requests
+    /// Maximum number of requests per measurement
     #[arg(long, default_value_t = 5_000_000, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=MAX_REQUESTS))]
     max_requests: u64,
@@ -120,7 +120,7 @@ impl Call {
     }
 }
 
-/// Puts the instance under load, prints what was measured, and fails when too little of it was right.
+/// Measures the instance and prints the result; fails if there are too many errors.
 pub async fn run(args: &BenchArgs, address: &str, connector: &Connector) -> anyhow::Result<()> {
     let channels = connect(address, args.connections, connector).await?;
     let mut interrupt = pin!(interrupted());
@@ -142,7 +142,7 @@ async fn connect(address: &str, connections: u64, connector: &Connector) -> anyh
     let mut channels = Vec::new();
     for _ in 0..connections {
         let channel = endpoint.connect().await;
-        let channel = channel.with_context(|| format!("cannot connect to {address}; is jumun running there?"))?;
+        let channel = channel.with_context(|| format!("cannot connect to {address} (is jumun running?)"))?;
         channels.push(connector.authenticate(channel));
     }
     Ok(channels)
@@ -150,12 +150,12 @@ async fn connect(address: &str, connections: u64, connector: &Connector) -> anyh
 
 async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler, Ctrl-C ends the process by itself.
+        // Without a handler, Ctrl-C ends the process.
         pending::<()>().await;
     }
 }
 
-/// One method under load; true when the user does not want another.
+/// Measures one method; true if the user interrupted it.
 async fn measure(
     args: &BenchArgs,
     call: Call,
@@ -188,7 +188,7 @@ async fn measure(
     Ok((Run { call, measured, tally }, is_last))
 }
 
-/// What the callers of a run share.
+/// The state that the callers of a run share.
 #[derive(Default)]
 struct Load {
     max_requests: u64,
@@ -196,12 +196,12 @@ struct Load {
     correct: AtomicU64,
     errors: AtomicU64,
     is_stopped: AtomicBool,
-    /// The last request that may be sent was sent.
+    /// Notified when the maximum number of requests was sent.
     exhausted: Notify,
 }
 
 impl Load {
-    /// Takes one of the requests that may be sent while it is measured.
+    /// Takes one request from the maximum; false if none is left.
     fn take(&self) -> bool {
         let is_left = self.sent.fetch_add(1, Relaxed) < self.max_requests;
         if !is_left {
@@ -232,13 +232,13 @@ async fn call_until_stopped(mut caller: Caller, load: Arc<Load>, measure_from: I
     Ok(tally)
 }
 
-/// What came back.
+/// The results of the calls.
 struct Tally {
-    /// Of correct answers, in microseconds.
+    /// Latencies of correct responses, in microseconds.
     latencies: Histogram<u32>,
-    /// Correct answers that arrived before the end.
+    /// Number of correct responses before the end of the measurement.
     in_time: u64,
-    /// By gRPC code and reason.
+    /// Number of errors by gRPC code and reason.
     errors: BTreeMap<String, u64>,
 }
 
@@ -268,13 +268,13 @@ impl Tally {
     }
 }
 
-/// One caller: the only user of its clients, on a connection that it shares.
+/// One caller, on a shared connection.
 struct Caller {
     call: Call,
     bench: BenchServiceClient<AuthenticatedChannel>,
     orders: OrderServiceClient<AuthenticatedChannel>,
     payment_method: String,
-    /// Tells this caller's requests from its own and the others'.
+    /// Makes the requests of all callers distinct.
     turn: u64,
 }
 
@@ -320,7 +320,7 @@ fn timed<T>(message: T) -> Request<T> {
     request
 }
 
-/// One line, or two.
+/// One or two lines of an order.
 fn items(turn: u64) -> Vec<Item> {
     let line = |item: &str, quantity, units| Item {
         item: item.to_owned(),
@@ -355,7 +355,7 @@ fn error(status: &Status) -> String {
     format!("{} {}", code_name(status.code()), jumun_core::reason_of(status)).trim_end().to_owned()
 }
 
-/// One method, measured.
+/// The measurement of one method.
 struct Run {
     call: Call,
     measured: Duration,
@@ -363,7 +363,7 @@ struct Run {
 }
 
 impl Run {
-    /// Correct answers per second.
+    /// Correct responses per second.
     fn rate(&self) -> f64 {
         if self.measured.is_zero() { 0.0 } else { self.tally.in_time as f64 / self.measured.as_secs_f64() }
     }
@@ -372,7 +372,7 @@ impl Run {
         self.tally.errors.values().sum()
     }
 
-    /// In milliseconds, in the order of QUANTILES.
+    /// Latencies in milliseconds, in the order of QUANTILES.
     fn latencies(&self) -> impl Iterator<Item = (&'static str, f64)> {
         QUANTILES.iter().map(|(name, quantile)| (*name, self.tally.latencies.value_at_quantile(*quantile) as f64 / 1e3))
     }
@@ -380,7 +380,7 @@ impl Run {
     fn judge(&self) -> anyhow::Result<()> {
         let (name, correct, errors) = (self.call.name(), self.tally.latencies.len(), self.errors());
         if correct == 0 {
-            bail!("{name}: not one correct answer");
+            bail!("{name}: no correct response");
         }
         let share = errors as f64 / (correct + errors) as f64;
         if share > MAX_ERROR_SHARE {
@@ -390,7 +390,7 @@ impl Run {
     }
 }
 
-/// What a method's rate is compared with: the mean of the echo runs, when there is one.
+/// The rate that methods are compared with: the mean of the echo runs, if there are any.
 fn echo_rate(runs: &[Run]) -> Option<f64> {
     let rates: Vec<f64> = runs.iter().filter(|run| run.call == Call::Echo).map(Run::rate).collect();
     let mean = rates.iter().sum::<f64>() / rates.len() as f64;
@@ -438,11 +438,11 @@ fn json(args: &BenchArgs, address: &str, runs: &[Run]) -> String {
 
 fn progress_bar(length: Duration) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-    // Hidden by itself when standard error is no terminal.
+    // indicatif hides the bar if standard error is not a terminal.
     ProgressBar::new(u64::try_from(length.as_millis()).unwrap_or(u64::MAX)).with_style(style)
 }
 
-/// Says how far it is, until it is dropped.
+/// Reports progress until it is dropped.
 async fn show_progress(call: Call, start: Instant, load: &Load, bar: &ProgressBar) -> Infallible {
     let is_terminal = std::io::stderr().is_terminal();
     let mut ticks = interval(if is_terminal { BAR_INTERVAL } else { LINE_INTERVAL });
@@ -458,7 +458,7 @@ async fn show_progress(call: Call, start: Instant, load: &Load, bar: &ProgressBa
             bar.set_position(u64::try_from((now - start).as_millis()).unwrap_or(u64::MAX));
             bar.set_message(line);
         } else {
-            // Nobody has to listen.
+            // Standard error may be closed.
             let _ = writeln!(std::io::stderr(), "{line}");
         }
     }

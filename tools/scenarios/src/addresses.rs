@@ -1,10 +1,10 @@
-//! Where the contexts of the instance answer.
+//! The addresses of the contexts.
 
 use std::collections::BTreeMap;
 
 use client::Connector;
 
-/// Where each context answers.
+/// The address of each context.
 pub(crate) struct Addresses<'a> {
     pub(crate) default: &'a str,
     pub(crate) overrides: &'a BTreeMap<String, String>,
@@ -12,7 +12,7 @@ pub(crate) struct Addresses<'a> {
 }
 
 impl Addresses<'_> {
-    /// The context's own address, or everybody's.
+    /// The address of the context, or the default one.
     pub(crate) fn for_context(&self, context: &str) -> &str {
         self.overrides.get(context).map_or(self.default, String::as_str)
     }

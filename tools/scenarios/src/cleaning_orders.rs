@@ -1,4 +1,4 @@
-//! Each change of an order can notify its customer, who asked for it when registering.
+//! Notifications of a customer about changes of its orders, if it asked for them when it registered.
 
 use client::AuthenticatedChannel;
 use contracts::{
@@ -11,12 +11,12 @@ use crate::{
     addresses::Addresses,
     cleaning_service::Cast,
     clients::{calls, connect},
-    describe::{new_id, told},
+    describe::{described, new_id},
     refusal::Answer,
     runner::{ScenarioRunner, Scene},
 };
 
-/// Who orders, and wants to hear of it.
+/// A customer who wants notifications about orders.
 struct Sora {
     orders: OrderServiceClient<AuthenticatedChannel>,
 }
@@ -30,31 +30,34 @@ impl Sora {
 
 pub(crate) async fn play(runner: &ScenarioRunner, addresses: &Addresses<'_>, cast: &Cast) -> Scene {
     let Ok(channel) = connect("order", addresses).await else {
-        runner.remark("There is no order context here, so no order can change.");
+        runner.remark("Skipped: there is no order context, so no order can change.");
         return Ok(());
     };
     let customer = Sora { orders: OrderServiceClient::new(channel) };
-    let listening = Customer { notifies_order_changes: true, ..cast.person("sora") };
+    let customer_with_notices = Customer { notifies_order_changes: true, ..cast.person("sora") };
     runner
-        .step("Sora registers, and wants to hear of her orders", async {
-            told(cast.register(&listening, &new_id()).await?)
+        .step("Sora registers, and asks for notifications about her orders", async {
+            described(cast.register(&customer_with_notices, &new_id()).await?)
         })
         .await?;
     let place = async {
-        let request = CreateOrderRequest { order: Some(wish(cast)), request_id: new_id() };
-        told(customer.create_order(request).await?)
+        let request = CreateOrderRequest { order: Some(draft(cast)), request_id: new_id() };
+        described(customer.create_order(request).await?)
     };
     let order = runner.step("Sora orders", place).await?;
-    runner.step("She is told that it is placed", cast.hears("sora", 2, "Your order is placed")).await?;
+    runner.step("She is notified that it is placed", cast.receives("sora", 2, "Your order is placed")).await?;
     let cancel = async {
         let request = CancelOrderRequest { name: order.name.clone(), request_id: new_id() };
-        told(customer.cancel_order(request).await?)
+        described(customer.cancel_order(request).await?)
     };
     runner.step("Sora cancels the order", cancel).await?;
-    runner.step("She is told that it is cancelled", cast.hears("sora", 3, "Your order is cancelled")).await.map(drop)
+    runner
+        .step("She is notified that it is cancelled", cast.receives("sora", 3, "Your order is cancelled"))
+        .await
+        .map(drop)
 }
 
-fn wish(cast: &Cast) -> Order {
+fn draft(cast: &Cast) -> Order {
     let unit_price = Some(Money { currency_code: "KRW".to_owned(), units: 9_500, nanos: 0 });
     Order {
         customer: cast.account("sora"),

@@ -1,4 +1,4 @@
-//! cleaning-service: Mina registers and is welcomed at once, or is not registered; and hears when she leaves.
+//! cleaning-service: Mina is registered once a welcome message was delivered, and is notified when she cancels.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -26,18 +26,18 @@ use tonic::Code;
 use crate::{
     addresses::Addresses,
     clients::{calls, connect},
-    describe::{Describe, eventually, new_id, seen, told},
+    describe::{Describe, checked, described, eventually, new_id},
     refusal::{Answer, Refusal},
-    runner::{Broken, ScenarioRunner, Scene, StepResult},
+    runner::{ScenarioRunner, Scene, StepFailed, StepResult},
 };
 
-/// Who registers at once.
+/// Number of people who register at the same time.
 const RUSH: usize = 200;
-/// A late message arrives within this after it was given up.
+/// A late message arrives within this time after its registration was rejected.
 const LATE: Duration = Duration::from_secs(10);
 const LATE_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Who takes part in one run. Their accounts are new, so that one run does not meet another's.
+/// The participants of one run. Their accounts are new in each run, so that runs do not affect each other.
 #[derive(Clone)]
 pub(crate) struct Cast {
     customers: CustomerServiceClient<AuthenticatedChannel>,
@@ -73,7 +73,7 @@ impl Describe for Customer {
     }
 }
 
-/// What is on somebody's phone.
+/// The messages on a phone.
 pub(crate) struct Phone(pub(crate) Vec<String>);
 
 impl Describe for Phone {
@@ -90,18 +90,18 @@ impl Describe for CustomerView {
 }
 
 impl Cast {
-    /// An account of this run; the simulated Kakao goes by its first word.
-    pub(crate) fn account(&self, word: &str) -> String {
-        format!("customers/{word}-{}", self.run)
+    /// An account of this run. The simulated Kakao behaves according to its first part.
+    pub(crate) fn account(&self, id: &str) -> String {
+        format!("customers/{id}-{}", self.run)
     }
 
-    pub(crate) fn person(&self, word: &str) -> Customer {
+    pub(crate) fn person(&self, id: &str) -> Customer {
         Customer {
             display_name: "Kim Mina".to_owned(),
             address: "Gangnam-daero 1".to_owned(),
             age: 29,
             phone: "010-1234-5678".to_owned(),
-            account: self.account(word),
+            account: self.account(id),
             ..Customer::default()
         }
     }
@@ -111,20 +111,20 @@ impl Cast {
         self.create_customer(request).await
     }
 
-    pub(crate) async fn phone(&self, word: &str) -> Answer<Phone> {
-        let filter = format!("recipient = {} AND state = DELIVERED", self.account(word));
+    pub(crate) async fn phone(&self, id: &str) -> Answer<Phone> {
+        let filter = format!("recipient = {} AND state = DELIVERED", self.account(id));
         let order_by = "create_time".to_owned();
         let request = ListInboxMessagesRequest { filter, order_by, ..ListInboxMessagesRequest::default() };
         let messages = self.list_inbox_messages(request).await?.inbox_messages;
         Ok(Phone(messages.into_iter().map(|message| message.text).collect()))
     }
 
-    /// Waits until there is one more message that begins so.
-    pub(crate) async fn hears(&self, word: &str, count: usize, begins: &str) -> StepResult<Phone> {
+    /// Waits until the phone has `count` messages, the last of which starts with `begins`.
+    pub(crate) async fn receives(&self, id: &str, count: usize, begins: &str) -> StepResult<Phone> {
         let expected = format!("{count} messages, the last one: {begins}…");
         let holds =
             |phone: &Phone| phone.0.len() == count && phone.0.last().is_some_and(|text| text.starts_with(begins));
-        told(eventually(&expected, || self.phone(word), holds).await?)
+        described(eventually(&expected, || self.phone(id), holds).await?)
     }
 
     async fn customer(&self, name: &str) -> Answer<Customer> {
@@ -134,23 +134,25 @@ impl Cast {
     async fn becomes(&self, name: &str, state: State) -> StepResult<Customer> {
         let ask = || self.customer(name);
         let expected = format!("{name} to be {}", state.as_str_name());
-        told(eventually(&expected, ask, |customer| customer.state() == state).await?)
+        described(eventually(&expected, ask, |customer| customer.state() == state).await?)
     }
 }
 
 pub(crate) async fn registering(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let (person, request_id) = (cast.person("mina"), new_id());
     let registered = async {
-        seen(cast.register(&person, &request_id).await?, "REGISTERED", |customer| customer.state() == State::Registered)
+        checked(cast.register(&person, &request_id).await?, "REGISTERED", |customer| {
+            customer.state() == State::Registered
+        })
     };
     let customer = runner.step("Mina registers", registered).await?;
-    runner.step("Her phone has the welcome", cast.hears("mina", 1, "Welcome")).await?;
+    runner.step("Her phone receives the welcome", cast.receives("mina", 1, "Welcome")).await?;
     let again = async {
         let again = cast.register(&person, &request_id).await?;
         ensure!(again == customer, "expected the first answer {}, got {}", customer.describe(), again.describe());
         let phone = cast.phone("mina").await?;
         ensure!(phone.0.len() == 1, "expected one message, got {}", phone.describe());
-        Ok(((), "the same answer, to the letter; no second message".to_owned()))
+        Ok(((), "the same response; no second message".to_owned()))
     };
     runner.step("Her phone sends the same request again", again).await?;
     let other = async {
@@ -159,7 +161,7 @@ pub(crate) async fn registering(runner: &ScenarioRunner, cast: &Cast) -> Scene {
         refusal.require(Code::FailedPrecondition, "REQUEST_ID_REUSED")?;
         Ok(((), refusal.to_string()))
     };
-    runner.step("It sends another phone under the same request_id", other).await
+    runner.step("It sends another phone number with the same request_id", other).await
 }
 
 pub(crate) async fn unreached(runner: &ScenarioRunner, cast: &Cast) -> Scene {
@@ -168,10 +170,10 @@ pub(crate) async fn unreached(runner: &ScenarioRunner, cast: &Cast) -> Scene {
         refusal.require(Code::FailedPrecondition, "CUSTOMER_NOT_REACHED")?;
         Ok((named(&refusal)?, refusal.to_string()))
     };
-    let name = runner.step("Joon blocks messages, and wants to register", blocked).await?;
-    runner.step("What became of Joon's registration", cast.becomes(&name, State::Rejected)).await?;
+    let name = runner.step("Joon blocks messages, and tries to register", blocked).await?;
+    runner.step("Joon's registration is rejected", cast.becomes(&name, State::Rejected)).await?;
     let (slow, failing, lost, late) = tokio::join!(
-        runner.step("Kakao is slow, and Bora waits a little", slow(cast)),
+        runner.step("Kakao is slow, and Bora is registered after a delay", slow(cast)),
         Box::pin(unconfirmed(runner, cast, "failing", State::Rejected)),
         Box::pin(unconfirmed(runner, cast, "lost", State::Registered)),
         Box::pin(unconfirmed(runner, cast, "late", State::Rejected)),
@@ -180,25 +182,25 @@ pub(crate) async fn unreached(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     failing?;
     lost?;
     late?;
-    runner.step("Whose answer was lost is welcomed once", cast.hears("lost", 1, "Welcome")).await?;
-    runner.step("The late message meets the tombstone", stays_silent(cast)).await
+    runner.step("The customer whose response was lost has one welcome", cast.receives("lost", 1, "Welcome")).await?;
+    runner.step("The late message is rejected", stays_silent(cast)).await
 }
 
 async fn slow(cast: &Cast) -> StepResult<Customer> {
-    seen(cast.register(&cast.person("slow"), &new_id()).await?, "REGISTERED", |customer| {
+    checked(cast.register(&cast.person("slow"), &new_id()).await?, "REGISTERED", |customer| {
         customer.state() == State::Registered
     })
 }
 
-/// The outcome is unknown: the customer is told to ask again, and in the end it is one or the other.
-async fn unconfirmed(runner: &ScenarioRunner, cast: &Cast, word: &str, end: State) -> Result<(), Broken> {
+/// The outcome of the welcome is unknown: the caller is asked to retry, and the registration reaches the state `end`.
+async fn unconfirmed(runner: &ScenarioRunner, cast: &Cast, id: &str, end: State) -> Result<(), StepFailed> {
     let asked = async {
-        let refusal = refused(cast.register(&cast.person(word), &new_id()).await)?;
+        let refusal = refused(cast.register(&cast.person(id), &new_id()).await)?;
         refusal.require_retry()?;
         Ok((named(&refusal)?, refusal.to_string()))
     };
-    let name = runner.step(&format!("The welcome is {word}"), asked).await?;
-    runner.step(&format!("What became of it when it was {word}"), cast.becomes(&name, end)).await.map(drop)
+    let name = runner.step(&format!("The welcome is {id}: the outcome is unknown"), asked).await?;
+    runner.step(&format!("The registration with the {id} welcome is settled"), cast.becomes(&name, end)).await.map(drop)
 }
 
 async fn stays_silent(cast: &Cast) -> StepResult<()> {
@@ -208,17 +210,19 @@ async fn stays_silent(cast: &Cast) -> StepResult<()> {
         ensure!(phone.0.is_empty(), "expected nothing, got {}", phone.describe());
         sleep(LATE_POLL_INTERVAL).await;
     }
-    Ok(((), "nothing arrives any more".to_owned()))
+    Ok(((), "no message arrives".to_owned()))
 }
 
-/// Everybody is registered or asked to try again; nobody waits for ever.
+/// Every customer is registered or asked to retry, and every registration is settled.
 pub(crate) async fn rush(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let open = runner.step(&format!("{RUSH} people register at once, and Kakao is slow"), all_at_once(cast)).await?;
     for name in open {
         let ends = async {
-            told(eventually("an end", || cast.customer(&name), |customer| customer.state() != State::Pending).await?)
+            described(
+                eventually("an end", || cast.customer(&name), |customer| customer.state() != State::Pending).await?,
+            )
         };
-        runner.step("What became of one who was put off", ends).await?;
+        runner.step("A registration that was to be retried is settled", ends).await?;
     }
     Ok(())
 }
@@ -240,24 +244,24 @@ async fn all_at_once(cast: &Cast) -> StepResult<Vec<String>> {
             }
         }
     }
-    let mut told = format!("{registered} are REGISTERED");
+    let mut text = format!("{registered} are REGISTERED");
     for (title, count) in refusals {
-        told += &format!(", {count} are asked to try again ({title})");
+        text += &format!(", {count} are asked to retry ({title})");
     }
-    Ok((open, told))
+    Ok((open, text))
 }
 
 pub(crate) async fn leaving(runner: &ScenarioRunner, cast: &Cast) -> Scene {
-    let registered = async { told(cast.register(&cast.person("bora"), &new_id()).await?) };
+    let registered = async { described(cast.register(&cast.person("bora"), &new_id()).await?) };
     let customer = runner.step("Bora registers", registered).await?;
     let cancel = async {
         let request = CancelCustomerRequest { name: customer.name.clone(), request_id: new_id() };
         let cancelled = cast.cancel_customer(request).await?;
-        seen(cancelled, "CANCELLED", |customer| customer.state() == State::Cancelled)
+        checked(cancelled, "CANCELLED", |customer| customer.state() == State::Cancelled)
     };
-    runner.step("Bora cancels; nobody need be notified for that", cancel).await?;
-    runner.step("The notice follows, once", cast.hears("bora", 2, "Your registration is cancelled")).await?;
-    runner.step("The dashboard shows the registration's course", view(cast, &customer)).await.map(drop)
+    runner.step("Bora cancels; this does not wait for a notification", cancel).await?;
+    runner.step("She is notified once", cast.receives("bora", 2, "Your registration is cancelled")).await?;
+    runner.step("The dashboard shows the history of the registration", view(cast, &customer)).await.map(drop)
 }
 
 async fn view(cast: &Cast, customer: &Customer) -> StepResult<CustomerView> {
@@ -268,10 +272,10 @@ async fn view(cast: &Cast, customer: &Customer) -> StepResult<CustomerView> {
         Ok(views.into_iter().next().unwrap_or_default())
     };
     let is_whole = |view: &CustomerView| view.state == "CANCELLED" && view.history.len() == 4;
-    told(eventually("CANCELLED, with two notifications delivered", ask, is_whole).await?)
+    described(eventually("CANCELLED, with two notifications delivered", ask, is_whole).await?)
 }
 
-/// The refusal that was expected.
+/// Returns the expected error.
 fn refused<T: Describe>(answer: Answer<T>) -> anyhow::Result<Box<Refusal>> {
     match answer {
         Ok(value) => anyhow::bail!("expected a refusal, got {}", value.describe()),

@@ -1,4 +1,4 @@
-//! The doors of the contexts, each at its own address.
+//! The clients of the contexts, each at its own address.
 
 use std::{future::Future, time::Duration};
 
@@ -34,8 +34,8 @@ use tonic::{Response, Status, Streaming, transport::Endpoint};
 use crate::{addresses::Addresses, refusal::Answer};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than a server takes at most, so that its own word on lateness is heard.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longer than any deadline of the server, so that the server reports its own timeouts.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[derive(Clone)]
 pub(crate) struct Clients {
@@ -48,23 +48,23 @@ pub(crate) struct Clients {
     dashboard: DashboardServiceClient<AuthenticatedChannel>,
 }
 
-/// Writes a method for each call that a cast makes.
+/// Generates a method for each call.
 macro_rules! calls {
     ($($client:ident.$method:ident($request:ty) -> $answer:ty;)*) => {
         $(pub(crate) async fn $method(&self, request: $request) -> Answer<$answer> {
-            // Boxed, or the futures of whole scenes would grow with every call in them.
+            // Boxed, so that the futures of scenes do not grow with every call.
             let call = || {
                 let (mut client, request) = (self.$client.clone(), request.clone());
                 async move { client.$method(request).await }
             };
-            Box::pin($crate::clients::insist(call)).await
+            Box::pin($crate::clients::answer_with_retries(call)).await
         })*
     };
 }
 pub(crate) use calls;
 
 impl Clients {
-    /// Connects to these contexts, and fails on the first that cannot be reached; to others when they are called.
+    /// Connects to these contexts and fails if one cannot be reached; connects to the others when they are called.
     pub(crate) async fn connect(addresses: &Addresses<'_>, contexts: &[&str]) -> anyhow::Result<Self> {
         let connect = async |context: &str| match contexts.contains(&context) {
             true => connect(context, addresses).await,
@@ -111,8 +111,8 @@ impl Clients {
 pub(crate) async fn connect(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<AuthenticatedChannel> {
     let address = addresses.for_context(context);
     let connected = endpoint(context, addresses)?.connect().await;
-    let channel = connected
-        .with_context(|| format!("cannot connect to the {context} context at {address}; is it running there?"))?;
+    let channel =
+        connected.with_context(|| format!("cannot connect to the {context} context at {address} (is it running?)"))?;
     Ok(addresses.connector.authenticate(channel))
 }
 
@@ -120,20 +120,22 @@ fn endpoint(context: &str, addresses: &Addresses<'_>) -> anyhow::Result<Endpoint
     Ok(addresses.connector.endpoint(addresses.for_context(context))?.connect_timeout(CONNECT_TIMEOUT))
 }
 
-/// What came back, within patience.
+/// Returns the response of a call; fails after CLIENT_TIMEOUT.
 pub(crate) async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Answer<T> {
-    let silence = || Status::deadline_exceeded(format!("no answer at all within {} s", PATIENCE.as_secs()));
-    let answer = timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(silence()));
+    let silence = || Status::deadline_exceeded(format!("no response within {} s", CLIENT_TIMEOUT.as_secs()));
+    let answer = timeout(CLIENT_TIMEOUT, call).await.unwrap_or_else(|_| Err(silence()));
     Ok(answer?.into_inner())
 }
 
-/// The same; but who is turned away before anything was done comes again when told to.
-pub(crate) async fn insist<T, F: Future<Output = Result<Response<T>, Status>>>(call: impl Fn() -> F) -> Answer<T> {
+/// Returns the response of a call. Retries after the requested delay if the call was rejected before it was processed.
+pub(crate) async fn answer_with_retries<T, F: Future<Output = Result<Response<T>, Status>>>(
+    call: impl Fn() -> F,
+) -> Answer<T> {
     let begun = Instant::now();
     loop {
         match answer(call()).await {
             Err(refusal) => match refusal.nothing_was_done() {
-                Some(retry_after) if begun.elapsed() < PATIENCE => sleep(retry_after).await,
+                Some(retry_after) if begun.elapsed() < CLIENT_TIMEOUT => sleep(retry_after).await,
                 _ => return Err(refusal),
             },
             answer => return answer,

@@ -1,4 +1,4 @@
-//! coffee-shop: Mina orders at the counter, the kitchen takes what it needs from the stock, Sora looks after the stock.
+//! coffee-shop: Mina orders at the counter, the kitchen takes what it needs from the stock, Sora manages the stock.
 
 use anyhow::ensure;
 use contracts::{
@@ -14,7 +14,7 @@ use contracts::{
 use crate::{
     addresses::Addresses,
     clients::Clients,
-    describe::{Describe, eventually, new_id, production_of, seen, told},
+    describe::{Describe, checked, described, eventually, new_id, production_of},
     food_delivery::item,
     runner::StepResult,
 };
@@ -22,7 +22,7 @@ use crate::{
 const CONTEXTS: [&str; 5] = ["order", "payment", "kitchen", "warehouse", "dashboard"];
 const PRICE: i64 = 4_500;
 
-/// Who takes part in one run. Ids and products are new, so that one run does not meet another's.
+/// The participants of one run. Their IDs and products are new in each run, so that runs do not affect each other.
 #[derive(Clone)]
 pub(crate) struct Shop {
     pub(crate) clients: Clients,
@@ -47,30 +47,32 @@ impl Shop {
         format!("items/{name}-{}", self.run)
     }
 
-    /// Sora takes a product into the range.
+    /// Sora adds a product with its stock.
     pub(crate) async fn stock_up(&self, product: &str, quantity: i64) -> StepResult<StockItem> {
         let stock_item = Some(StockItem { item: product.to_owned(), quantity, ..StockItem::default() });
-        told(self.clients.create_stock_item(CreateStockItemRequest { stock_item, request_id: new_id() }).await?)
+        described(self.clients.create_stock_item(CreateStockItemRequest { stock_item, request_id: new_id() }).await?)
     }
 
     /// Sora adds to the stock.
     pub(crate) async fn restock(&self, product: &str, quantity: i64) -> StepResult<StockItem> {
-        told(self.clients.restock(RestockRequest { name: stock_of(product), quantity, request_id: new_id() }).await?)
+        described(
+            self.clients.restock(RestockRequest { name: stock_of(product), quantity, request_id: new_id() }).await?,
+        )
     }
 
-    /// So much is there, exactly.
+    /// The stock has exactly this quantity.
     pub(crate) async fn stock_is(&self, product: &str, quantity: i64) -> StepResult<StockItem> {
         let item = self.clients.get_stock_item(GetStockItemRequest { name: stock_of(product) }).await?;
-        seen(item, &format!("{quantity} of {product}"), |item| item.quantity == quantity)
+        checked(item, &format!("{quantity} of {product}"), |item| item.quantity == quantity)
     }
 
-    /// Waits until so much is there.
+    /// Waits until the stock has this quantity.
     pub(crate) async fn stock_becomes(&self, product: &str, quantity: i64) -> StepResult<StockItem> {
         let ask = || self.clients.get_stock_item(GetStockItemRequest { name: stock_of(product) });
-        told(eventually(&format!("{quantity} of {product}"), ask, |item| item.quantity == quantity).await?)
+        described(eventually(&format!("{quantity} of {product}"), ask, |item| item.quantity == quantity).await?)
     }
 
-    /// Mina orders at the counter with a good card; fails unless the order stands.
+    /// Mina orders at the counter with a valid card; fails unless the order is placed.
     pub(crate) async fn order(&self, product: &str, quantity: i32) -> StepResult<Order> {
         let order = Order {
             customer: self.customer.clone(),
@@ -90,27 +92,27 @@ impl Shop {
     pub(crate) async fn cancel(&self, order: &Order) -> StepResult<Order> {
         let request = CancelOrderRequest { name: order.name.clone(), request_id: new_id() };
         let order = self.clients.cancel_order(request).await?;
-        seen(order, "CANCELLED", |order| order.state() == OrderState::Cancelled)
+        checked(order, "CANCELLED", |order| order.state() == OrderState::Cancelled)
     }
 
-    /// The kitchen has made it.
+    /// The kitchen completes the production.
     pub(crate) async fn complete(&self, order: &Order) -> StepResult<Production> {
         let request = CompleteProductionRequest { name: production_of(&order.name), request_id: new_id() };
         let production = self.clients.complete_production(request).await?;
-        seen(production, "COMPLETED", |production| production.state() == ProductionState::Completed)
+        checked(production, "COMPLETED", |production| production.state() == ProductionState::Completed)
     }
 
     pub(crate) async fn order_is(&self, order: &Order, state: OrderState) -> StepResult<Order> {
-        told(self.clients.order_becomes(&order.name, state).await?)
+        described(self.clients.order_becomes(&order.name, state).await?)
     }
 
     pub(crate) async fn production_is(&self, order: &Order, state: ProductionState) -> StepResult<Production> {
-        told(self.clients.production_becomes(&order.name, state).await?)
+        described(self.clients.production_becomes(&order.name, state).await?)
     }
 
     pub(crate) async fn payment_is(&self, order: &Order, state: PaymentState) -> StepResult<Payment> {
         let payment = self.clients.payment_becomes(&order.name, state).await?;
-        seen(payment, "the order's total", |payment| payment.amount == order.total)
+        checked(payment, "the order's total", |payment| payment.amount == order.total)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Looking at things: how they are told, what they are called, and waiting until they are as expected.
+//! Descriptions and names of resources, and waiting for expected states.
 
 use std::{future::Future, time::Duration};
 
@@ -25,11 +25,11 @@ use crate::{
     runner::StepResult,
 };
 
-/// What is promised to happen must have happened within this.
+/// The maximum time until an expected state is reached.
 const BOUND: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Something that can be told in a few words.
+/// A short description for the output.
 pub(crate) trait Describe {
     fn describe(&self) -> String;
 }
@@ -71,20 +71,20 @@ impl Describe for Delivery {
     fn describe(&self) -> String {
         let ready = if self.ready { "ready" } else { "not ready" };
         let rider = if self.rider.is_empty() { "nobody" } else { &self.rider };
-        format!("{} is {}, {ready}, {rider} rides", self.name, self.state().as_str_name())
+        format!("{} is {}, {ready}, rider {rider}", self.name, self.state().as_str_name())
     }
 }
 
 impl Describe for Production {
     fn describe(&self) -> String {
-        let missing = if self.missing.is_empty() { String::new() } else { format!(", for want of {}", self.missing) };
+        let missing = if self.missing.is_empty() { String::new() } else { format!(", missing {}", self.missing) };
         format!("{} is {}{missing}", self.name, self.state().as_str_name())
     }
 }
 
 impl Describe for StockItem {
     fn describe(&self) -> String {
-        format!("there are {} of {}", self.quantity, self.name)
+        format!("{} in stock of {}", self.quantity, self.name)
     }
 }
 
@@ -95,19 +95,19 @@ impl Describe for OrderView {
     }
 }
 
-/// What came back, told, when it is as expected.
-pub(crate) fn seen<T: Describe>(value: T, expected: &str, holds: impl Fn(&T) -> bool) -> StepResult<T> {
+/// Returns the value with its description; fails unless it is as expected.
+pub(crate) fn checked<T: Describe>(value: T, expected: &str, holds: impl Fn(&T) -> bool) -> StepResult<T> {
     ensure!(holds(&value), "expected {expected}, got {}", value.describe());
-    told(value)
+    described(value)
 }
 
-/// What came back, told.
-pub(crate) fn told<T: Describe>(value: T) -> StepResult<T> {
+/// Returns the value with its description.
+pub(crate) fn described<T: Describe>(value: T) -> StepResult<T> {
     let text = value.describe();
     Ok((value, text))
 }
 
-/// The refusal that was expected.
+/// Returns the expected error.
 pub(crate) fn refused<T: Describe>(answer: Answer<T>) -> anyhow::Result<Box<Refusal>> {
     match answer {
         Ok(value) => bail!("expected a refusal, got {}", value.describe()),
@@ -115,7 +115,7 @@ pub(crate) fn refused<T: Describe>(answer: Answer<T>) -> anyhow::Result<Box<Refu
     }
 }
 
-/// Looks again and again until it is as expected; fails when it is not within 30 s, or can never be.
+/// Repeats a call until the result is as expected; fails after 30 s, or if an error is permanent.
 pub(crate) async fn eventually<T: Describe, A: Future<Output = Answer<T>>>(
     expected: &str,
     ask: impl Fn() -> A,
@@ -134,7 +134,7 @@ pub(crate) async fn eventually<T: Describe, A: Future<Output = Answer<T>>>(
     }
 }
 
-/// Whether asking again may be answered otherwise: what follows from an event is not there at once.
+/// Whether a later call may succeed: effects of events appear with a delay.
 fn may_change(refusal: &Refusal) -> bool {
     matches!(
         refusal.code,
@@ -204,7 +204,7 @@ impl Clients {
     }
 }
 
-/// The id in a resource name.
+/// The ID in a resource name.
 pub(crate) fn id(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
@@ -225,7 +225,7 @@ pub(crate) fn delivery_of(order: &str) -> String {
     format!("deliveries/{}", id(order))
 }
 
-/// An amount for a person, e.g. `22000 KRW`.
+/// A readable amount, e.g. `22000 KRW`.
 pub(crate) fn money(money: &Money) -> String {
     let cents = money.nanos / 10_000_000;
     if cents == 0 {

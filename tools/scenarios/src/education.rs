@@ -1,4 +1,4 @@
-//! education: Hana enrolls and pays, the school registers her, she completes the course or withdraws.
+//! education: Hana enrolls and pays, the school registers her, she completes the course or cancels.
 
 use anyhow::ensure;
 use client::AuthenticatedChannel;
@@ -31,7 +31,7 @@ use crate::{
 
 const FEE: i64 = 90_000;
 
-/// Who takes part in one run. Their ids are new, so that one run does not meet another's enrollments.
+/// The participants of one run. Their IDs are new in each run, so that runs do not affect each other.
 #[derive(Clone)]
 pub(crate) struct Cast {
     enrollments: EnrollmentServiceClient<AuthenticatedChannel>,
@@ -40,7 +40,7 @@ pub(crate) struct Cast {
     dashboard: DashboardServiceClient<AuthenticatedChannel>,
     pub(crate) learner: String,
     course: String,
-    /// The course whose registrations nobody looks after while learners rush in.
+    /// The course of the concurrent enrollments.
     pub(crate) busy_course: String,
 }
 
@@ -71,7 +71,7 @@ impl Cast {
         dashboard.list_enrollment_views(ListEnrollmentViewsRequest) -> ListEnrollmentViewsResponse;
     }
 
-    /// What Hana applies for.
+    /// The enrollment that Hana asks for.
     pub(crate) fn application(&self, payment_method: &str) -> Enrollment {
         Enrollment {
             learner: self.learner.clone(),
@@ -83,19 +83,19 @@ impl Cast {
         }
     }
 
-    /// Applies, under a name for the request.
+    /// Enrolls with a request_id.
     pub(crate) async fn apply(&self, application: &Enrollment, request_id: &str) -> Answer<Enrollment> {
         let enrollment = Some(application.clone());
         self.create_enrollment(CreateEnrollmentRequest { enrollment, request_id: request_id.to_owned() }).await
     }
 
-    /// Applies with a good card; fails unless the enrollment stands.
+    /// Enrolls with a valid card; fails unless the learner is enrolled.
     pub(crate) async fn enroll(&self) -> StepResult<Enrollment> {
         let application = self.application("tok_visa");
         let enrollment = self.apply(&application, &new_id()).await?;
         require_enrolled(&enrollment, &application)?;
-        let told = format!("{}, paid by {}", enrollment.describe(), enrollment.payment);
-        Ok((enrollment, told))
+        let text = format!("{}, paid by {}", enrollment.describe(), enrollment.payment);
+        Ok((enrollment, text))
     }
 
     pub(crate) async fn enrollment_becomes(&self, name: &str, state: EnrollmentState) -> anyhow::Result<Enrollment> {
@@ -123,7 +123,7 @@ impl Cast {
     }
 }
 
-/// Fails unless the enrollment is the one that was applied for, paid, and stands.
+/// Fails unless the enrollment is the requested one, ENROLLED and paid.
 pub(crate) fn require_enrolled(enrollment: &Enrollment, application: &Enrollment) -> anyhow::Result<()> {
     let is_enrolled = enrollment.state() == EnrollmentState::Enrolled && !enrollment.payment.is_empty();
     ensure!(is_enrolled, "expected a paid, ENROLLED enrollment, got {}", enrollment.describe());
@@ -131,7 +131,7 @@ pub(crate) fn require_enrolled(enrollment: &Enrollment, application: &Enrollment
         && enrollment.course == application.course
         && enrollment.course_title == application.course_title
         && enrollment.fee == application.fee;
-    ensure!(is_same, "expected the enrollment that was applied for, got {enrollment:?}");
+    ensure!(is_same, "expected the requested enrollment, got {enrollment:?}");
     Ok(())
 }
 

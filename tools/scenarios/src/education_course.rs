@@ -1,4 +1,4 @@
-//! The course: registered by event, completed or withdrawn, and seen on the learner's own page.
+//! Registrations: created by an event, completed or cancelled, and shown on the learner's own page.
 
 use std::collections::BTreeSet;
 
@@ -16,50 +16,50 @@ use jumun_core::task::JoinSet;
 use tonic::Code;
 
 use crate::{
-    describe::{Describe, eventually, new_id, refused, seen, told},
+    describe::{Describe, checked, described, eventually, new_id, refused},
     education::{Cast, registration_of, require_enrolled},
     runner::{ScenarioRunner, Scene, StepResult},
 };
 
-/// Learners who apply at once.
+/// Number of learners who enroll at the same time.
 const RUSH: usize = 20;
 
 pub(crate) async fn completed(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let enrollment = runner.step("Hana enrolls", cast.enroll()).await?;
-    runner.step("The school has registered her", registered(cast, &enrollment)).await?;
+    runner.step("The school registers her", registered(cast, &enrollment)).await?;
     runner.step("She completes the course", complete(cast, &enrollment)).await?;
     runner.step("Her enrollment is completed", becomes(cast, &enrollment, EnrollmentState::Completed, "")).await?;
-    runner.step("She wants her money back, too late", cancel_too_late(cast, &enrollment)).await?;
-    runner.step("The fee is taken", paid(cast, &enrollment, PaymentState::Captured)).await
+    runner.step("She tries to cancel, too late", cancel_too_late(cast, &enrollment)).await?;
+    runner.step("The payment is captured", paid(cast, &enrollment, PaymentState::Captured)).await
 }
 
 pub(crate) async fn cancelled(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let enrollment = runner.step("Hana enrolls", cast.enroll()).await?;
-    runner.step("The school has registered her", registered(cast, &enrollment)).await?;
+    runner.step("The school registers her", registered(cast, &enrollment)).await?;
     runner.step("She cancels the enrollment", cancel(cast, &enrollment)).await?;
-    runner.step("She has her money back", paid(cast, &enrollment, PaymentState::Refunded)).await?;
+    runner.step("The payment is refunded", paid(cast, &enrollment, PaymentState::Refunded)).await?;
     runner.step("Her registration is cancelled", unregistered(cast, &enrollment)).await?;
     runner.step("The course can no longer be completed", complete_in_vain(cast, &enrollment)).await
 }
 
 pub(crate) async fn by_school(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let enrollment = runner.step("Hana enrolls", cast.enroll()).await?;
-    runner.step("The school has registered her", registered(cast, &enrollment)).await?;
-    runner.step("The course does not take place", cancel_registration(cast, &enrollment)).await?;
+    runner.step("The school registers her", registered(cast, &enrollment)).await?;
+    runner.step("The school cancels the registration", cancel_registration(cast, &enrollment)).await?;
     let withdrawn = becomes(cast, &enrollment, EnrollmentState::Cancelled, "REGISTRATION_CANCELLED");
     runner.step("Her enrollment is cancelled", withdrawn).await?;
-    runner.step("She has her money back", paid(cast, &enrollment, PaymentState::Refunded)).await
+    runner.step("The payment is refunded", paid(cast, &enrollment, PaymentState::Refunded)).await
 }
 
-/// Learners apply while nobody looks after the school.
+/// Many learners enroll at once, and each is registered once.
 pub(crate) async fn rush(runner: &ScenarioRunner, cast: &Cast) -> Scene {
-    runner.remark("A demo cannot stop the school. It shows what it can: applications are taken while nobody touches");
-    runner.remark("the registrations, and every one of them arrives, once.");
-    let enrolled = runner.step(&format!("{RUSH} learners apply at once"), burst(cast)).await?;
-    runner.step("The school looks: each has a registration, once", each_registered_once(cast, &enrolled)).await
+    runner.remark("A demo cannot stop the education context. It shows that enrollments do not wait for registrations,");
+    runner.remark("and that each enrollment is registered once.");
+    let enrolled = runner.step(&format!("{RUSH} learners enroll at once"), burst(cast)).await?;
+    runner.step("Each learner has one registration", each_registered_once(cast, &enrolled)).await
 }
 
-/// What the dashboard shows of all this.
+/// The views of all these enrollments.
 pub(crate) async fn own_page(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     runner.step("Hana opens her page: every enrollment, with title, state and history", page(cast)).await
 }
@@ -70,13 +70,13 @@ async fn registered(cast: &Cast, enrollment: &Enrollment) -> StepResult<Registra
         (&found.enrollment, &found.learner, &found.course)
             == (&enrollment.name, &enrollment.learner, &enrollment.course)
     };
-    seen(registration, "the registration of her enrollment", holds)
+    checked(registration, "the registration of her enrollment", holds)
 }
 
 async fn complete(cast: &Cast, enrollment: &Enrollment) -> StepResult<Registration> {
     let request = CompleteRegistrationRequest { name: registration_of(&enrollment.name), request_id: new_id() };
     let registration = cast.complete_registration(request).await?;
-    seen(registration, "COMPLETED", |registration| registration.state() == RegistrationState::Completed)
+    checked(registration, "COMPLETED", |registration| registration.state() == RegistrationState::Completed)
 }
 
 async fn complete_in_vain(cast: &Cast, enrollment: &Enrollment) -> StepResult<()> {
@@ -89,7 +89,7 @@ async fn complete_in_vain(cast: &Cast, enrollment: &Enrollment) -> StepResult<()
 async fn cancel(cast: &Cast, enrollment: &Enrollment) -> StepResult<Enrollment> {
     let request = CancelEnrollmentRequest { name: enrollment.name.clone(), request_id: new_id() };
     let enrollment = cast.cancel_enrollment(request).await?;
-    seen(enrollment, "CANCELLED", |enrollment| enrollment.state() == EnrollmentState::Cancelled)
+    checked(enrollment, "CANCELLED", |enrollment| enrollment.state() == EnrollmentState::Cancelled)
 }
 
 async fn cancel_too_late(cast: &Cast, enrollment: &Enrollment) -> StepResult<()> {
@@ -102,16 +102,16 @@ async fn cancel_too_late(cast: &Cast, enrollment: &Enrollment) -> StepResult<()>
 async fn cancel_registration(cast: &Cast, enrollment: &Enrollment) -> StepResult<Registration> {
     let request = CancelRegistrationRequest { name: registration_of(&enrollment.name), request_id: new_id() };
     let registration = cast.cancel_registration(request).await?;
-    seen(registration, "CANCELLED", |registration| registration.state() == RegistrationState::Cancelled)
+    checked(registration, "CANCELLED", |registration| registration.state() == RegistrationState::Cancelled)
 }
 
 async fn unregistered(cast: &Cast, enrollment: &Enrollment) -> StepResult<Registration> {
-    told(cast.registration_becomes(&enrollment.name, RegistrationState::Cancelled).await?)
+    described(cast.registration_becomes(&enrollment.name, RegistrationState::Cancelled).await?)
 }
 
 async fn becomes(cast: &Cast, enrollment: &Enrollment, state: EnrollmentState, reason: &str) -> StepResult<Enrollment> {
     let enrollment = cast.enrollment_becomes(&enrollment.name, state).await?;
-    seen(enrollment, reason, |enrollment| enrollment.state_reason == reason)
+    checked(enrollment, reason, |enrollment| enrollment.state_reason == reason)
 }
 
 async fn paid(cast: &Cast, enrollment: &Enrollment, state: PaymentState) -> StepResult<()> {
@@ -162,7 +162,7 @@ impl Describe for ListEnrollmentViewsResponse {
     }
 }
 
-/// One of each scene that she completed, two that were cancelled, and what never stood.
+/// The expected enrollments of all scenes: enrolled, completed, cancelled and rejected.
 async fn page(cast: &Cast) -> StepResult<()> {
     let ask = || {
         let filter = format!("learner = {}", cast.learner);

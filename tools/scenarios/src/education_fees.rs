@@ -1,4 +1,4 @@
-//! The fee: who does not pay is not enrolled, and who is not enrolled is charged nothing.
+//! The fee: a learner is enrolled only if the fee is paid, and is charged only if enrolled.
 
 use anyhow::ensure;
 use contracts::{
@@ -9,33 +9,33 @@ use contracts::{
 use tonic::Code;
 
 use crate::{
-    describe::{Describe, new_id, refused, seen},
+    describe::{Describe, checked, new_id, refused},
     education::{Cast, payment_of, registration_of, require_enrolled},
     runner::{ScenarioRunner, Scene, StepResult},
 };
 
-/// A good card, a repeated request, a declined card, no card at all.
+/// A valid card, a repeated request, a declined card, an invalid card.
 pub(crate) async fn paying(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let (application, request_id) = (cast.application("tok_visa"), new_id());
     let good_card = good_card(cast, &application, &request_id);
-    let enrollment = runner.step("Hana applies for a course and pays with tok_visa", good_card).await?;
-    runner.step("She looks at what she paid", payment(cast, &enrollment)).await?;
+    let enrollment = runner.step("Hana enrolls in a course and pays with tok_visa", good_card).await?;
+    runner.step("She looks at her payment", payment(cast, &enrollment)).await?;
     let again = same_request(cast, &application, &request_id, &enrollment);
-    runner.step("Her phone sends the same application again", again).await?;
-    runner.step("It sends another application under the same request_id", other_body(cast, &request_id)).await?;
+    runner.step("Her phone sends the same request again", again).await?;
+    runner.step("It sends another enrollment with the same request_id", other_body(cast, &request_id)).await?;
     let declined = runner.step("Hana pays with tok_declined", declined_card(cast)).await?;
-    runner.step("No payment, no enrollment", not_enrolled(cast, &declined)).await?;
-    runner.step("Hana pays with a token that is none", no_card(cast)).await
+    runner.step("She is not enrolled, and not charged", not_enrolled(cast, &declined)).await?;
+    runner.step("Hana pays with an invalid token", no_card(cast)).await
 }
 
-/// Payment fails, or never says that it charged.
+/// Payment fails, or its response is lost.
 pub(crate) async fn unconfirmed(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     for (token, which) in
-        [("tok_error", "which fails before charging"), ("tok_lost", "which charges but never says so")]
+        [("tok_error", "which fails before charging"), ("tok_lost", "which charges but loses the response")]
     {
-        let enrollment = runner.step(&format!("Hana pays with {token}, {which}"), told_to_wait(cast, token)).await?;
+        let enrollment = runner.step(&format!("Hana pays with {token}, {which}"), asked_to_wait(cast, token)).await?;
         let ended = rejected_and_voided(cast, &enrollment);
-        runner.step(&format!("What became of the enrollment with {token}"), ended).await?;
+        runner.step(&format!("The enrollment with {token} is rejected and not charged"), ended).await?;
     }
     Ok(())
 }
@@ -43,8 +43,8 @@ pub(crate) async fn unconfirmed(runner: &ScenarioRunner, cast: &Cast) -> Scene {
 async fn good_card(cast: &Cast, application: &Enrollment, request_id: &str) -> StepResult<Enrollment> {
     let enrollment = cast.apply(application, request_id).await?;
     require_enrolled(&enrollment, application)?;
-    let told = format!("{}, paid by {}", enrollment.describe(), enrollment.payment);
-    Ok((enrollment, told))
+    let text = format!("{}, paid by {}", enrollment.describe(), enrollment.payment);
+    Ok((enrollment, text))
 }
 
 async fn payment(cast: &Cast, enrollment: &Enrollment) -> StepResult<Payment> {
@@ -54,13 +54,13 @@ async fn payment(cast: &Cast, enrollment: &Enrollment) -> StepResult<Payment> {
             && payment.payable == enrollment.name
             && payment.amount == enrollment.fee
     };
-    seen(payment, "AUTHORIZED or CAPTURED, the fee", holds)
+    checked(payment, "AUTHORIZED or CAPTURED, the fee", holds)
 }
 
 async fn same_request(cast: &Cast, application: &Enrollment, request_id: &str, first: &Enrollment) -> StepResult<()> {
     let again = cast.apply(application, request_id).await?;
     ensure!(again == *first, "expected the first answer {first:?}, got {again:?}");
-    Ok(((), "the same answer, to the letter; nothing is charged twice".to_owned()))
+    Ok(((), "the same response; nothing is charged twice".to_owned()))
 }
 
 async fn other_body(cast: &Cast, request_id: &str) -> StepResult<()> {
@@ -78,12 +78,12 @@ async fn declined_card(cast: &Cast) -> StepResult<String> {
 
 async fn not_enrolled(cast: &Cast, name: &str) -> StepResult<()> {
     let enrollment = cast.get_enrollment(GetEnrollmentRequest { name: name.to_owned() }).await?;
-    let (_, told) = seen(enrollment, "REJECTED", |enrollment| enrollment.state() == EnrollmentState::Rejected)?;
+    let (_, text) = checked(enrollment, "REJECTED", |enrollment| enrollment.state() == EnrollmentState::Rejected)?;
     let payment = cast.get_payment(GetPaymentRequest { name: payment_of(name) }).await?;
-    let (_, held) = seen(payment, "nothing held", |payment| payment.state() == PaymentState::Declined)?;
+    let (_, held) = checked(payment, "nothing held", |payment| payment.state() == PaymentState::Declined)?;
     let registration = cast.get_registration(GetRegistrationRequest { name: registration_of(name) }).await;
     refused(registration)?.require(Code::NotFound, "NOT_FOUND")?;
-    Ok(((), format!("{told}; {held}; nobody is registered")))
+    Ok(((), format!("{text}; {held}; nobody is registered")))
 }
 
 async fn no_card(cast: &Cast) -> StepResult<()> {
@@ -94,7 +94,7 @@ async fn no_card(cast: &Cast) -> StepResult<()> {
     Ok(((), refusal.to_string()))
 }
 
-async fn told_to_wait(cast: &Cast, token: &str) -> StepResult<String> {
+async fn asked_to_wait(cast: &Cast, token: &str) -> StepResult<String> {
     let refusal = refused(cast.apply(&cast.application(token), &new_id()).await)?;
     refusal.require_retry()?;
     Ok((refusal.require_named("enrollment")?, refusal.to_string()))

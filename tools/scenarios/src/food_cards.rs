@@ -1,4 +1,4 @@
-//! Paying: an order stands only when it is paid, and nothing is charged for one that does not stand.
+//! Paying: an order is placed only if it is paid, and charged only if it is placed.
 
 use std::time::Duration;
 
@@ -11,35 +11,35 @@ use jumun_core::time::{Instant, sleep};
 use tonic::Code;
 
 use crate::{
-    describe::{Describe, new_id, payment_of, refused, seen, told},
+    describe::{Describe, checked, described, new_id, payment_of, refused},
     food_delivery::{Cast, require_placed},
-    runner::{Broken, ScenarioRunner, Scene, StepResult},
+    runner::{ScenarioRunner, Scene, StepFailed, StepResult},
 };
 
-/// What the simulated provider takes at least for `tok_slow`.
+/// The minimum response time of the simulated provider for `tok_slow`.
 const SLOW: Duration = Duration::from_millis(400);
-/// The late charge arrives within this after its order was given up.
+/// A late charge arrives within this time after its order was rejected.
 const LATE: Duration = Duration::from_secs(10);
 const LATE_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A good card, a repeated request, a declined card, no card at all.
+/// A valid card, a repeated request, a declined card, an invalid card.
 pub(crate) async fn paying(runner: &ScenarioRunner, cast: &Cast) -> Scene {
-    let (wish, request_id) = (cast.wish("tok_visa"), new_id());
+    let (draft, request_id) = (cast.draft("tok_visa"), new_id());
     let order =
-        runner.step("Mina orders two bibimbap and pays with tok_visa", good_card(cast, &wish, &request_id)).await?;
-    runner.step("Mina looks at what she paid", payment(cast, &order)).await?;
-    runner.step("Her phone sends the same request again", same_request(cast, &wish, &request_id, &order)).await?;
-    runner.step("It sends another order under the same request_id", other_body(cast, &request_id)).await?;
+        runner.step("Mina orders two bibimbap and pays with tok_visa", good_card(cast, &draft, &request_id)).await?;
+    runner.step("Mina looks at her payment", payment(cast, &order)).await?;
+    runner.step("Her phone sends the same request again", same_request(cast, &draft, &request_id, &order)).await?;
+    runner.step("It sends another order with the same request_id", other_body(cast, &request_id)).await?;
     let declined = runner.step("Mina pays with tok_declined", declined_card(cast)).await?;
-    runner.step("What became of the declined order", declined_order(cast, &declined)).await?;
-    runner.step("Mina pays with a token that is none", no_card(cast)).await
+    runner.step("The declined order is rejected", declined_order(cast, &declined)).await?;
+    runner.step("Mina pays with an invalid token", no_card(cast)).await
 }
 
-async fn good_card(cast: &Cast, wish: &Order, request_id: &str) -> StepResult<Order> {
-    let order = cast.order(wish, request_id).await?;
-    require_placed(&order, wish)?;
-    let told = format!("{}, paid by {}", order.describe(), order.payment);
-    Ok((order, told))
+async fn good_card(cast: &Cast, draft: &Order, request_id: &str) -> StepResult<Order> {
+    let order = cast.order(draft, request_id).await?;
+    require_placed(&order, draft)?;
+    let text = format!("{}, paid by {}", order.describe(), order.payment);
+    Ok((order, text))
 }
 
 async fn payment(cast: &Cast, order: &Order) -> StepResult<Payment> {
@@ -49,17 +49,17 @@ async fn payment(cast: &Cast, order: &Order) -> StepResult<Payment> {
             && payment.payable == order.name
             && payment.amount == order.total
     };
-    seen(payment, "AUTHORIZED or CAPTURED, the order's total", holds)
+    checked(payment, "AUTHORIZED or CAPTURED, the order's total", holds)
 }
 
-async fn same_request(cast: &Cast, wish: &Order, request_id: &str, first: &Order) -> StepResult<()> {
-    let again = cast.order(wish, request_id).await?;
+async fn same_request(cast: &Cast, draft: &Order, request_id: &str, first: &Order) -> StepResult<()> {
+    let again = cast.order(draft, request_id).await?;
     ensure!(again == *first, "expected the first answer {first:?}, got {again:?}");
-    Ok(((), "the same answer, to the letter; nothing is charged twice".to_owned()))
+    Ok(((), "the same response; nothing is charged twice".to_owned()))
 }
 
 async fn other_body(cast: &Cast, request_id: &str) -> StepResult<()> {
-    let mut other = cast.wish("tok_visa");
+    let mut other = cast.draft("tok_visa");
     other.items.truncate(1);
     let refusal = refused(cast.order(&other, request_id).await)?;
     refusal.require(Code::FailedPrecondition, "REQUEST_ID_REUSED")?;
@@ -67,7 +67,7 @@ async fn other_body(cast: &Cast, request_id: &str) -> StepResult<()> {
 }
 
 async fn declined_card(cast: &Cast) -> StepResult<String> {
-    let refusal = refused(cast.order(&cast.wish("tok_declined"), &new_id()).await)?;
+    let refusal = refused(cast.order(&cast.draft("tok_declined"), &new_id()).await)?;
     refusal.require(Code::FailedPrecondition, "PAYMENT_DECLINED")?;
     let reason = refusal.metadata.get("decline_reason").map_or("", String::as_str);
     ensure!(reason == "INSUFFICIENT_FUNDS", "expected decline_reason INSUFFICIENT_FUNDS, got {reason:?}");
@@ -78,7 +78,7 @@ async fn declined_order(cast: &Cast, name: &str) -> StepResult<()> {
     let order = cast.clients.get_order(GetOrderRequest { name: name.to_owned() }).await?;
     ensure!(order.state() == OrderState::Rejected, "expected {name} to be REJECTED, got {}", order.describe());
     let held = match cast.clients.get_payment(GetPaymentRequest { name: payment_of(name) }).await {
-        Ok(payment) => seen(payment, "nothing held", |payment| payment.state() == PaymentState::Declined)?.1,
+        Ok(payment) => checked(payment, "nothing held", |payment| payment.state() == PaymentState::Declined)?.1,
         Err(refusal) if refusal.code == Code::NotFound => "there is no payment".to_owned(),
         Err(refusal) => bail!("{refusal}"),
     };
@@ -86,7 +86,7 @@ async fn declined_order(cast: &Cast, name: &str) -> StepResult<()> {
 }
 
 async fn no_card(cast: &Cast) -> StepResult<()> {
-    let refusal = refused(cast.order(&cast.wish("tok_unheard_of"), &new_id()).await)?;
+    let refusal = refused(cast.order(&cast.draft("tok_unheard_of"), &new_id()).await)?;
     let is_field = refusal.fields.iter().any(|field| field == "order.payment_method");
     let holds = refusal.code == Code::InvalidArgument && is_field;
     ensure!(holds, "expected INVALID_ARGUMENT about order.payment_method, got {refusal} about {:?}", refusal.fields);
@@ -96,9 +96,9 @@ async fn no_card(cast: &Cast) -> StepResult<()> {
 /// Cards of which order learns late, or never, what became of the charge; at once, because each takes its time.
 pub(crate) async fn odd_cards(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let (slow, error, lost, late) = tokio::join!(
-        runner.step("Mina pays with tok_slow, and waits a little", slow_card(cast)),
+        runner.step("Mina pays with tok_slow, and the order is placed after a delay", slow_card(cast)),
         Box::pin(given_up(runner, cast, "tok_error", "which fails before charging")),
-        Box::pin(given_up(runner, cast, "tok_lost", "which charges but never says so")),
+        Box::pin(given_up(runner, cast, "tok_lost", "which charges but loses the response")),
         Box::pin(late_card(runner, cast)),
     );
     slow?;
@@ -108,23 +108,25 @@ pub(crate) async fn odd_cards(runner: &ScenarioRunner, cast: &Cast) -> Scene {
 }
 
 async fn slow_card(cast: &Cast) -> StepResult<()> {
-    let (wish, begun) = (cast.wish("tok_slow"), Instant::now());
-    let order = cast.order(&wish, &new_id()).await?;
+    let (draft, begun) = (cast.draft("tok_slow"), Instant::now());
+    let order = cast.order(&draft, &new_id()).await?;
     let took = begun.elapsed();
-    require_placed(&order, &wish)?;
+    require_placed(&order, &draft)?;
     ensure!(took >= SLOW, "expected it to take {} ms, it took {}", SLOW.as_millis(), took.as_millis());
     Ok(((), order.describe()))
 }
 
-/// The outcome of the charge is unknown: the customer is told to ask again, and in the end nothing is charged.
-async fn given_up(runner: &ScenarioRunner, cast: &Cast, token: &str, which: &str) -> Result<String, Broken> {
+/// The outcome of the charge is unknown: the customer is asked to retry, and in the end nothing is charged.
+async fn given_up(runner: &ScenarioRunner, cast: &Cast, token: &str, which: &str) -> Result<String, StepFailed> {
     let order = runner.step(&format!("Mina pays with {token}, {which}"), unconfirmed(cast, token)).await?;
-    runner.step(&format!("What became of the order with {token}"), rejected_and_voided(cast, &order)).await?;
+    runner
+        .step(&format!("The order with {token} is rejected and not charged"), rejected_and_voided(cast, &order))
+        .await?;
     Ok(order)
 }
 
 async fn unconfirmed(cast: &Cast, token: &str) -> StepResult<String> {
-    let refusal = refused(cast.order(&cast.wish(token), &new_id()).await)?;
+    let refusal = refused(cast.order(&cast.draft(token), &new_id()).await)?;
     refusal.require_retry()?;
     Ok((refusal.require_order()?, refusal.to_string()))
 }
@@ -135,10 +137,10 @@ async fn rejected_and_voided(cast: &Cast, order: &str) -> StepResult<()> {
     Ok(((), format!("{}; {}", rejected.describe(), voided.describe())))
 }
 
-/// The charge arrives after its order was given up, and meets the tombstone.
+/// The charge arrives after its order was rejected, and is rejected too.
 async fn late_card(runner: &ScenarioRunner, cast: &Cast) -> Scene {
-    let order = given_up(runner, cast, "tok_late", "which charges after she gave up").await?;
-    runner.step("The late charge of tok_late meets the tombstone", stays_voided(cast, &order)).await?;
+    let order = given_up(runner, cast, "tok_late", "which charges after the order was rejected").await?;
+    runner.step("The late charge of tok_late is rejected", stays_voided(cast, &order)).await?;
     Ok(())
 }
 
@@ -149,7 +151,7 @@ async fn stays_voided(cast: &Cast, order: &str) -> StepResult<Payment> {
         ensure!(payment.state() == PaymentState::Voided, "expected it to stay VOIDED, got {}", payment.describe());
         if begun.elapsed() >= LATE {
             cast.clients.order_becomes(order, OrderState::Rejected).await?;
-            return told(payment);
+            return described(payment);
         }
         sleep(LATE_POLL_INTERVAL).await;
     }

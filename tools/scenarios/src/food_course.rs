@@ -1,4 +1,4 @@
-//! The course of an order that goes well, and who sees what of it.
+//! An order from placing to delivery, and how it is shown.
 
 use anyhow::{bail, ensure};
 use contracts::{
@@ -14,13 +14,13 @@ use contracts::{
 use tonic::Code;
 
 use crate::{
-    describe::{Describe, delivery_of, new_id, seen, ticket_of, told},
+    describe::{Describe, checked, delivery_of, described, new_id, ticket_of},
     food_delivery::Cast,
     runner::{ScenarioRunner, Scene, StepResult},
     watching::{self, Watching},
 };
 
-/// What the dashboard must have heard of an order that went well.
+/// The history of a completed order.
 const HISTORY: [&str; 7] = [
     "ORDER_PLACED",
     "PAYMENT_CAPTURED",
@@ -37,32 +37,32 @@ pub(crate) async fn play(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     cook(runner, cast, &order).await?;
     deliver(runner, cast, &order).await?;
     runner.step("Mina looks at the order", order_is(cast, &order, OrderState::Completed)).await?;
-    runner.step("The page she kept open showed its course, and ended", close_page(page)).await?;
-    runner.step("The money is taken", captured(cast, &order)).await?;
-    runner.step("The dashboard shows the whole course", whole_course(cast, &order)).await?;
+    runner.step("The page showed each state, and ended", close_page(page)).await?;
+    runner.step("The payment is captured", captured(cast, &order)).await?;
+    runner.step("The dashboard shows the whole history", whole_course(cast, &order)).await?;
     Ok(())
 }
 
-/// Up to the point where the food is on the stove, and Mina would rather have something else.
+/// From the ticket to the start of cooking, when it is too late to cancel.
 async fn cook(runner: &ScenarioRunner, cast: &Cast, order: &Order) -> Scene {
     runner.step("The ticket appears at the store", cast.open_ticket(order)).await?;
     runner.step("The store accepts it", cast.accept_ticket(order)).await?;
     runner.step("Mina looks at the order", order_is(cast, order, OrderState::Accepted)).await?;
     runner.step("A delivery waits for a rider", scheduled(cast, order)).await?;
-    runner.step("Joon sets out for the store", start_delivery(cast, order)).await?;
+    runner.step("Joon starts the delivery", start_delivery(cast, order)).await?;
     runner.step("The store starts cooking", cast.start_cooking(order)).await?;
     runner.step("Mina looks at the order", order_is(cast, order, OrderState::Cooking)).await?;
-    runner.step("She wants to cancel, too late", cancel_too_late(cast, order)).await?;
-    runner.step("Joon wants to pick it up, too early", pick_up_too_early(cast, order)).await
+    runner.step("She tries to cancel, too late", cancel_too_late(cast, order)).await?;
+    runner.step("Joon tries to pick it up, too early", pick_up_too_early(cast, order)).await
 }
 
 async fn deliver(runner: &ScenarioRunner, cast: &Cast, order: &Order) -> Scene {
     runner.step("The store finishes cooking", finish_cooking(cast, order)).await?;
     runner.step("Mina looks at the order", order_is(cast, order, OrderState::Ready)).await?;
-    runner.step("Joon hears that it is ready", ready(cast, order)).await?;
+    runner.step("The delivery shows that it is ready", ready(cast, order)).await?;
     runner.step("He picks it up", pick_up(cast, order)).await?;
     runner.step("Mina looks at the order", order_is(cast, order, OrderState::PickedUp)).await?;
-    runner.step("Joon hands it over", complete(cast, order)).await?;
+    runner.step("Joon delivers it", complete(cast, order)).await?;
     Ok(())
 }
 
@@ -78,13 +78,13 @@ async fn close_page(page: Watching) -> StepResult<()> {
 }
 
 async fn order_is(cast: &Cast, order: &Order, state: OrderState) -> StepResult<Order> {
-    told(cast.clients.order_becomes(&order.name, state).await?)
+    described(cast.clients.order_becomes(&order.name, state).await?)
 }
 
 async fn scheduled(cast: &Cast, order: &Order) -> StepResult<Delivery> {
     let delivery = cast.clients.delivery_is(&order.name, DeliveryState::Scheduled).await?;
     let holds = |delivery: &Delivery| delivery.order == order.name && delivery.store == order.store;
-    seen(delivery, &format!("the delivery of {} from {}", order.name, order.store), holds)
+    checked(delivery, &format!("the delivery of {} from {}", order.name, order.store), holds)
 }
 
 async fn start_delivery(cast: &Cast, order: &Order) -> StepResult<Delivery> {
@@ -92,7 +92,7 @@ async fn start_delivery(cast: &Cast, order: &Order) -> StepResult<Delivery> {
     let request = StartDeliveryRequest { name, rider, request_id: new_id() };
     let delivery = cast.clients.start_delivery(request).await?;
     let holds = |delivery: &Delivery| delivery.state() == DeliveryState::Started && delivery.rider == cast.rider;
-    seen(delivery, &format!("STARTED by {}", cast.rider), holds)
+    checked(delivery, &format!("STARTED by {}", cast.rider), holds)
 }
 
 async fn cancel_too_late(cast: &Cast, order: &Order) -> StepResult<()> {
@@ -120,23 +120,23 @@ async fn pick_up_too_early(cast: &Cast, order: &Order) -> StepResult<()> {
 async fn finish_cooking(cast: &Cast, order: &Order) -> StepResult<Ticket> {
     let request = FinishCookingRequest { name: ticket_of(&order.name), request_id: new_id() };
     let ticket = cast.clients.finish_cooking(request).await?;
-    seen(ticket, "COOKED", |ticket| ticket.state() == TicketState::Cooked)
+    checked(ticket, "COOKED", |ticket| ticket.state() == TicketState::Cooked)
 }
 
 async fn ready(cast: &Cast, order: &Order) -> StepResult<Delivery> {
-    told(cast.clients.delivery_becomes(&order.name, "ready", |delivery| delivery.ready).await?)
+    described(cast.clients.delivery_becomes(&order.name, "ready", |delivery| delivery.ready).await?)
 }
 
 async fn pick_up(cast: &Cast, order: &Order) -> StepResult<Delivery> {
     let request = PickUpDeliveryRequest { name: delivery_of(&order.name), request_id: new_id() };
     let delivery = cast.clients.pick_up_delivery(request).await?;
-    seen(delivery, "PICKED_UP", |delivery| delivery.state() == DeliveryState::PickedUp)
+    checked(delivery, "PICKED_UP", |delivery| delivery.state() == DeliveryState::PickedUp)
 }
 
 async fn complete(cast: &Cast, order: &Order) -> StepResult<Delivery> {
     let request = CompleteDeliveryRequest { name: delivery_of(&order.name), request_id: new_id() };
     let delivery = cast.clients.complete_delivery(request).await?;
-    seen(delivery, "COMPLETED", |delivery| delivery.state() == DeliveryState::Completed)
+    checked(delivery, "COMPLETED", |delivery| delivery.state() == DeliveryState::Completed)
 }
 
 async fn captured(cast: &Cast, order: &Order) -> StepResult<()> {
@@ -160,5 +160,5 @@ async fn whole_course(cast: &Cast, order: &Order) -> StepResult<OrderView> {
     );
     ensure!(view.order == order.name && view.customer == order.customer, "expected Mina's order, got {view:?}");
     ensure!(view.total == order.total, "expected a total of {:?}, got {:?}", order.total, view.total);
-    told(view)
+    described(view)
 }

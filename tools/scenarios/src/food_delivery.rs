@@ -12,7 +12,7 @@ use contracts::{
 
 use crate::{
     clients::Clients,
-    describe::{Describe, new_id, seen, ticket_of},
+    describe::{Describe, checked, new_id, ticket_of},
     refusal::Answer,
     runner::StepResult,
 };
@@ -20,13 +20,13 @@ use crate::{
 const CURRENCY: &str = "KRW";
 pub(crate) const CONTEXTS: [&str; 5] = ["order", "payment", "store", "delivery", "dashboard"];
 
-/// Who takes part in one run. Their ids are new, so that one run does not meet another's orders.
+/// The participants of one run. Their IDs are new in each run, so that runs do not affect each other.
 #[derive(Clone)]
 pub(crate) struct Cast {
     pub(crate) clients: Clients,
     pub(crate) customer: String,
     pub(crate) store: String,
-    /// The store that nobody minds while orders rush in.
+    /// The store of the concurrent orders.
     pub(crate) busy_store: String,
     pub(crate) rider: &'static str,
 }
@@ -44,8 +44,8 @@ impl Cast {
         }
     }
 
-    /// What Mina wants: two bibimbap and a sikhye.
-    pub(crate) fn wish(&self, payment_method: &str) -> Order {
+    /// The order of Mina: two bibimbap and a sikhye.
+    pub(crate) fn draft(&self, payment_method: &str) -> Order {
         Order {
             customer: self.customer.clone(),
             store: self.store.clone(),
@@ -55,40 +55,40 @@ impl Cast {
         }
     }
 
-    /// Orders, under a name for the request.
-    pub(crate) async fn order(&self, wish: &Order, request_id: &str) -> Answer<Order> {
-        let request = CreateOrderRequest { order: Some(wish.clone()), request_id: request_id.to_owned() };
+    /// Places an order with a request_id.
+    pub(crate) async fn order(&self, draft: &Order, request_id: &str) -> Answer<Order> {
+        let request = CreateOrderRequest { order: Some(draft.clone()), request_id: request_id.to_owned() };
         self.clients.create_order(request).await
     }
 
-    /// Orders with a good card; fails unless the order stands.
+    /// Places an order with a valid card; fails unless it is placed.
     pub(crate) async fn place(&self) -> StepResult<Order> {
-        let wish = self.wish("tok_visa");
-        let order = self.order(&wish, &new_id()).await?;
-        require_placed(&order, &wish)?;
-        let told = format!("{}, paid by {}", order.describe(), order.payment);
-        Ok((order, told))
+        let draft = self.draft("tok_visa");
+        let order = self.order(&draft, &new_id()).await?;
+        require_placed(&order, &draft)?;
+        let text = format!("{}, paid by {}", order.describe(), order.payment);
+        Ok((order, text))
     }
 
-    /// The store sees the order's ticket.
+    /// The store reads the ticket of the order.
     pub(crate) async fn open_ticket(&self, order: &Order) -> StepResult<Ticket> {
         let ticket = self.clients.ticket_becomes(&order.name, TicketState::Open).await?;
         let expected = format!("the ticket of {} at {}", order.name, order.store);
-        seen(ticket, &expected, |ticket| ticket.order == order.name && ticket.store == order.store)
+        checked(ticket, &expected, |ticket| ticket.order == order.name && ticket.store == order.store)
     }
 
-    /// The store takes the order on.
+    /// The store accepts the ticket.
     pub(crate) async fn accept_ticket(&self, order: &Order) -> StepResult<Ticket> {
         let request = AcceptTicketRequest { name: ticket_of(&order.name), request_id: new_id() };
         let ticket = self.clients.accept_ticket(request).await?;
-        seen(ticket, "ACCEPTED", |ticket| ticket.state() == TicketState::Accepted)
+        checked(ticket, "ACCEPTED", |ticket| ticket.state() == TicketState::Accepted)
     }
 
     /// The store starts cooking.
     pub(crate) async fn start_cooking(&self, order: &Order) -> StepResult<Ticket> {
         let request = StartCookingRequest { name: ticket_of(&order.name), request_id: new_id() };
         let ticket = self.clients.start_cooking(request).await?;
-        seen(ticket, "COOKING", |ticket| ticket.state() == TicketState::Cooking)
+        checked(ticket, "COOKING", |ticket| ticket.state() == TicketState::Cooking)
     }
 }
 
@@ -97,18 +97,18 @@ pub(crate) fn item(item: &str, quantity: i32, price: i64) -> Item {
     Item { item: item.to_owned(), quantity, unit_price: Some(unit_price) }
 }
 
-/// What a wish costs.
-pub(crate) fn total(wish: &Order) -> Money {
+/// The total of an order.
+pub(crate) fn total(draft: &Order) -> Money {
     let line = |item: &Item| item.unit_price.as_ref().map_or(0, |price| price.units) * i64::from(item.quantity);
-    Money { currency_code: CURRENCY.to_owned(), units: wish.items.iter().map(line).sum(), nanos: 0 }
+    Money { currency_code: CURRENCY.to_owned(), units: draft.items.iter().map(line).sum(), nanos: 0 }
 }
 
-/// Fails unless the order is the one that was wished for, paid, and stands.
-pub(crate) fn require_placed(order: &Order, wish: &Order) -> anyhow::Result<()> {
+/// Fails unless the order is the requested one, PLACED and paid.
+pub(crate) fn require_placed(order: &Order, draft: &Order) -> anyhow::Result<()> {
     ensure!(order.state() == OrderState::Placed, "expected a PLACED order, got {}", order.describe());
     ensure!(!order.payment.is_empty(), "expected a payment, got none");
-    let is_same = order.customer == wish.customer && order.store == wish.store && order.items == wish.items;
-    ensure!(is_same, "expected the order that was asked for, got {order:?}");
-    ensure!(order.total == Some(total(wish)), "expected a total of {:?}, got {:?}", total(wish), order.total);
+    let is_same = order.customer == draft.customer && order.store == draft.store && order.items == draft.items;
+    ensure!(is_same, "expected the requested order, got {order:?}");
+    ensure!(order.total == Some(total(draft)), "expected a total of {:?}, got {:?}", total(draft), order.total);
     Ok(())
 }

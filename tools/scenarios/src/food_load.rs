@@ -1,4 +1,4 @@
-//! Many orders at once: at a store that nobody minds, and for a payment that cannot take them all.
+//! Many orders at once: at a store that does not react, and more than payment can serve.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,27 +19,28 @@ use crate::{
 };
 
 const BURST: usize = 20;
-/// Does not divide the burst, so that the last page is shorter.
+/// Not a divisor of the burst, so that the last page is shorter.
 const PAGE_SIZE: i32 = 7;
 const PAGES: usize = BURST.div_ceil(PAGE_SIZE as usize);
 const RUSH: usize = 300;
 
-/// Orders are taken while nobody looks after them, and each is at the store once somebody does.
-pub(crate) async fn unminded_store(runner: &ScenarioRunner, cast: &Cast) -> Scene {
-    runner.remark("A demo cannot stop the store and the delivery. It shows what it can: orders are taken while nobody");
-    runner.remark("at the store touches them, and every ticket arrives, once.");
-    let what = format!("{BURST} customers order at once at a store that nobody minds");
+/// Orders do not wait for the store, and each order has one ticket.
+pub(crate) async fn unattended_store(runner: &ScenarioRunner, cast: &Cast) -> Scene {
+    runner
+        .remark("A demo cannot stop the store and delivery contexts. It shows that orders do not wait for the store,");
+    runner.remark("and that each order has one ticket.");
+    let what = format!("{BURST} customers order at once at a store that does not react");
     let orders = runner.step(&what, burst(cast)).await?;
-    runner.step("The store looks: each order has its ticket, once", each_ticket_once(cast, &orders)).await
+    runner.step("Each order has one ticket", each_ticket_once(cast, &orders)).await
 }
 
 async fn burst(cast: &Cast) -> StepResult<BTreeSet<String>> {
     let answers =
-        at_once(cast, BURST, |cast| Order { store: cast.busy_store.clone(), ..cast.wish("tok_visa") }).await?;
+        at_once(cast, BURST, |cast| Order { store: cast.busy_store.clone(), ..cast.draft("tok_visa") }).await?;
     let mut orders = BTreeSet::new();
-    for (wish, answer) in answers {
+    for (draft, answer) in answers {
         let order = answer?;
-        require_placed(&order, &wish)?;
+        require_placed(&order, &draft)?;
         orders.insert(order.name);
     }
     ensure!(orders.len() == BURST, "expected {BURST} orders, got {}", orders.len());
@@ -80,7 +81,7 @@ async fn tickets(cast: &Cast) -> Answer<Tickets> {
         let page = cast.clients.list_tickets(request).await?;
         found.tickets.extend(page.tickets);
         found.pages += 1;
-        // A list that does not end is seen as too many tickets.
+        // A list that does not end is reported as too many tickets.
         if page.next_page_token.is_empty() || found.tickets.len() > 2 * BURST {
             return Ok(found);
         }
@@ -88,21 +89,21 @@ async fn tickets(cast: &Cast) -> Answer<Tickets> {
     }
 }
 
-/// New orders are taken or turned away with a word on when to come again; none is left half way.
+/// Each order is placed or rejected with a retry delay, and each is settled in the end.
 pub(crate) async fn overload(runner: &ScenarioRunner, cast: &Cast) -> Scene {
     let unsettled = runner.step(&format!("{RUSH} customers order at once, with tok_slow"), rush(cast)).await?;
-    let what = format!("What became of the {} orders that were turned away half way", unsettled.len());
+    let what = format!("The {} orders without an outcome are settled", unsettled.len());
     runner.step(&what, all_settle(cast, unsettled)).await
 }
 
-/// Returns the orders that were written down but not placed while their customers waited.
+/// Returns the orders that were stored but not placed before the response.
 async fn rush(cast: &Cast) -> StepResult<Vec<String>> {
-    let answers = at_once(cast, RUSH, |cast| cast.wish("tok_slow")).await?;
+    let answers = at_once(cast, RUSH, |cast| cast.draft("tok_slow")).await?;
     let (mut placed, mut unsettled, mut refusals) = (0, Vec::new(), BTreeMap::<String, usize>::new());
-    for (wish, answer) in answers {
+    for (draft, answer) in answers {
         match answer {
             Ok(order) => {
-                require_placed(&order, &wish)?;
+                require_placed(&order, &draft)?;
                 placed += 1;
             }
             Err(refusal) => {
@@ -112,11 +113,11 @@ async fn rush(cast: &Cast) -> StepResult<Vec<String>> {
             }
         }
     }
-    let mut told = format!("{placed} are PLACED");
+    let mut text = format!("{placed} are PLACED");
     for (title, count) in refusals {
-        told += &format!(", {count} are asked to try again ({title})");
+        text += &format!(", {count} are asked to retry ({title})");
     }
-    Ok((unsettled, told))
+    Ok((unsettled, text))
 }
 
 async fn all_settle(cast: &Cast, orders: Vec<String>) -> StepResult<()> {
@@ -129,11 +130,11 @@ async fn all_settle(cast: &Cast, orders: Vec<String>) -> StepResult<()> {
     while let Some(settled) = settling.join_next().await {
         *states.entry(settled??.as_str_name()).or_default() += 1;
     }
-    let told: Vec<_> = states.iter().map(|(state, count)| format!("{count} are {state}")).collect();
-    Ok(((), if told.is_empty() { "there are none".to_owned() } else { told.join(", ") }))
+    let text: Vec<_> = states.iter().map(|(state, count)| format!("{count} are {state}")).collect();
+    Ok(((), if text.is_empty() { "there were none".to_owned() } else { text.join(", ") }))
 }
 
-/// Waits until an order either stands and is paid, or does not stand and is not.
+/// Waits until an order is either placed and paid, or rejected and not paid.
 async fn settles(cast: &Cast, order: &str) -> anyhow::Result<OrderState> {
     let ask = || cast.clients.get_order(GetOrderRequest { name: order.to_owned() });
     let is_settled = |order: &Order| matches!(order.state(), OrderState::Placed | OrderState::Rejected);
@@ -144,20 +145,20 @@ async fn settles(cast: &Cast, order: &str) -> anyhow::Result<OrderState> {
         Err(refusal) => bail!("{refusal}"),
     };
     let is_paid = matches!(payment, PaymentState::Authorized | PaymentState::Captured);
-    let stands = settled.state() == OrderState::Placed;
-    ensure!(is_paid == stands, "{}, but its payment is {}", settled.describe(), payment.as_str_name());
+    let is_placed = settled.state() == OrderState::Placed;
+    ensure!(is_paid == is_placed, "{}, but its payment is {}", settled.describe(), payment.as_str_name());
     Ok(settled.state())
 }
 
-/// Sends `count` orders at the same time, and returns each wish with its answer.
-async fn at_once(cast: &Cast, count: usize, wish: fn(&Cast) -> Order) -> anyhow::Result<Vec<(Order, Answer<Order>)>> {
+/// Sends `count` orders at the same time and returns each order with its response.
+async fn at_once(cast: &Cast, count: usize, draft: fn(&Cast) -> Order) -> anyhow::Result<Vec<(Order, Answer<Order>)>> {
     let mut customers = JoinSet::new();
     for _ in 0..count {
         let cast = cast.clone();
         customers.spawn(async move {
-            let wish = wish(&cast);
-            let answer = cast.order(&wish, &new_id()).await;
-            (wish, answer)
+            let draft = draft(&cast);
+            let answer = cast.order(&draft, &new_id()).await;
+            (draft, answer)
         });
     }
     let mut answers = Vec::with_capacity(count);

@@ -1,7 +1,7 @@
-//! Scenarios played against a running instance by people who know nothing of it but its public API.
+//! `jumun demo`: scenarios that run against a running instance through its public API.
 //!
-//! A demo is one play, and one line in DEMOS. It tells each step as it happens; a step that does not hold
-//! ends its scene, the other scenes are still played, and the demo fails.
+//! A demo is a play, and an entry in DEMOS. It prints each step as it happens. A failed step ends its
+//! scene; the other scenes still run, and the demo fails.
 
 mod addresses;
 mod cleaning_orders;
@@ -36,32 +36,32 @@ use runner::ScenarioRunner;
 const DEMOS: &[Demo] = &[
     Demo {
         name: "food-delivery",
-        about: "Order, pay, cook, deliver; and what happens when one of them fails",
+        about: "Order, pay, cook and deliver food, with failures of each step",
         play: |runner, addresses| Box::pin(plays::food_delivery(runner, addresses)),
     },
     Demo {
         name: "education",
-        about: "Enroll, pay, learn or withdraw; and what happens when one of them fails",
+        about: "Enroll in a course, pay, complete or cancel, with failures of each step",
         play: |runner, addresses| Box::pin(plays::education(runner, addresses)),
     },
     Demo {
         name: "cleaning-service",
-        about: "Register and be welcomed at once, or not be registered; leave, and hear of it",
+        about: "Register customers with a welcome notification, and cancel registrations",
         play: |runner, addresses| Box::pin(plays::cleaning_service(runner, addresses)),
     },
     Demo {
         name: "coffee-shop",
-        about: "Order, pay, take from the stock, make; and what happens when there is not enough of it",
+        about: "Order coffee at the counter, with stock that runs out",
         play: |runner, addresses| Box::pin(plays::coffee_shop(runner, addresses)),
     },
     Demo {
         name: "coffee-delivery",
-        about: "food-delivery by processes that can be told apart: who served it, and a fault for a drill",
+        about: "Food delivery with version labels and an injected fault",
         play: |runner, addresses| Box::pin(coffee_delivery::play(runner, addresses)),
     },
 ];
 
-/// A scenario, as the list knows it.
+/// An entry in the list of scenarios.
 struct Demo {
     name: &'static str,
     about: &'static str,
@@ -70,24 +70,23 @@ struct Demo {
 
 type Play<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-/// The name that means every demo, one after another.
+/// The name for all scenarios, one after another.
 const ALL: &str = "all";
 
-/// What `jumun demo` can be told.
+/// Arguments of `jumun demo`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DemoArgs {
-    /// The scenario to play, or all of them
+    /// Scenario to run, or `all`
     #[arg(value_parser = names())]
     name: String,
 }
 
 fn names() -> PossibleValuesParser {
-    let all = PossibleValue::new(ALL).help("Every one of them, one after another");
+    let all = PossibleValue::new(ALL).help("All scenarios, one after another");
     DEMOS.iter().map(|demo| PossibleValue::new(demo.name).help(demo.about)).chain([all]).collect::<Vec<_>>().into()
 }
 
-/// Plays what was asked for against the contexts at `address`, or where `addresses` has another for one; fails when a step did
-/// not hold.
+/// Plays the scenarios against the contexts at `address` or their own address in `addresses`; fails if a step failed.
 pub async fn run(
     args: &DemoArgs,
     address: &str,

@@ -1,4 +1,4 @@
-//! What a refused caller learns: the gRPC code, and the google.rpc details that travel in `grpc-status-details-bin`.
+//! The errors of calls: the gRPC code, and the google.rpc details in `grpc-status-details-bin`.
 
 use std::{collections::HashMap, fmt, time::Duration};
 
@@ -7,31 +7,31 @@ use client::code_name;
 use prost::Message;
 use tonic::{Code, Status};
 
-/// What a call came to.
+/// The result of a call.
 pub(crate) type Answer<T> = Result<T, Box<Refusal>>;
 
-/// An error status, read as a client reads it.
+/// An error status with its details.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: Code,
-    /// UPPER_SNAKE, for programs; "" when there is none.
+    /// The reason in UPPER_SNAKE_CASE; empty if there is none.
     pub(crate) reason: String,
     pub(crate) message: String,
     pub(crate) metadata: HashMap<String, String>,
     pub(crate) retry_after: Option<Duration>,
-    /// The fields of the request that are wrong.
+    /// The invalid fields of the request.
     pub(crate) fields: Vec<String>,
 }
 
 impl Refusal {
-    /// Fails unless it was refused for exactly this.
+    /// Fails unless the error has this code and reason.
     pub(crate) fn require(&self, code: Code, reason: &str) -> anyhow::Result<()> {
         let expected = format!("{} {reason}", code_name(code));
         ensure!(self.code == code && self.reason == reason, "expected {expected}, got {self}");
         Ok(())
     }
 
-    /// When to ask again; fails unless it is one of the codes that a caller may ask again after, and says when.
+    /// The retry delay; fails unless the code is retryable and the error has a retry delay.
     pub(crate) fn require_retry(&self) -> anyhow::Result<Duration> {
         let is_transient = matches!(self.code, Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded);
         let expected = "UNAVAILABLE, RESOURCE_EXHAUSTED or DEADLINE_EXCEEDED with a retry hint";
@@ -39,19 +39,19 @@ impl Refusal {
         retry_after.with_context(|| format!("expected {expected}, got {self}"))
     }
 
-    /// When to ask again, where the platform is busy or a callee away, and nothing was made that could be named.
+    /// The retry delay, if the call was rejected before anything was created.
     pub(crate) fn nothing_was_done(&self) -> Option<Duration> {
         let is_transient = matches!(self.code, Code::Unavailable | Code::ResourceExhausted);
         let is_named = ["order", "enrollment", "customer"].iter().any(|made| self.metadata.contains_key(*made));
         self.retry_after.filter(|_| is_transient && !is_named)
     }
 
-    /// The order that the refusal is about.
+    /// The order that the error names.
     pub(crate) fn require_order(&self) -> anyhow::Result<String> {
         self.require_named("order")
     }
 
-    /// What the refusal names under this key.
+    /// The resource that the error names under this key.
     pub(crate) fn require_named(&self, key: &str) -> anyhow::Result<String> {
         let name = self.metadata.get(key).cloned();
         name.with_context(|| format!("expected metadata that names the {key}, got {self}"))
@@ -70,7 +70,7 @@ impl fmt::Display for Refusal {
             write!(f, ": {}", self.message)?;
         }
         if let Some(retry_after) = self.retry_after {
-            write!(f, "; try again in {} s", retry_after.as_secs_f64())?;
+            write!(f, "; retry in {} s", retry_after.as_secs_f64())?;
         }
         Ok(())
     }
@@ -88,7 +88,7 @@ impl From<Status> for Box<Refusal> {
             retry_after: None,
             fields: Vec::new(),
         };
-        // Details that cannot be read are not there: the code and the message still are.
+        // Details that cannot be decoded are ignored; the code and the message remain.
         for detail in RpcStatus::decode(status.details()).unwrap_or_default().details {
             let _ = refusal.read(&detail);
         }
@@ -118,7 +118,7 @@ impl Refusal {
     }
 }
 
-// === google/rpc/status.proto and error_details.proto, as far as they are read ===
+// === The parts of google/rpc/status.proto and error_details.proto that are read ===
 
 #[derive(Clone, PartialEq, Message)]
 struct RpcStatus {

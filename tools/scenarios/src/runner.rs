@@ -1,4 +1,4 @@
-//! What the audience sees: scenes, and in them numbered steps: what is done, what came back, whether it holds.
+//! The output of scenarios: scenes with numbered steps, each with its result.
 
 use std::{
     fmt::Display,
@@ -10,78 +10,78 @@ use std::{
 
 use jumun_core::time::Instant;
 
-/// What a step came to: a value for the steps after it, and what to tell of it.
+/// The result of a step: a value for later steps, and a description to print.
 pub(crate) type StepResult<T> = anyhow::Result<(T, String)>;
 
-/// How a scene ended.
-pub(crate) type Scene = Result<(), Broken>;
+/// The result of a scene.
+pub(crate) type Scene = Result<(), StepFailed>;
 
-/// A step did not hold; the audience was told.
+/// A step failed; the failure was printed.
 #[derive(Debug)]
-pub(crate) struct Broken;
+pub(crate) struct StepFailed;
 
-/// Tells the steps, and counts them.
+/// Runs the steps, prints their results and counts them.
 pub(crate) struct ScenarioRunner {
     opened: Instant,
     steps: AtomicUsize,
-    broken: AtomicUsize,
+    failed: AtomicUsize,
 }
 
 impl ScenarioRunner {
     pub(crate) fn new() -> Self {
-        Self { opened: Instant::now(), steps: AtomicUsize::new(0), broken: AtomicUsize::new(0) }
+        Self { opened: Instant::now(), steps: AtomicUsize::new(0), failed: AtomicUsize::new(0) }
     }
 
-    /// Says which demo is played.
+    /// Prints the name of the demo.
     pub(crate) fn open(&self, name: &str, about: &str) {
-        tell(&format!("\n{name}: {about}"));
+        print_line(&format!("\n{name}: {about}"));
     }
 
-    /// Plays a scene under its title.
+    /// Runs a scene under its title.
     pub(crate) async fn scene(&self, title: &str, play: impl Future<Output = Scene>) {
-        tell(&format!("\n{title}"));
+        print_line(&format!("\n{title}"));
         if play.await.is_err() {
-            self.remark("What should have followed from this in the scene is left out.");
+            self.remark("The remaining steps of this scene are skipped.");
         }
     }
 
-    /// Says something that is not a step.
+    /// Prints a remark that is not a step.
     pub(crate) fn remark(&self, text: &str) {
-        tell(&format!("        {text}"));
+        print_line(&format!("        {text}"));
     }
 
-    /// Does something, and tells how it went. Steps may be on their way at once; each is told when it is over.
-    pub(crate) async fn step<T>(&self, what: &str, act: impl Future<Output = StepResult<T>>) -> Result<T, Broken> {
+    /// Runs a step and prints its result. Steps may run concurrently; each is printed when it ends.
+    pub(crate) async fn step<T>(&self, what: &str, act: impl Future<Output = StepResult<T>>) -> Result<T, StepFailed> {
         let begun = Instant::now();
         match act.await {
-            Ok((value, seen)) => {
-                self.tell_step('✓', what, seen, begun.elapsed());
+            Ok((value, result)) => {
+                self.print_step('✓', what, result, begun.elapsed());
                 Ok(value)
             }
             Err(error) => {
-                self.broken.fetch_add(1, Relaxed);
-                self.tell_step('✗', what, format!("{error:#}"), begun.elapsed());
-                Err(Broken)
+                self.failed.fetch_add(1, Relaxed);
+                self.print_step('✗', what, format!("{error:#}"), begun.elapsed());
+                Err(StepFailed)
             }
         }
     }
 
-    /// Sums up; fails when a step did not hold.
+    /// Prints the summary; fails if a step failed.
     pub(crate) fn close(&self) -> anyhow::Result<()> {
-        let (steps, broken) = (self.steps.load(Relaxed), self.broken.load(Relaxed));
-        tell(&format!("\n{} of {steps} steps hold ({}).", steps - broken, time(self.opened.elapsed())));
-        anyhow::ensure!(broken == 0, "{broken} of {steps} steps did not hold");
+        let (steps, failed) = (self.steps.load(Relaxed), self.failed.load(Relaxed));
+        print_line(&format!("\n{} of {steps} steps passed ({}).", steps - failed, time(self.opened.elapsed())));
+        anyhow::ensure!(failed == 0, "{failed} of {steps} steps failed");
         Ok(())
     }
 
-    fn tell_step(&self, mark: char, what: &str, seen: impl Display, took: Duration) {
+    fn print_step(&self, mark: char, what: &str, result: impl Display, took: Duration) {
         let number = self.steps.fetch_add(1, Relaxed) + 1;
-        tell(&format!("{mark} {number:>3}.  {what}\n        → {seen} ({})", time(took)));
+        print_line(&format!("{mark} {number:>3}.  {what}\n        → {result} ({})", time(took)));
     }
 }
 
-fn tell(text: &str) {
-    // Nobody may be listening any more; the exit code still tells.
+fn print_line(text: &str) {
+    // Standard output may be closed; the exit code still reports the result.
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 

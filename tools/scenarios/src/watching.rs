@@ -1,4 +1,4 @@
-//! Somebody who keeps an order's page open.
+//! A client that watches an order.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use tonic::Streaming;
 
 use crate::{clients::Clients, refusal::Refusal};
 
-/// The stream says something, or ends, within this after the change.
+/// The maximum time until the stream sends a change, or ends.
 const BOUND: Duration = Duration::from_secs(30);
 
-/// An open page; it is closed when this is dropped.
+/// An open stream; dropping it closes the stream.
 pub(crate) struct Watching {
     page: JoinSet<anyhow::Result<Vec<State>>>,
 }
 
 impl Watching {
-    /// Opens the page, and returns what it shows at once.
+    /// Opens the stream and returns the first state.
     pub(crate) async fn open(clients: &Clients, order: &str) -> anyhow::Result<(Self, State)> {
         let mut changes = clients.watch_order(WatchOrderRequest { name: order.to_owned() }).await?;
-        let first = timeout(BOUND, next(&mut changes)).await.context("the stream stays silent")??;
+        let first = timeout(BOUND, next(&mut changes)).await.context("the stream sends nothing")??;
         let first = first.context("the stream ended at once")?;
         let mut page = JoinSet::new();
         page.spawn(async move {
@@ -34,10 +34,10 @@ impl Watching {
         Ok((Self { page }, first))
     }
 
-    /// Every state that was shown, once the stream ended by itself; fails when it went back, or ended before `last`.
+    /// Waits for the end of the stream and returns the states; fails if they are not in order or do not end with `last`.
     pub(crate) async fn close(mut self, last: State) -> anyhow::Result<Vec<State>> {
         let ended = timeout(BOUND, self.page.join_next()).await;
-        let states = ended.context("the stream does not end")?.context("nobody watches")???;
+        let states = ended.context("the stream does not end")?.context("the watching task ended")???;
         let shown = show(&states);
         ensure!(states.is_sorted(), "expected states in their order, got {shown}");
         ensure!(states.last() == Some(&last), "expected {} at the end, got {shown}", last.as_str_name());
@@ -45,7 +45,7 @@ impl Watching {
     }
 }
 
-/// States for a person, without repetitions: an order may change while its state does not.
+/// The states as text, without repetitions: an order may change while its state does not.
 pub(crate) fn show(states: &[State]) -> String {
     let mut names: Vec<_> = states.iter().map(State::as_str_name).collect();
     names.dedup();

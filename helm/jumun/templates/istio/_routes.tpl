@@ -1,5 +1,5 @@
 {{- /*
-What leads to a context's methods, by class: {streams, reads, writes}, each with `grpc` paths, `json` matches and a
+The paths of the methods of a context, by class: {streams, reads, writes}, each with `grpc` paths, `json` matches and a
 `timeout` (seconds) above the longest deadline of its methods. JSON of {root, context}.
 */}}
 {{- define "jumun.classes" -}}
@@ -25,7 +25,7 @@ What leads to a context's methods, by class: {streams, reads, writes}, each with
 {{- regexReplaceAll `\{([^=}]+)\}` (regexReplaceAll `\{[^=}]+=([^}]*)\}` . "${1}") "*" }}
 {{- end }}
 
-{{- /* A path with * as a match of its whole. */}}
+{{- /* A path with * as a match of the full path. */}}
 {{- define "jumun.uri" -}}
 {{- if contains "*" . -}}
 {regex: {{ . | replace "." `\.` | replace "*" "[^/]+" | squote }}}
@@ -34,7 +34,7 @@ What leads to a context's methods, by class: {streams, reads, writes}, each with
 {{- end }}
 {{- end }}
 
-{{- /* Where calls go, by weight: {root, context}. */}}
+{{- /* The destinations of calls with their weights: {root, context}. */}}
 {{- define "jumun.destinations" -}}
 {{- $host := include "jumun.host" (dict "root" .root "name" .context.name) }}
 {{- $canary := .context.settings.canary }}
@@ -46,24 +46,24 @@ What leads to a context's methods, by class: {streams, reads, writes}, each with
 {{- end }}
 {{- end }}
 
-{{- /* How long a call of a class may take, and which of them are tried again: {root, class, deadline}. */}}
-{{- define "jumun.patience" -}}
+{{- /* The timeout and the retries of a class of methods: {root, class, deadline}. */}}
+{{- define "jumun.timeout" -}}
 {{- if eq .class "streams" }}
-# No timeout: a stream goes on for as long as the application lets it.
+# No timeout: the application limits the duration of streams.
 retries: {attempts: 2, retryOn: "connect-failure,refused-stream"}
 {{- else if eq .class "reads" }}
 timeout: {{ add .deadline .root.Values.istio.timeoutReserve }}s
 retries: {attempts: 2, retryOn: "connect-failure,refused-stream,reset,unavailable"}
 {{- else }}
 timeout: {{ add .deadline .root.Values.istio.timeoutReserve }}s
-# What was sent may have been done: only what provably was not is sent again.
+# A sent request may have been processed, so only requests that provably were not sent are retried.
 retries: {attempts: 2, retryOn: "connect-failure,refused-stream"}
 {{- end }}
 {{- end }}
 
 {{- /*
-The routes to a context: {root, context, json}. Streams first, then reads, then everything else of the service; each
-twice where there is a canary: a request that asks for it stays with it.
+The routes to a context: {root, context, json}. Streams first, then reads, then all other methods of the service; each
+twice if there is a canary: a request for the canary stays on the canary.
 */}}
 {{- define "jumun.routes" -}}
 {{- $classes := include "jumun.classes" . | fromJson }}
@@ -86,7 +86,7 @@ twice where there is a canary: a request that asks for it stays with it.
 {{- end }}
 {{- $deadline := $known.deadline }}
 {{- if eq $class "writes" }}{{ range $other := list "reads" "writes" }}{{ $deadline = max $deadline (index $classes $other).deadline }}{{ end }}{{ end }}
-{{- $patience := include "jumun.patience" (dict "root" $.root "class" $class "deadline" $deadline) }}
+{{- $patience := include "jumun.timeout" (dict "root" $.root "class" $class "deadline" $deadline) }}
 {{- if $.context.settings.canary.enabled }}
 - name: {{ $class }}-canary
   match:
@@ -109,7 +109,7 @@ twice where there is a canary: a request that asks for it stays with it.
 {{- end }}
 {{- end }}
 
-{{- /* Who sees what leads to a context: the release and the gateway. */}}
+{{- /* Where the routes to a context are visible: in the release and in the gateway. */}}
 {{- define "jumun.exportTo" -}}
 {{- without (list "." .Values.istio.ingress.namespace) .Release.Namespace | toJson }}
 {{- end }}

@@ -1,4 +1,4 @@
-//! Settings of who is let in.
+//! Settings of authentication.
 
 use std::{
     net::SocketAddr,
@@ -15,53 +15,52 @@ use super::{
     token::{DEVELOPMENT_FOLDER, Names, development_key, jwks_file},
 };
 
-/// Who is let in.
+/// Which callers are accepted.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct AccessSettings {
-    /// Whether callers must show a token; not set: they must, unless only this machine can reach the listener and no
-    /// keys are set
+    /// Whether calls need a token [default: required, unless the listener is on a loopback address and no keys are set]
     #[arg(long, env = "JUMUN_AUTH", value_enum, value_name = "MODE")]
     pub(crate) auth: Option<AuthMode>,
 
     #[command(flatten)]
     pub(crate) names: Names,
 
-    /// Keys that the tokens are signed with: a JSON Web Key Set, by file or http(s) URL
+    /// JSON Web Key Set that tokens are verified with: a file or an http(s) URL
     #[arg(long, env = "JUMUN_AUTH_JWKS", value_name = "FILE|URL")]
     pub(crate) auth_jwks: Option<KeySource>,
 
-    /// Take tokens of `jumun token` even where others than this machine can reach the listener
+    /// Accept tokens of `jumun token` even if the listener is not on a loopback address
     #[arg(long, env = "JUMUN_AUTH_DEVELOPMENT_KEY", value_name = "BOOL")]
     #[arg(default_value_t = false, default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
     pub(crate) auth_development_key: bool,
 
-    /// Ed25519 key (PKCS#8 in PEM) by which contexts in different processes know each other; every process has the same
+    /// Ed25519 key (PKCS#8 in PEM) that authenticates calls between processes; the same in every process
     #[arg(long, env = "JUMUN_SERVICE_KEY_FILE", value_name = "FILE")]
     pub(crate) service_key_file: Option<PathBuf>,
 }
 
-/// Whether callers must show a token.
+/// Whether calls need a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AuthMode {
-    /// Everybody may do everything
+    /// Accept every call
     Off,
-    /// Each method asks for what its contract declares
+    /// Require the roles that the proto of each method declares
     Required,
 }
 
-/// What the settings come to.
+/// The authentication that the settings result in.
 #[derive(Clone, Debug)]
 pub(crate) enum AccessPlan {
-    /// Everybody is let in.
+    /// Every call is accepted.
     Off,
-    /// By an issuer's tokens.
+    /// Tokens of an issuer are accepted.
     Issuer { issuer: String, audience: String, keys: KeySource, service_key_file: Option<PathBuf> },
-    /// By tokens of `jumun token`, signed with the key in this folder.
+    /// Tokens of `jumun token`, signed with the key in this folder, are accepted.
     Development { names: Names, folder: PathBuf, service_key_file: Option<PathBuf> },
 }
 
 impl AccessSettings {
-    /// Decides; an error names the setting that is missing.
+    /// Resolves the settings; the error names the setting that is missing.
     pub(crate) fn plan(&self, listen: SocketAddr, data_dir: &Path) -> anyhow::Result<AccessPlan> {
         let is_private = listen.ip().is_loopback();
         let is_set = self.auth_jwks.is_some() || self.auth_development_key;
@@ -70,8 +69,8 @@ impl AccessSettings {
             None if is_set => AuthMode::Required,
             None if is_private => AuthMode::Off,
             None => anyhow::bail!(
-                "others can reach {listen}: say whose tokens to take (JUMUN_AUTH_JWKS, JUMUN_AUTH_ISSUER and \
-                 JUMUN_AUTH_AUDIENCE), or let everybody do everything by JUMUN_AUTH=off"
+                "{listen} is not a loopback address: set JUMUN_AUTH_JWKS, JUMUN_AUTH_ISSUER and JUMUN_AUTH_AUDIENCE to \
+                 require tokens, or JUMUN_AUTH=off to accept every call"
             ),
         };
         let service_key_file = self.service_key_file.clone();
@@ -79,7 +78,7 @@ impl AccessSettings {
             (AuthMode::Off, _) => Ok(AccessPlan::Off),
             (AuthMode::Required, Some(keys)) => {
                 let named = |name: &Option<String>, variable: &str| {
-                    name.clone().with_context(|| format!("JUMUN_AUTH_JWKS is set, so {variable} must be, too"))
+                    name.clone().with_context(|| format!("JUMUN_AUTH_JWKS is set, but {variable} is not"))
                 };
                 let issuer = named(&self.names.auth_issuer, "JUMUN_AUTH_ISSUER")?;
                 let audience = named(&self.names.auth_audience, "JUMUN_AUTH_AUDIENCE")?;
@@ -90,8 +89,8 @@ impl AccessSettings {
                 Ok(AccessPlan::Development { names, folder, service_key_file })
             }
             (AuthMode::Required, None) => anyhow::bail!(
-                "tokens are required on {listen}, but nothing says whose: set JUMUN_AUTH_JWKS, JUMUN_AUTH_ISSUER and \
-                 JUMUN_AUTH_AUDIENCE, or JUMUN_AUTH_DEVELOPMENT_KEY=true to take those of `jumun token`"
+                "tokens are required on {listen}, but no keys are set: set JUMUN_AUTH_JWKS, JUMUN_AUTH_ISSUER and \
+                 JUMUN_AUTH_AUDIENCE, or JUMUN_AUTH_DEVELOPMENT_KEY=true to accept tokens of `jumun token`"
             ),
         }
     }
@@ -110,22 +109,22 @@ impl AccessSettings {
 }
 
 impl AccessPlan {
-    /// Refuses to go without the key that other processes know this one by.
+    /// Returns an error if calls to other processes need a service key and none is set.
     pub(crate) fn check_service_key(&self, is_needed: bool) -> anyhow::Result<()> {
         let is_missing = is_needed && matches!(self, Self::Issuer { service_key_file: None, .. });
         anyhow::ensure!(
             !is_missing,
-            "contexts in other processes are called, and ask who is calling: set JUMUN_SERVICE_KEY_FILE, the same there \
-             and here"
+            "calls to contexts in other processes must be authenticated: set JUMUN_SERVICE_KEY_FILE to the same key in \
+             every process"
         );
         Ok(())
     }
 
-    /// Reads the keys, and says who is let in.
+    /// Reads the keys and returns the authentication.
     pub(crate) async fn authentication(self, trust: Trust) -> anyhow::Result<Authentication> {
         let (issuer, audience, keys, service_key) = match self {
             Self::Off => {
-                tracing::warn!("authorization is off: whoever reaches this process may do everything (JUMUN_AUTH)");
+                tracing::warn!("authorization is off: every call is accepted (JUMUN_AUTH)");
                 return Ok(Authentication::default());
             }
             Self::Issuer { issuer, audience, keys, service_key_file } => {
@@ -135,7 +134,7 @@ impl AccessPlan {
             }
             Self::Development { names, folder, service_key_file } => {
                 let key = development_key(&folder)?;
-                tracing::warn!(folder = %folder.display(), "authorization by tokens of `jumun token`: for development");
+                tracing::warn!(folder = %folder.display(), "authorization by tokens of `jumun token`: development only");
                 let service_key = service_key_file.as_deref().map(SigningKey::open).transpose()?.unwrap_or(key);
                 (names.issuer(), names.audience(), KeySource::File(jwks_file(&folder)), Some(service_key))
             }

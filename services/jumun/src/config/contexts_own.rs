@@ -1,4 +1,4 @@
-//! The settings of single contexts, which their crates declare.
+//! Settings of individual contexts, declared in their crates.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use runtime::ContextSetting;
 use super::line::Line;
 use crate::contexts;
 
-/// Adds a flag and a variable for each.
+/// Adds a flag and an environment variable for each setting.
 pub(crate) fn with_context_settings(command: Command) -> Command {
     contexts::settings().fold(command, |command, setting| {
         let check = setting.check;
@@ -26,14 +26,14 @@ pub(crate) fn with_context_settings(command: Command) -> Command {
     })
 }
 
-/// What was given, by flag.
+/// The settings that were given, by flag.
 pub(crate) fn context_settings(matches: &ArgMatches) -> BTreeMap<String, String> {
     let given = |flag: &str| matches.get_one::<String>(flag).filter(|value| !value.is_empty());
     let flags = contexts::settings().map(ContextSetting::flag);
     flags.filter_map(|flag| given(&flag).cloned().map(|value| (flag, value))).collect()
 }
 
-/// Every setting as it is, secrets masked.
+/// Prints every setting, with secrets masked.
 pub(super) fn print(given: &BTreeMap<String, String>, line: &mut Line<'_>) {
     for setting in contexts::settings() {
         match given.get(&setting.flag()) {

@@ -1,4 +1,4 @@
-//! Settings of TLS.
+//! TLS settings.
 
 use std::path::PathBuf;
 
@@ -7,22 +7,22 @@ use net::{tls::Identity, tls::TlsSettings, tls::Trust};
 
 use super::line::{Line, shown};
 
-/// TLS on the listener, and towards others.
+/// TLS of the listener and of outgoing connections.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TlsArgs {
-    /// Certificate chain (PEM) that the listener shows; read again when it changes
+    /// Certificate chain (PEM) of the listener; reloaded when it changes
     #[arg(long, env = "JUMUN_TLS_CERT_FILE", requires = "tls_key_file", value_name = "FILE")]
     pub(crate) tls_cert_file: Option<PathBuf>,
 
-    /// Its private key (PEM)
+    /// Private key (PEM) of the certificate; reloaded when it changes
     #[arg(long, env = "JUMUN_TLS_KEY_FILE", requires = "tls_cert_file", value_name = "FILE")]
     pub(crate) tls_key_file: Option<PathBuf>,
 
-    /// Who must have signed the clients' certificates; not set: clients need none
+    /// CA certificates (PEM) that client certificates are verified with [default: no client certificates]
     #[arg(long, env = "JUMUN_TLS_CLIENT_CA_FILE", requires = "tls_cert_file", value_name = "FILE")]
     pub(crate) tls_client_ca_file: Option<PathBuf>,
 
-    /// Who must have signed the certificates of other contexts, NATS and the JWKS; not set: whom the system trusts
+    /// CA certificates (PEM) to verify other contexts, NATS and the JWKS server with [default: those of the system]
     #[arg(long, env = "JUMUN_TLS_CA_FILE", value_name = "FILE")]
     pub(crate) tls_ca_file: Option<PathBuf>,
 }
@@ -32,12 +32,12 @@ impl TlsArgs {
         Some(Identity { cert_file: self.tls_cert_file.clone()?, key_file: self.tls_key_file.clone()? })
     }
 
-    /// How the listener speaks TLS; None: it does not.
+    /// The TLS settings of the listener; None without TLS.
     pub(crate) fn listener(&self) -> Option<TlsSettings> {
         Some(TlsSettings { identity: self.identity()?, client_ca_file: self.tls_client_ca_file.clone() })
     }
 
-    /// How others are called over TLS.
+    /// The TLS settings of outgoing connections.
     pub(crate) fn trust(&self) -> Trust {
         Trust { ca_file: self.tls_ca_file.clone(), identity: self.identity() }
     }

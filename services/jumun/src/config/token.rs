@@ -1,4 +1,4 @@
-//! Tokens of the development key, and how a command shows who it is.
+//! Tokens of the development key, and the credentials of the commands.
 
 use std::{
     io,
@@ -16,22 +16,22 @@ use jumun_core::{
     name::{is_name, new_id},
 };
 
-/// Whom tokens of `jumun token` are from and for, where nothing else is set.
+/// The default issuer and audience of tokens of `jumun token`.
 const DEVELOPMENT_ISSUER: &str = "jumun-development";
 const DEVELOPMENT_AUDIENCE: &str = "jumun";
-/// The folder of the development key, within that of the data.
+/// The folder of the development key, in the data folder.
 pub(super) const DEVELOPMENT_FOLDER: &str = "auth";
-/// How long a command of this program may show the token that it issued itself.
+/// Lifetime of the token that a command issues for itself.
 const COMMAND_TOKEN_TTL: Duration = Duration::from_secs(3600);
 
-/// Whom tokens are from and for.
+/// The issuer and the audience of tokens.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Names {
-    /// Who must have issued the tokens: their `iss`
+    /// Issuer that tokens must have (`iss`)
     #[arg(long, env = "JUMUN_AUTH_ISSUER", value_name = "NAME")]
     pub(crate) auth_issuer: Option<String>,
 
-    /// Whom the tokens must be for: one of their `aud`
+    /// Audience that tokens must have (one of `aud`)
     #[arg(long, env = "JUMUN_AUTH_AUDIENCE", value_name = "NAME")]
     pub(crate) auth_audience: Option<String>,
 }
@@ -54,18 +54,18 @@ pub(super) fn jwks_file(folder: &Path) -> PathBuf {
     folder.join("development.jwks.json")
 }
 
-/// The key in the folder, made when it is not there; its public part lies beside it.
+/// Opens the key in the folder, or creates it. Its public part is stored next to it.
 pub(super) fn development_key(folder: &Path) -> anyhow::Result<SigningKey> {
     let file = key_file(folder);
     let key = if file.exists() {
         SigningKey::open(&file)?
     } else {
-        // Another process may have been a moment faster.
+        // Another process may have created it in the meantime.
         SigningKey::create(&file).or_else(|error| if file.exists() { SigningKey::open(&file) } else { Err(error) })?
     };
     let (jwks, text) = (jwks_file(folder), key.jwks());
     if std::fs::read_to_string(&jwks).ok().as_deref() != Some(text.as_str()) {
-        // Another process may be reading it.
+        // Written to another file first, because another process may be reading it.
         let draft = folder.join(format!("{}.json", new_id()));
         let written = std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, &jwks));
         written.with_context(|| format!("cannot write {}", jwks.display()))?;
@@ -73,25 +73,25 @@ pub(super) fn development_key(folder: &Path) -> anyhow::Result<SigningKey> {
     Ok(key)
 }
 
-/// What `jumun token` is told.
+/// Arguments of `jumun token`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TokenArgs {
-    /// What the caller is to the platform; may be given several times
+    /// Role of the caller; may be repeated
     #[arg(long = "role", required = true, value_parser = role, value_name = "ROLE")]
     roles: Vec<Role>,
 
-    /// Who the caller is, e.g. customers/mina
+    /// Resource name of the caller, e.g. customers/mina
     #[arg(long, value_parser = subject, value_name = "NAME")]
     subject: String,
 
-    /// How long the token is valid: a number and s, m, h or d
+    /// Lifetime of the token: a number followed by s, m, h or d
     #[arg(long, default_value = "1h", value_parser = duration, value_name = "DURATION")]
     ttl: Duration,
 
     #[command(flatten)]
     names: Names,
 
-    /// Folder of the data; the key is in its folder `auth`, and made when it is not there
+    /// Data folder; the key is in its folder `auth`, and created if missing
     #[arg(long, env = "JUMUN_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
     data_dir: PathBuf,
 }
@@ -105,7 +105,7 @@ fn subject(text: &str) -> Result<String, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "must be a number and s, m, h or d, e.g. 90m".to_owned();
+    let wrong = || "must be a number followed by s, m, h or d, e.g. 90m".to_owned();
     let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
     let unit = match unit {
         "s" => 1,
@@ -118,7 +118,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(u64::from(seconds) * unit))
 }
 
-/// A token of the development key.
+/// Issues a token that is signed with the development key.
 pub(crate) fn issue(args: &TokenArgs) -> anyhow::Result<String> {
     let key = development_key(&args.data_dir.join(DEVELOPMENT_FOLDER))?;
     Ok(key.sign(&Claims {
@@ -131,27 +131,27 @@ pub(crate) fn issue(args: &TokenArgs) -> anyhow::Result<String> {
     }))
 }
 
-/// How a command reaches a running instance, and shows who it is.
+/// The credentials of a command that calls a running instance.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Credentials {
-    /// Token to show; not set: one for an operator, where the data folder has a development key
+    /// Token to send [default: an operator's token, if the data folder has a development key]
     #[arg(long, env = "JUMUN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
 
     #[command(flatten)]
     names: Names,
 
-    /// Folder of the data, with the development key in its folder `auth`
+    /// Data folder, with the development key in its folder `auth`
     #[arg(long, env = "JUMUN_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
     data_dir: PathBuf,
 
-    /// Who must have signed the certificate of an https:// address; not set: whom the system trusts
+    /// CA certificates (PEM) to verify an https:// address with [default: those of the system]
     #[arg(long, env = "JUMUN_TLS_CA_FILE", value_name = "FILE")]
     tls_ca_file: Option<PathBuf>,
 }
 
 impl Credentials {
-    /// Connects as these credentials say.
+    /// A connector that sends the token.
     pub(crate) fn connector(&self) -> anyhow::Result<Connector> {
         let token = match self.token.as_ref().filter(|token| !token.is_empty()) {
             Some(token) => Some(token.clone()),
@@ -160,7 +160,7 @@ impl Credentials {
         Connector::new(token, self.tls_ca_file.clone())
     }
 
-    /// Connects without a token.
+    /// A connector that sends no token.
     pub(crate) fn anonymous(&self) -> anyhow::Result<Connector> {
         Connector::new(None, self.tls_ca_file.clone())
     }
@@ -177,7 +177,7 @@ impl Credentials {
                 ttl: COMMAND_TOKEN_TTL,
             }))),
             Err(_) if matches!(file.try_exists(), Ok(false)) => Ok(None),
-            // Somebody else's key is no reason to fail where no token may be needed.
+            // The key belongs to another user; the call may not need a token.
             Err(error) if is_forbidden(&file) => {
                 tracing::debug!(error = format!("{error:#}"), "no token of the development key");
                 Ok(None)

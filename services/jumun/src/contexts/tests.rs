@@ -1,4 +1,4 @@
-//! A context or an endpoint that was added by half is told by name what it lacks.
+//! A context or an endpoint that is incomplete: the tests name what is missing.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -7,25 +7,25 @@ use prost_reflect::{MethodDescriptor, Value};
 
 use super::{OPTIONAL_CALLS, names};
 
-/// Packages that are not a context's.
-const NO_CONTEXTS: [&str; 3] = ["admin", "bench", "options"];
+/// Proto packages that belong to no context.
+const NOT_CONTEXTS: [&str; 3] = ["admin", "bench", "options"];
 
-/// Contexts that hear no other: they need no policy.
-const HEARS_NOBODY: [&str; 2] = ["customer", "warehouse"];
+/// Contexts that subscribe to no other context: they need no policy.
+const SUBSCRIBES_TO_NONE: [&str; 2] = ["customer", "warehouse"];
 
-/// Methods whose rule does not begin with their first word: what they make is valid by how it is made.
-const OTHERWISE_RULED: [&str; 4] = ["CreateCustomer", "CreateEnrollment", "CreateOrder", "SendNotification"];
+/// Methods without a rule function named after their verb: their constructors guarantee a valid aggregate.
+const WITHOUT_RULE: [&str; 4] = ["CreateCustomer", "CreateEnrollment", "CreateOrder", "SendNotification"];
 
-/// A place: a file, and what has to be in it. NAME stands for the context, METHOD, FUNCTION and RULE for `AcceptTicket`,
-/// `accept_ticket` and `accept`.
-type Place = (&'static str, &'static str);
+/// A step: a file, and the text that it must contain. NAME stands for the context; METHOD, FUNCTION and RULE stand for
+/// `AcceptTicket`, `accept_ticket` and `accept`.
+type Step = (&'static str, &'static str);
 
-/// The most places that a context and an endpoint may need.
+/// The maximum number of steps for a context and an endpoint.
 const MAX_CONTEXT: usize = 10;
 const MAX_ENDPOINT: usize = 6;
 
 /// The steps of docs/how-to/add-a-context.md.
-const CONTEXT: [Place; 10] = [
+const CONTEXT: [Step; 10] = [
     ("proto/jumun/NAME/v1/NAME.proto", "package jumun.NAME.v1;"),
     ("services/NAME/Cargo.toml", "name = \"NAME\""),
     ("services/NAME/src/lib.rs", "name: \"NAME\""),
@@ -38,12 +38,12 @@ const CONTEXT: [Place; 10] = [
     ("services/jumun/Cargo.toml", "NAME = { path = \"../NAME\" }"),
 ];
 
-/// What `make docs` writes, so it is no place; the test of `reference` compares it.
-const GENERATED: [Place; 2] =
+/// What `make docs` generates: no step; the test of `reference` compares it.
+const GENERATED: [Step; 2] =
     [("docs/reference/errors.md", "## NAME"), ("helm/jumun/contexts.json", "\"service\": \"jumun.NAME.v1.")];
 
 /// The steps of docs/how-to/add-an-endpoint.md. One that only reads needs the first two.
-const ENDPOINT: [Place; 6] = [
+const ENDPOINT: [Step; 6] = [
     ("proto/jumun/NAME/v1/NAME.proto", "rpc METHOD("),
     ("services/NAME/src/grpc.rs", "async fn FUNCTION("),
     ("services/NAME/src/domain.rs", "fn RULE"),
@@ -65,10 +65,10 @@ fn every_endpoint_has_everything_that_the_recipe_asks_for() {
 }
 
 #[test]
-fn a_context_and_an_endpoint_need_few_places() {
-    for (name, places, most) in [("a context", &CONTEXT[..], MAX_CONTEXT), ("an endpoint", &ENDPOINT, MAX_ENDPOINT)] {
-        let files: BTreeSet<_> = places.iter().map(|(file, _)| file).collect();
-        assert!(files.len() == places.len() && places.len() <= most, "{name} is {} places", places.len());
+fn a_context_and_an_endpoint_need_few_steps() {
+    for (name, steps, most) in [("a context", &CONTEXT[..], MAX_CONTEXT), ("an endpoint", &ENDPOINT, MAX_ENDPOINT)] {
+        let files: BTreeSet<_> = steps.iter().map(|(file, _)| file).collect();
+        assert!(files.len() == steps.len() && steps.len() <= most, "{name} needs {} steps", steps.len());
     }
 }
 
@@ -117,23 +117,23 @@ fn a_forgotten_step_of_an_endpoint_is_named() {
     }
 }
 
-/// Whatever is a context in one place: a proto folder, a folder with migrations, or an entry of the list.
+/// Every name that is a context somewhere: a proto folder, a crate with a gRPC service, or an entry of the list.
 fn known() -> BTreeSet<String> {
-    let protos = folders("proto/jumun").into_iter().filter(|name| !NO_CONTEXTS.contains(&name.as_str()));
+    let protos = folders("proto/jumun").into_iter().filter(|name| !NOT_CONTEXTS.contains(&name.as_str()));
     let crates = folders("services").into_iter().filter(|name| root(&format!("services/{name}/src/grpc.rs")).exists());
     protos.chain(crates).chain(names().into_iter().map(str::to_owned)).collect()
 }
 
 /// The methods of every context.
 fn endpoints() -> Vec<MethodDescriptor> {
-    let is_context = |package: &str| package.split('.').nth(1).is_some_and(|name| !NO_CONTEXTS.contains(&name));
+    let is_context = |package: &str| package.split('.').nth(1).is_some_and(|name| !NOT_CONTEXTS.contains(&name));
     let services = POOL.services().filter(|service| is_context(service.package_name()));
     services.flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
 }
 
 fn missing(name: &str, read: impl Fn(&str) -> String) -> Vec<String> {
-    let is_needed = |file: &str| !(file.ends_with("policy.rs") && HEARS_NOBODY.contains(&name));
-    let step = |(file, text): Place| {
+    let is_needed = |file: &str| !(file.ends_with("policy.rs") && SUBSCRIBES_TO_NONE.contains(&name));
+    let step = |(file, text): Step| {
         let (path, text) = (file.replace("NAME", name), text.replace("NAME", name));
         let hint =
             if GENERATED.iter().any(|(generated, _)| *generated == file) { " (`make docs` writes it)" } else { "" };
@@ -150,17 +150,17 @@ fn lacking(method: &MethodDescriptor, read: impl Fn(&str) -> String) -> Vec<Stri
     let filled =
         |text: &str| text.replace("METHOD", method.name()).replace("FUNCTION", &function).replace("RULE", rule);
     let reads = jumun_core::contracts::option(method, "google.api.http").is_some_and(|http| has_text(&http, "get"));
-    let places = if reads { &ENDPOINT[..2] } else { &ENDPOINT[..] };
-    let is_needed = |text: &str| !(text.contains("RULE") && OTHERWISE_RULED.contains(&method.name()));
-    let step = |(file, text): &Place| {
+    let steps = if reads { &ENDPOINT[..2] } else { &ENDPOINT[..] };
+    let is_needed = |text: &str| !(text.contains("RULE") && WITHOUT_RULE.contains(&method.name()));
+    let step = |(file, text): &Step| {
         let (path, wanted) = (file.replace("NAME", name), filled(text));
         (is_needed(text) && !is_called(&read(&path), &wanted))
             .then(|| format!("{}: {wanted:?} in {path}", method.name()))
     };
-    places.iter().filter_map(step).collect()
+    steps.iter().filter_map(step).collect()
 }
 
-/// Whether a source has this word, which may be a method's (`.accept`) or of its type (`Ticket::accept`).
+/// Whether a source contains this name, as a method (`.accept`) or an associated function (`Ticket::accept`).
 fn is_called(source: &str, wanted: &str) -> bool {
     let ends = |at: usize| {
         !source[at..].starts_with(|next: char| next.is_alphanumeric()) || !wanted.ends_with(char::is_alphanumeric)

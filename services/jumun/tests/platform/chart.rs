@@ -1,5 +1,5 @@
-//! The chart, rendered by helm over the values of `helm/jumun/ci`: that nothing is forgotten, and that the mesh lets calls
-//! through, routes and times them as the protos declare. `make test-chart` runs it.
+//! The chart, rendered by helm with the values of `helm/jumun/ci`: that nothing is missing, and that the mesh allows
+//! calls, routes them and sets their timeouts as the protos declare. `make test-chart` runs it.
 
 mod completeness;
 mod edges;

@@ -1,4 +1,4 @@
-//! Drills: what is promised about overload, retry storms and hostile clients, shown with real processes and printed as
+//! Drills: the promises about overload, retry storms and hostile clients, tested with real processes and printed as
 //! a table. Each has a short version among the tests, and one that `make drill-overload`, `make drill-retry-storm` and
 //! `make drill-hygiene` run; the one behind a mesh is `make drill-breaker` alone.
 
@@ -15,25 +15,25 @@ use std::time::Duration;
 
 use super::processes::cluster::ProcessCluster;
 
-/// How large a drill is, and how exact it can be: beside other tests, a short one is measured roughly.
+/// How large a drill is, and how exact: beside other tests, a short one is measured roughly.
 struct Size {
-    /// Calls that the payment provider takes at once; each takes 400–620 ms.
+    /// Concurrent calls of the payment provider; each takes 400–620 ms.
     provider_calls: u32,
     /// How long each phase lasts.
     lasting: Duration,
-    /// The share of what can be done that must be done.
+    /// The share of the capacity that must be used.
     share: f64,
-    /// The share of the refused who must be refused in time.
+    /// The share of the refused calls that must be refused in time.
     refused_in_time: f64,
 }
 
 const SHORT: Size = Size { provider_calls: 8, lasting: Duration::from_secs(4), share: 0.8, refused_in_time: 0.5 };
 const FULL: Size = Size { provider_calls: 32, lasting: Duration::from_secs(15), share: 0.95, refused_in_time: 0.99 };
 
-/// How many times as much is asked for as can be done.
+/// The load as a multiple of the capacity.
 const OVERLOAD: f64 = 5.0;
 
-/// Everything in one process, whose payment provider takes so many calls at once.
+/// Every context in one process, with a limited number of concurrent calls to the payment provider.
 async fn platform(size: &Size, protection: &str) -> ProcessCluster {
     let mut cluster = ProcessCluster::whole();
     cluster.set("JUMUN_PROVIDER_CALLS", &size.provider_calls.to_string());

@@ -1,4 +1,4 @@
-//! The doors of a process over a real connection: gRPC, gRPC-web and HTTP/JSON.
+//! The protocols of a process over a real connection: gRPC, gRPC-web and HTTP/JSON.
 
 mod client;
 mod every_method;

@@ -1,9 +1,11 @@
-//! The platform in a mesh: Envoys that istiod's own code configures from the chart as it is, in front of real processes.
+//! The platform in a mesh: Envoys that istiod's own code configures from the chart as it is, in front of real
+//! processes.
 //!
-//! Each replica has a sidecar with a certificate of its own, so mTLS, scopes and policies are those of a cluster. What a
-//! cluster does besides (pods, endpoints, DNS, iptables) the program in the folder `mesh` stands in for.
+//! Each replica has a sidecar with a certificate of its own, so mTLS, scopes and policies are those of a cluster. What
+//! a cluster adds (pods, endpoints, DNS, iptables) is replaced by the program in the folder `mesh`.
 //!
-//! What was measured is printed. `make test-mesh`, or `scripts/servers.sh cargo test -p jumun --test platform mesh:: -- --ignored`.
+//! Measurements are printed. `make test-mesh`, or `scripts/servers.sh cargo test -p jumun --test platform mesh:: --
+//! --ignored`.
 
 #![expect(clippy::print_stdout, reason = "a test that measures shows what it measured")]
 

@@ -1,15 +1,15 @@
-//! Real processes: split over many, on real servers, stopped, slowed and killed.
+//! Real processes: one or many, on real servers, stopped, frozen and killed.
 //!
-//! What needs servers is ignored without them: `make test`, or `scripts/servers.sh cargo test -p jumun --test platform
-//! processes -- --include-ignored`.
+//! Tests that need servers are ignored without them: `make test`, or `scripts/servers.sh cargo test -p jumun --test
+//! platform processes -- --include-ignored`.
 
 mod broker;
 pub(super) mod clients;
 pub(super) mod cluster;
-pub(super) mod door;
 mod issuer;
 mod load;
 pub(super) mod program;
+pub(super) mod protocol;
 mod proxy;
 mod router;
 pub(super) mod temp_env;

@@ -1,4 +1,4 @@
-//! The smallest request that a method's contract allows: what a method is called with when a test knows nothing else of it.
+//! The smallest request that a method's contract allows: for methods that a test knows nothing else about.
 
 use proptest::{
     strategy::{Strategy, ValueTree},
@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// `google.api.FieldBehavior.OUTPUT_ONLY`.
 const OUTPUT_ONLY: i32 = 3;
 
-/// The request in JSON, with the field names of the proto. What it is about is named by `name_of`, by its collection.
+/// The request in JSON, with the field names of the proto. `name_of` gives a resource name for a collection.
 pub(crate) fn smallest(method: &MethodDescriptor, name_of: impl Fn(&str) -> String) -> Json {
     let mut request = message(&method.input());
     if let Some(collection) = collection(method) {
@@ -24,7 +24,7 @@ pub(crate) fn smallest(method: &MethodDescriptor, name_of: impl Fn(&str) -> Stri
     request.into()
 }
 
-/// The collection of the one thing that a method is about: `tickets` of `/v1/{name=tickets/*}:accept`.
+/// The collection of the one resource that a method acts on: `tickets` of `/v1/{name=tickets/*}:accept`.
 pub(crate) fn collection(method: &MethodDescriptor) -> Option<String> {
     let rule = jumun_core::contracts::option(method, "google.api.http")?;
     let paths: Vec<_> = rule.as_message()?.fields().filter_map(|(_, path)| Some(path.as_str()?.to_owned())).collect();
@@ -73,7 +73,7 @@ fn scalar(rules: &DynamicMessage) -> Option<Json> {
     (least > 0).then(|| json!(least))
 }
 
-/// A text that matches, always the same.
+/// A text that matches the pattern, always the same.
 fn drawn(pattern: &str) -> String {
     let bare = pattern.trim_start_matches('^').trim_end_matches('$');
     let texts = string_regex(bare).expect("a pattern that proptest knows");

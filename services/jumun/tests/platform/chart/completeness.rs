@@ -1,10 +1,10 @@
-//! Each context has everything that a context in the mesh needs, and what is missing is named.
+//! Each context has every object that it needs in the mesh, and missing ones are named.
 
 use serde_json::{Value as Json, json};
 
 use super::render::{MESHES, Objects, SHAPES, list, render, yaml};
 
-/// What the objects lack of a context, by name.
+/// The missing objects of a context, by name.
 fn missing(objects: &Objects, context: &str) -> Vec<String> {
     let stateful = objects.find("StatefulSet", context).is_some();
     let workload = if stateful { "StatefulSet" } else { "Deployment" };
@@ -41,7 +41,7 @@ fn missing(objects: &Objects, context: &str) -> Vec<String> {
         .collect()
 }
 
-/// Who calls a context by the context map, with the name of the policy that allows it.
+/// The callers of a context by the context map, with the name of the policy that allows each.
 fn edges(objects: &Objects, context: &str) -> Vec<(String, String)> {
     let map = yaml("helm/jumun/contexts.json");
     let calls = |caller: &str| list(&map[caller]["calls"]).contains(&json!(context));
@@ -49,7 +49,7 @@ fn edges(objects: &Objects, context: &str) -> Vec<(String, String)> {
     callers.map(|caller| (caller.to_owned(), format!("{context}-from-{caller}"))).collect()
 }
 
-/// Whether the network lets a caller's pods through, at both ends.
+/// Whether the NetworkPolicies allow a caller's pods, at both ends.
 fn lets_in(objects: &Objects, context: &str, caller: &str) -> bool {
     let names = |peers: &Json, name: &str| {
         let labels = |peer: &Json| peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == name;
@@ -80,7 +80,7 @@ fn what_a_context_lacks_is_named() {
     let of_payment = |object: &&Json| object["metadata"]["labels"]["app"] == "payment";
     for object in whole.0.iter().filter(of_payment) {
         let without = Objects(whole.0.iter().filter(|other| *other != object).cloned().collect());
-        // Without its Service it is no context that runs: it is asked for by name.
+        // Without its Service the context does not count as running, so it is named here.
         let missing = missing(&without, "payment");
         let (kind, name) =
             (object["kind"].as_str().expect("a kind"), object["metadata"]["name"].as_str().expect("a name"));
@@ -102,7 +102,7 @@ fn no_object_is_rendered_twice_and_none_holds_a_secret() {
         names.sort();
         let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
         assert!(twice.is_empty(), "{shape}: {twice:?}");
-        assert_eq!(objects.of_kind("Secret").count(), 0, "{shape}: Secrets are made by whoever installs it");
+        assert_eq!(objects.of_kind("Secret").count(), 0, "{shape}: the chart creates no Secrets");
     }
 }
 

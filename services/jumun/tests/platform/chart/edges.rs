@@ -1,5 +1,5 @@
-//! Edges: who may call what. Through the gateway what is not only for contexts; from a context what is for contexts, of
-//! those that it calls by the context map; nobody else anything.
+//! Edges of the context map: who may call what. The gateway may call every method that is not only for contexts; a
+//! context the methods for contexts, of those that it calls by the context map; nothing else is allowed.
 
 use serde_json::{Value as Json, json};
 
@@ -11,7 +11,7 @@ use super::{
 /// `SERVICE` of jumun.options.v1.Role.
 const SERVICE: i32 = 9;
 
-/// Whether a policy's path lets a path through.
+/// Whether a policy's path matches a path.
 fn covers(pattern: &str, path: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => path.starts_with(prefix),
@@ -19,7 +19,7 @@ fn covers(pattern: &str, path: &str) -> bool {
     }
 }
 
-/// Whether the policies of a context let a caller call it.
+/// Whether the policies of a context allow a caller.
 fn is_allowed(objects: &Objects, caller: &str, context: &str, method: &str, path: &str) -> bool {
     let account = match caller {
         "gateway" => "ns/istio-ingress/sa/ingress".to_owned(),
@@ -72,9 +72,9 @@ fn what_no_edge_allows_is_denied_and_nothing_is_spoken_in_plaintext() {
         let objects = render(shape, &[]);
         let denied = objects.find("AuthorizationPolicy", "jumun").expect("a policy that allows nothing");
         assert!(denied["spec"]["rules"].is_null() && denied["spec"]["action"].is_null(), "{denied}");
-        let peers = objects.find("PeerAuthentication", "jumun").expect("how peers show who they are");
+        let peers = objects.find("PeerAuthentication", "jumun").expect("the principals of peers");
         assert_eq!(peers["spec"]["mtls"]["mode"], "STRICT");
-        let network = objects.find("NetworkPolicy", "default").expect("a policy that lets nobody in");
+        let network = objects.find("NetworkPolicy", "default").expect("a policy that denies everything");
         assert!(network["spec"]["ingress"].is_null());
         for policy in [denied, peers] {
             let selected = policy["spec"]["selector"]["matchLabels"].as_object().expect("labels");
@@ -87,9 +87,9 @@ fn what_no_edge_allows_is_denied_and_nothing_is_spoken_in_plaintext() {
                 assert!(selected.iter().all(|(key, value)| labels[key] == *value), "{shape}: {context}");
             }
         }
-        for door in ["/jumun.admin.v1.AdminService/ListDeadLetters", "/v1/deadLetters", "/metrics"] {
+        for path in ["/jumun.admin.v1.AdminService/ListDeadLetters", "/v1/deadLetters", "/metrics"] {
             for (context, method) in objects.contexts().into_iter().flat_map(|it| [(it, "POST"), (it, "GET")]) {
-                assert!(!is_allowed(&objects, "gateway", context, method, door), "{shape}: {context}: {door}");
+                assert!(!is_allowed(&objects, "gateway", context, method, path), "{shape}: {context}: {path}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Pods: what the Pod Security Standard `restricted` asks for, and how they come and go.
+//! Pods: the Pod Security Standard `restricted`, start and end.
 
 use std::time::Duration;
 
@@ -6,10 +6,11 @@ use serde_json::{Value as Json, json};
 
 use super::render::{Objects, SHAPES, list, render};
 
-/// What a process needs from SIGTERM to its end at most: lame duck, drain, last events (services/kit/src/host.rs).
+/// The longest time from SIGTERM to the end: lame duck, drain, last events (crates/runtime/src/runtime.rs,
+/// listener.rs).
 const DRAIN: Duration = Duration::from_secs(1 + 15 + 3 + 2 + 3);
 
-/// Every pod that is made, with the name of its owner.
+/// Every pod template, with the name of its owner.
 fn pods(objects: &Objects) -> Vec<(String, &Json)> {
     let spec = |object: &'_ Json| -> Option<&'static str> {
         match object["kind"].as_str()? {

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use super::render::list;
 
-/// A method that declares no deadline has this one (kit's MAX_CALL).
+/// The deadline of a method that declares none (`rpc::MAX_CALL`).
 const MAX_CALL: Duration = Duration::from_secs(10);
 
 /// A method of a context, as the protos declare it.
@@ -66,15 +66,15 @@ fn roles(method: &MethodDescriptor) -> Vec<i32> {
     roles.iter().filter_map(|roles| roles.as_list()).flatten().filter_map(Value::as_enum_number).collect()
 }
 
-/// A path that a template stands for.
+/// A path that matches a template.
 fn example(template: &str) -> String {
     let inner = expression(r"\{[^=}]+=([^}]*)\}").replace_all(template, "$1").into_owned();
     expression(r"\{[^}]+\}|\*").replace_all(&inner, "0193e2c5-7a").into_owned()
 }
 
-/// An expression, compiled once: the routes have few of them and are walked often.
+/// A regular expression, compiled once: the routes have few of them and are matched often.
 pub(super) fn expression(text: &str) -> Regex {
     static KNOWN: LazyLock<Mutex<HashMap<String, Regex>>> = LazyLock::new(Mutex::default);
-    let mut known = KNOWN.lock().expect("no test fails while it looks");
+    let mut known = KNOWN.lock().expect("no panic while it was locked");
     known.entry(text.to_owned()).or_insert_with(|| Regex::new(text).expect("RE2")).clone()
 }

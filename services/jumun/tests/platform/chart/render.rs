@@ -10,14 +10,14 @@ use serde_json::Value as Json;
 
 use super::super::processes::temp_env::tool;
 
-/// Where the objects are rendered for.
+/// The namespace that the objects are rendered for.
 pub(super) const NAMESPACE: &str = "shop";
-/// The shapes that helm/jumun/ci holds values of.
+/// The sets of values in helm/jumun/ci.
 pub(super) const SHAPES: [&str; 4] = ["single", "plain", "trial", "production"];
-/// Those that have a mesh.
+/// Those with Istio.
 pub(super) const MESHES: [&str; 2] = ["trial", "production"];
 
-/// What a chart came to.
+/// The objects that a chart rendered.
 pub(super) struct Objects(pub(super) Vec<Json>);
 
 /// A file of the repository.

@@ -1,5 +1,5 @@
-//! Routes: each method of the protos reaches its context through the gateway and within the mesh, with time enough, and
-//! is tried again only where that is safe.
+//! Routes: each method of the protos reaches its context through the gateway and within the mesh, with enough time, and
+//! is retried only where that is safe.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{
     render::{MESHES, NAMESPACE, Objects, list, render},
 };
 
-/// What may be sent again though it may change something: what provably was not sent.
+/// The retry conditions for methods that change something: only what provably was not sent.
 const UNSENT: &str = "connect-failure,refused-stream";
 
 /// What is called.
@@ -30,13 +30,13 @@ fn matches(rule: &Json, call: &Call<'_>) -> bool {
     path && method && version.is_none_or(|version| Some(version) == call.version)
 }
 
-/// The first route of a VirtualService that a call takes.
+/// The first route of a VirtualService that matches a call.
 fn route<'a>(service: &'a Json, call: &Call<'_>) -> Option<&'a Json> {
     list(&service["spec"]["http"]).iter().find(|route| list(&route["match"]).iter().any(|rule| matches(rule, call)))
 }
 
-/// The one VirtualService of the gateway that a call takes, and its route. Their order is nobody's promise: no two may
-/// want the same call.
+/// The VirtualService of the gateway that matches a call, and its route. Their order is not defined, so no two may
+/// match the same call.
 fn at_gateway<'a>(objects: &'a Objects, call: &Call<'_>) -> Option<(&'a str, &'a Json)> {
     let services = objects.of_kind("VirtualService").filter(|service| service["spec"]["gateways"].is_array());
     let found: Vec<_> =
@@ -63,8 +63,8 @@ fn wrong(method: &Declared, route: &Json) -> Option<String> {
     let what = [
         (elsewhere, "goes elsewhere"),
         (too_short, "has too little time"),
-        (unsafe_retry, "is tried again though it may have been done"),
-        (attempts.is_none(), "does not say how often it is tried"),
+        (unsafe_retry, "is retried although it may have been performed"),
+        (attempts.is_none(), "does not declare its retries"),
     ];
     let what: Vec<_> = what.into_iter().filter(|(wrong, _)| *wrong).map(|(_, what)| what).collect();
     (!what.is_empty()).then(|| format!("{} {}", method.grpc, what.join(", ")))
@@ -107,7 +107,7 @@ fn every_method_is_routed_within_the_mesh() {
 
 #[test]
 #[ignore = "needs helm: make test-chart"]
-fn who_asks_for_the_canary_stays_with_it_and_the_others_go_by_weight() {
+fn a_request_that_asks_for_the_canary_stays_with_it_and_the_others_go_by_weight() {
     let objects = render("production", &[]);
     let contexts: Vec<_> = objects.contexts().into_iter().filter(|context| *context != "dashboard").collect();
     for method in declared(&contexts) {
@@ -131,7 +131,7 @@ fn who_asks_for_the_canary_stays_with_it_and_the_others_go_by_weight() {
 
 #[test]
 #[ignore = "needs helm: make test-chart"]
-fn the_operators_door_and_paths_that_nobody_knows_have_no_route() {
+fn the_admin_service_and_unknown_paths_have_no_route() {
     for shape in MESHES {
         let objects = render(shape, &[]);
         let admin = declared(&["admin", "bench"]);
@@ -149,12 +149,13 @@ fn the_operators_door_and_paths_that_nobody_knows_have_no_route() {
 
 #[test]
 #[ignore = "needs helm: make test-chart"]
-fn who_fails_is_left_alone_before_a_customer_notices() {
+fn a_failing_replica_is_ejected_before_a_customer_notices() {
     for shape in MESHES {
         for rule in render(shape, &[]).of_kind("DestinationRule") {
             let policy = &rule["spec"]["trafficPolicy"];
             let outlier = &policy["outlierDetection"];
-            // At 5xx errors or more, gateway errors would not count; at 10 %, none of three would ever be left alone.
+            // If the limit for 5xx were not higher, the one for gateway errors would not count; at 10 %, none of three
+            // would be ejected.
             assert!(outlier["consecutiveGatewayErrors"].as_u64() < outlier["consecutive5xxErrors"].as_u64(), "{rule}");
             assert!(outlier["maxEjectionPercent"].as_u64() >= Some(34), "{rule}");
             assert!(policy["connectionPool"]["http"]["http2MaxRequests"].is_u64(), "{rule}");

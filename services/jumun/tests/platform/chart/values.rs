@@ -1,11 +1,11 @@
-//! Values: what is not known is refused with its path, what contradicts itself with what to do, and all of it is written
+//! Values: unknown keys are refused with their path, contradictions with what to do, and every value is documented.
 //! down.
 
 use serde_json::Value as Json;
 
 use super::render::{helm, root, yaml};
 
-/// Maps whose keys are the user's.
+/// Maps with free keys.
 const FREE: [&str; 7] = ["contexts", "podAnnotations", "requests", "limits", "selector", "labels", "storage.className"];
 
 /// Every map of the values, by path.
@@ -29,7 +29,7 @@ fn refusal(arguments: &[&str]) -> String {
 
 #[test]
 #[ignore = "needs helm: make test-chart"]
-fn a_misspelt_key_is_refused_with_its_path_wherever_it_stands() {
+fn a_misspelt_key_is_refused_with_its_path_wherever_it_is() {
     let mut paths = maps(&yaml("helm/jumun/values.yaml"), "");
     assert!(paths.len() > 30, "{paths:?}");
     paths.extend(["contexts.order".to_owned(), "contexts.order.database".to_owned()]);
@@ -58,7 +58,7 @@ fn a_value_of_the_wrong_kind_is_refused_with_its_path() {
 
 #[test]
 #[ignore = "needs helm: make test-chart"]
-fn what_cannot_be_is_told_with_what_to_do() {
+fn contradicting_values_are_refused_with_what_to_do() {
     let mesh = ["--set", "mode=mesh,auth.mode=off,nats.enabled=true,postgresql.enabled=true"];
     for (setting, words) in [
         ("auth.mode=development", "auth.mode=required"),
@@ -82,7 +82,7 @@ fn what_cannot_be_is_told_with_what_to_do() {
 }
 
 #[test]
-fn every_value_that_the_schema_knows_stands_in_values_yaml() {
+fn every_value_that_the_schema_knows_is_in_values_yaml() {
     let schema = std::fs::read_to_string(root("helm/jumun/values.schema.json")).expect("the schema");
     let schema: Json = serde_json::from_str(&schema).expect("JSON");
     let mut missing = Vec::new();

@@ -1,4 +1,4 @@
-//! Payment is slow behind a mesh, and a hundred customers ask at once: what the mesh's circuit breaker does against that,
+//! Payment is slow behind a mesh, and a hundred customers order at once: what the mesh's circuit breaker does,
 //! what the application's own limits do, and what both do together.
 
 use std::time::Duration;
@@ -9,23 +9,23 @@ use super::{
 };
 use crate::platform::mesh::setup::Mesh;
 
-/// Calls that the payment provider takes at once; each takes 400–620 ms.
+/// Concurrent calls of the payment provider; each takes 400–620 ms.
 const PLACES: u32 = 16;
-/// What that is per second, on average.
+/// The average capacity per second.
 const CAPACITY: f64 = PLACES as f64 / 0.51;
-/// Customers at once, when it is too much; and the share of what can be done that is asked for on an ordinary day.
+/// Concurrent customers during the overload; and the load on an ordinary day, as a share of the capacity.
 const CUSTOMERS: u32 = 100;
 const ORDINARY: f64 = 0.6;
 /// How long each phase lasts.
 const LASTING: Duration = Duration::from_secs(15);
-/// Nobody waits here for what was abandoned.
+/// The time to settle after each phase; abandoned orders may take longer.
 const SETTLING: Duration = Duration::from_secs(8);
 const AUTHORIZE: &str = "rpc_method=\"jumun.payment.v1.PaymentService/AuthorizePayment\"";
 const FOOD: &[(&str, usize)] = &[("order", 1), ("payment", 1), ("store", 1), ("delivery", 1), ("dashboard", 1)];
 
-/// A DestinationRule that lets as many calls through as payment can take and hold, and leaves nobody alone who is alone.
+/// A DestinationRule that allows as many calls as payment can process and queue, and never ejects a single replica.
 const TIGHT: &[&str] = &["contexts.payment.traffic.http2MaxRequests=24"];
-/// One that stands in nobody's way.
+/// One that limits nothing.
 const WIDE: &[&str] = &[
     "contexts.payment.traffic.http2MaxRequests=1000000",
     "contexts.payment.traffic.outlier.gatewayErrors=1000000",
@@ -42,13 +42,13 @@ async fn full() {
     let limiter = drill("application", WIDE, "on").await;
     let both = drill("both", TIGHT, "on").await;
     for [before, during, after] in [&rule, &limiter, &both] {
-        assert!(during.goodput() >= none[1].goodput(), "protection costs nothing of what can be done");
-        assert!(after.goodput() >= 0.9 * before.goodput(), "it is over when it is over");
+        assert!(during.goodput() >= none[1].goodput(), "protection does not reduce the throughput");
+        assert!(after.goodput() >= 0.9 * before.goodput(), "after the overload the throughput recovers");
     }
-    assert!(limiter[1].goodput() >= 0.8 * CAPACITY && both[1].goodput() >= 0.8 * CAPACITY, "what can be done is done");
+    assert!(limiter[1].goodput() >= 0.8 * CAPACITY && both[1].goodput() >= 0.8 * CAPACITY, "the capacity is used");
 }
 
-/// Before, during and after too much, with these protections.
+/// The phases before, during and after the overload, with these protections.
 async fn drill(name: &str, rule: &[&str], protection: &str) -> [Tally; 3] {
     let settings = [("JUMUN_PROVIDER_CALLS", PLACES.to_string()), ("JUMUN_OVERLOAD_PROTECTION", protection.to_owned())];
     let mesh = Mesh::start_with(FOOD, rule, &settings).await;

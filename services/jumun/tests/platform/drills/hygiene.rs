@@ -1,5 +1,5 @@
-//! Hostile clients: streams that are reset at once, bodies too large, gzip bombs, connections that never speak or speak
-//! too slowly. The process stays small, and everybody else is served.
+//! Hostile clients: streams that are reset at once, bodies too large, gzip bombs, connections that send nothing or send
+//! too slowly. The process stays small, and other clients are served.
 
 mod attacks;
 mod bomb;
@@ -22,19 +22,19 @@ use tokio::task::JoinHandle;
 use super::load::quantile;
 use crate::platform::processes::{clients::channel, cluster::ProcessCluster, program::memory_mb};
 
-/// The process may take so much memory.
+/// The memory limit of the process.
 const MAX_RESIDENT_MB: u64 = 200;
 /// The pause between two calls of the normal client, and how long each may take.
 const CALL_EVERY: Duration = Duration::from_millis(10);
 const CALL_WITHIN: Duration = Duration::from_secs(5);
-/// Those who do not speak are let go within this.
+/// Silent connections are closed within this time.
 const LET_GO_WITHIN: Duration = Duration::from_secs(60);
 
 struct Scale {
     resets: usize,
     large_bodies: usize,
     bombs: usize,
-    /// Of each kind of connection that never comes to a request.
+    /// Connections of each kind that never send a request.
     half_open: usize,
 }
 
@@ -50,7 +50,7 @@ async fn full() {
 }
 
 #[tokio::test]
-async fn what_there_is_to_call_is_told_unless_reflection_is_off() {
+async fn reflection_describes_the_services_unless_it_is_off() {
     for (reflection, code) in [("on", None), ("off", Some("12"))] {
         let mut cluster = ProcessCluster::whole();
         cluster.set("JUMUN_REFLECTION", reflection);
@@ -86,8 +86,8 @@ async fn drill(scale: &Scale) {
     attacks::gzip_bombs(address, scale.bombs).await;
     phase(&format!("{} gzip bombs", scale.bombs), begun);
     let begun = Instant::now();
-    tokio::time::timeout(LET_GO_WITHIN, attacks::all_let_go(silent)).await.expect("those who do not speak are let go");
-    phase("the half-open connections are let go", begun);
+    tokio::time::timeout(LET_GO_WITHIN, attacks::all_let_go(silent)).await.expect("silent connections are closed");
+    phase("the half-open connections are closed", begun);
 
     let seen = normal.end().await;
     println!(
@@ -99,7 +99,7 @@ async fn drill(scale: &Scale) {
     assert!(seen.calls.len() > 20 && seen.peak_mb < MAX_RESIDENT_MB);
 }
 
-/// A client like any other, while the others attack; and a look at the process's size.
+/// A normal client during the attacks, which also reads the process's memory.
 struct Normal {
     end: Arc<AtomicBool>,
     calling: JoinHandle<Seen>,
@@ -128,7 +128,7 @@ async fn keep_calling(address: SocketAddr, pid: u32, end: Arc<AtomicBool>) -> Se
     let mut orders = OrderServiceClient::new(channel(&url));
     while !end.load(Relaxed) {
         let begun = Instant::now();
-        // A connection of its own each time: the door is open, too.
+        // A new connection each time: the listener must accept it, too.
         let mut bench = BenchServiceClient::new(channel(&url));
         let calls = async {
             bench.echo(EchoRequest {}).await.expect("an empty method");

@@ -1,4 +1,4 @@
-//! An open loop: callers come at their rate, whatever becomes of those before them.
+//! An open loop: callers arrive at a constant rate, whatever happens to earlier ones.
 
 use std::time::{Duration, Instant};
 
@@ -13,35 +13,35 @@ use crate::platform::processes::clients::{channel, new_id, wish};
 const CONNECTIONS: usize = 4;
 /// How long a caller waits.
 pub(super) const DEADLINE: Duration = Duration::from_millis(1500);
-/// The pause of a caller who tries again whatever he is told.
+/// The pause of a caller who retries whatever the answer says.
 const IMPATIENCE: Duration = Duration::from_millis(20);
 
-/// What is done is counted from then on: before, nobody had time to be served.
+/// Answers count after this time; before, no call had time to be served.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Callers of CreateOrder whose cards are slow.
 pub(super) struct Callers {
     clients: Vec<OrderServiceClient<Channel>>,
-    /// How often each asks at most.
+    /// The most attempts of each caller.
     attempts: u32,
 }
 
-/// What one call came to, and after how long.
+/// The outcome of one call, and after how long.
 #[derive(Clone, Copy)]
-enum Told {
+enum Outcome {
     Placed(Duration),
     /// With RetryInfo.
     Refused(Duration),
     Failed(Duration),
 }
 
-/// What a phase came to.
+/// The totals of a phase.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) lasted: Duration,
     pub(super) asked: usize,
     placed: Vec<Duration>,
-    /// Those of them who were answered after the warm-up and before the end.
+    /// Placed orders that were answered after the warm-up and before the end.
     counted: usize,
     refused: Vec<Duration>,
     failed: Vec<Duration>,
@@ -53,7 +53,7 @@ impl Callers {
         Self { clients: clients.collect(), attempts }
     }
 
-    /// What can be done at most, per second: so many callers ask one time after another.
+    /// The capacity per second, measured with sequential callers.
     pub(super) async fn measure_capacity(&self, callers: u32, lasting: Duration) -> f64 {
         let begun = Instant::now();
         let mut asking = JoinSet::new();
@@ -62,7 +62,7 @@ impl Callers {
             asking.spawn(async move {
                 let mut placed = 0_u32;
                 while begun.elapsed() < lasting {
-                    let is_placed = matches!(ask(client.clone(), &new_id()).await, Told::Placed(_));
+                    let is_placed = matches!(ask(client.clone(), &new_id()).await, Outcome::Placed(_));
                     placed += u32::from(is_placed && is_counted(begun, lasting));
                 }
                 placed
@@ -72,7 +72,7 @@ impl Callers {
         f64::from(placed) / (lasting - WARM_UP).as_secs_f64()
     }
 
-    /// Lets so many callers ask, one time after another each, with a pause after what was no order.
+    /// Runs sequential callers, each with a pause after a failed call.
     pub(super) async fn crowd(&self, callers: u32, lasting: Duration) -> Tally {
         let begun = Instant::now();
         let mut asking = JoinSet::new();
@@ -81,10 +81,10 @@ impl Callers {
             asking.spawn(async move {
                 let mut tally = Tally::default();
                 while begun.elapsed() < lasting {
-                    let told = ask(client.clone(), &new_id()).await;
+                    let outcome = ask(client.clone(), &new_id()).await;
                     tally.asked += 1;
-                    tally.add(told, is_counted(begun, lasting));
-                    if !matches!(told, Told::Placed(_)) {
+                    tally.add(outcome, is_counted(begun, lasting));
+                    if !matches!(outcome, Outcome::Placed(_)) {
                         tokio::time::sleep(IMPATIENCE).await;
                     }
                 }
@@ -96,7 +96,7 @@ impl Callers {
         all
     }
 
-    /// Lets so many callers come per second.
+    /// Starts this number of callers per second.
     pub(super) async fn come(&self, per_second: f64, lasting: Duration) -> Tally {
         let begun = Instant::now();
         let mut tally = Tally { lasted: lasting, ..Tally::default() };
@@ -112,31 +112,31 @@ impl Callers {
             let client = clients.next().expect("a cycle").clone();
             let attempts = self.attempts;
             asking.spawn(async move {
-                let told = persist(client, attempts).await;
-                (told, is_counted(begun, lasting))
+                let outcomes = persist(client, attempts).await;
+                (outcomes, is_counted(begun, lasting))
             });
         }
-        for (told, is_counted) in asking.join_all().await {
-            told.into_iter().for_each(|told| tally.add(told, is_counted));
+        for (outcomes, is_counted) in asking.join_all().await {
+            outcomes.into_iter().for_each(|outcome| tally.add(outcome, is_counted));
         }
         tally
     }
 }
 
-async fn persist(client: OrderServiceClient<Channel>, attempts: u32) -> Vec<Told> {
+async fn persist(client: OrderServiceClient<Channel>, attempts: u32) -> Vec<Outcome> {
     let request_id = new_id();
-    let mut told = Vec::new();
+    let mut outcomes = Vec::new();
     for _ in 0..attempts {
-        told.push(ask(client.clone(), &request_id).await);
-        if matches!(told.last(), Some(Told::Placed(_))) {
+        outcomes.push(ask(client.clone(), &request_id).await);
+        if matches!(outcomes.last(), Some(Outcome::Placed(_))) {
             break;
         }
         tokio::time::sleep(IMPATIENCE).await;
     }
-    told
+    outcomes
 }
 
-async fn ask(mut client: OrderServiceClient<Channel>, request_id: &str) -> Told {
+async fn ask(mut client: OrderServiceClient<Channel>, request_id: &str) -> Outcome {
     let order = Some(wish("tok_slow"));
     let mut request = Request::new(CreateOrderRequest { order, request_id: request_id.to_owned() });
     request.set_timeout(DEADLINE);
@@ -144,13 +144,13 @@ async fn ask(mut client: OrderServiceClient<Channel>, request_id: &str) -> Told 
     let answer = tokio::time::timeout(DEADLINE * 2, client.create_order(request)).await;
     let took = begun.elapsed();
     match answer {
-        Ok(Ok(_)) => Told::Placed(took),
-        Ok(Err(status)) if is_refusal(&status) => Told::Refused(took),
-        Ok(Err(_)) | Err(_) => Told::Failed(took),
+        Ok(Ok(_)) => Outcome::Placed(took),
+        Ok(Err(status)) if is_refusal(&status) => Outcome::Refused(took),
+        Ok(Err(_)) | Err(_) => Outcome::Failed(took),
     }
 }
 
-/// Whether what is done now counts.
+/// Whether an answer at this moment counts.
 fn is_counted(begun: Instant, lasting: Duration) -> bool {
     (WARM_UP..lasting).contains(&begun.elapsed())
 }
@@ -161,14 +161,14 @@ fn is_refusal(status: &Status) -> bool {
 }
 
 impl Tally {
-    fn add(&mut self, told: Told, is_counted: bool) {
-        match told {
-            Told::Placed(took) => {
+    fn add(&mut self, outcome: Outcome, is_counted: bool) {
+        match outcome {
+            Outcome::Placed(took) => {
                 self.placed.push(took);
                 self.counted += usize::from(is_counted);
             }
-            Told::Refused(took) => self.refused.push(took),
-            Told::Failed(took) => self.failed.push(took),
+            Outcome::Refused(took) => self.refused.push(took),
+            Outcome::Failed(took) => self.failed.push(took),
         }
     }
 
@@ -180,7 +180,7 @@ impl Tally {
         self.failed.extend(other.failed);
     }
 
-    /// The share of those who asked whose order was placed.
+    /// The share of callers whose order was placed.
     pub(super) fn available(&self) -> f64 {
         self.placed.len() as f64 / self.asked.max(1) as f64
     }
@@ -190,14 +190,14 @@ impl Tally {
         self.counted as f64 / (self.lasted - WARM_UP).as_secs_f64()
     }
 
-    /// Within how long this share of the callers had what they asked for. Who was not told anything in time waited past
-    /// his deadline, even where the process gave up a little earlier.
+    /// The time within which this share of the callers had an order. A caller without an answer in time counts as
+    /// waiting until the deadline, even where the process gave up a little earlier.
     pub(super) fn waited(&self, share: f64) -> Duration {
         let failed = self.failed.iter().map(|took| DEADLINE.max(*took));
         quantile(self.placed.iter().copied().chain(failed).collect(), share)
     }
 
-    /// How long it took to refuse so many in a hundred.
+    /// The time within which this share of the refused calls was refused.
     pub(super) fn refused_within(&self, share: f64) -> Duration {
         quantile(self.refused.clone(), share)
     }

@@ -1,4 +1,4 @@
-//! Payment is slow, and asked for five times what it can do.
+//! Payment is slow, and gets five times its capacity.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use super::{
 };
 use crate::platform::processes::cluster::RECOVERY;
 
-/// The share of what can be done that is asked for on an ordinary day.
+/// The load on an ordinary day, as a share of the capacity.
 const ORDINARY: f64 = 0.8;
-/// Callers for each place at the provider who ask one after another: enough to keep it busy.
+/// Sequential callers per concurrent call of the provider: enough to keep it busy.
 const CALLERS_PER_PLACE: f64 = 1.5;
-/// Who is turned away is told so within this.
+/// Refused calls are answered within this time.
 const REFUSED_WITHIN: Duration = Duration::from_millis(20);
-/// After the overload everything is as before within this.
+/// After the overload, everything is as before within this time.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_payment_overloaded_what_it_can_do_is_done_and_the_rest_is_refused_early() {
+async fn with_payment_overloaded_its_capacity_is_used_and_the_rest_is_refused_early() {
     drill(&SHORT).await;
 }
 
@@ -34,13 +34,13 @@ async fn drill(size: &Size) {
     println!("\n{}", Tally::head());
     println!("{}", without.row("5x, no protection"));
     protected(size).await;
-    assert!(without.waited(0.99) >= DEADLINE, "without protection callers wait past their deadline");
+    assert!(without.waited(0.99) >= DEADLINE, "without protection, callers wait past their deadline");
 }
 
 async fn unprotected(size: &Size) -> Tally {
     let mut cluster = platform(size, "off").await;
     let callers = Callers::new(&cluster.program("order").url(), 1);
-    // What it could do is known well enough: a slow call takes 510 ms on average.
+    // The capacity is known well enough: a slow call takes 510 ms on average.
     callers.come(OVERLOAD * f64::from(size.provider_calls) / 0.51, size.lasting).await
 }
 
@@ -58,11 +58,11 @@ async fn protected(size: &Size) {
     println!("{}", settling.row("the next seconds"));
     println!("{}", after.row("after"));
     println!(
-        "payment can do {capacity:.1}/s; during the overload {:.1} % of that was done",
+        "the capacity of payment is {capacity:.1}/s; during the overload {:.1} % of it was used",
         100.0 * during.goodput() / capacity
     );
 
-    assert!(during.goodput() >= size.share * capacity, "too little was done of what could be");
+    assert!(during.goodput() >= size.share * capacity, "too little of the capacity was used");
     let refused_within = during.refused_within(size.refused_in_time);
     assert!(refused_within > Duration::ZERO && refused_within <= REFUSED_WITHIN, "refused after {refused_within:?}");
     assert!(after.goodput() >= size.share * before.goodput(), "it did not come back");

@@ -1,4 +1,4 @@
-//! Callers who try again at once, whatever they are told, while payment is asked for five times what it can do.
+//! Callers who retry at once, whatever the answer says, while payment gets five times its capacity.
 
 use super::{
     FULL, OVERLOAD, SHORT, Size,
@@ -8,11 +8,11 @@ use super::{
 };
 use crate::platform::processes::cluster::RECOVERY;
 
-/// How often each of them asks.
+/// How often each caller sends its request.
 const ATTEMPTS: u32 = 5;
-/// Calls to payment may be so many times those without a storm.
+/// The most calls to payment, as a multiple of those without a storm.
 const MAX_MULTIPLE: f64 = 1.1;
-/// In a short drill one call more or less is a hundredth.
+/// In a short drill, one call is about 1 %.
 const ROUGHLY: f64 = 0.15;
 const AUTHORIZE: &str = "rpc_method=\"jumun.payment.v1.PaymentService/AuthorizePayment\"";
 
@@ -30,8 +30,8 @@ async fn full() {
 async fn drill(size: &Size, max_multiple: f64) {
     println!("\n{} {:>16}", Tally::head(), "calls to payment");
     let wild = calls_to_payment(size, "off", ATTEMPTS, "storm, no protection").await;
-    let calm = calls_to_payment(size, "on", 1, "5x, nobody retries").await;
-    let storm = calls_to_payment(size, "on", ATTEMPTS, "5x, everybody retries").await;
+    let calm = calls_to_payment(size, "on", 1, "5x, no retries").await;
+    let storm = calls_to_payment(size, "on", ATTEMPTS, "5x, all retry").await;
     println!(
         "the storm multiplies the calls to payment by {:.2}; without protection by {:.2}",
         storm / calm,
@@ -40,7 +40,7 @@ async fn drill(size: &Size, max_multiple: f64) {
     assert!(storm <= max_multiple * calm, "{storm} calls to payment instead of {calm}");
 }
 
-/// Calls that payment got while five times what it can do was asked for.
+/// Calls that payment got at five times its capacity.
 async fn calls_to_payment(size: &Size, protection: &str, attempts: u32, phase: &str) -> f64 {
     let mut cluster = platform(size, protection).await;
     let address = cluster.program("order").address;

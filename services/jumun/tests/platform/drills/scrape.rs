@@ -19,7 +19,7 @@ pub(crate) async fn metrics(address: SocketAddr) -> String {
     page.to_owned()
 }
 
-/// The sum of a metric over all labels, of those lines that have this label.
+/// The sum of a metric over all lines with this label.
 pub(crate) fn sum(page: &str, metric: &str, label: &str) -> f64 {
     let lines = page.lines().filter(|line| line.starts_with(metric) && line.contains(label));
     lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()

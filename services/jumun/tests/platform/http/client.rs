@@ -1,4 +1,4 @@
-//! A world that listens, and a client of its HTTP/JSON.
+//! A cluster that listens on a socket, and a client of its HTTP/JSON.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -52,7 +52,7 @@ impl Http {
     /// Pages of these origins may call.
     pub(super) async fn open_to(origins: &str) -> Self {
         let food = Food::open_for_drills().await;
-        let address = food.world.listen(&origins.parse::<Origins>().expect("origins")).await;
+        let address = food.cluster.listen(&origins.parse::<Origins>().expect("origins")).await;
         Self { food, address, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
@@ -94,7 +94,7 @@ impl Http {
         self.send(call, headers, body.to_owned()).await
     }
 
-    /// Calls, and expects an answer that is as asked.
+    /// Calls, and expects success.
     pub(super) async fn succeed(&self, call: &str, body: &str) -> Json {
         let answer = self.call(call, body).await;
         assert_eq!(answer.status, 200, "{call}: {answer:?}");
@@ -102,7 +102,7 @@ impl Http {
     }
 }
 
-/// The next lines of a stream that end as asked.
+/// The next lines of a stream, up to the one that ends like this.
 pub(super) async fn until(body: &mut Incoming, end: &str) -> String {
     let mut text = String::new();
     while !text.ends_with(end) {
@@ -115,7 +115,7 @@ pub(super) async fn until(body: &mut Incoming, end: &str) -> String {
     text
 }
 
-/// What Mina wants, as JSON.
+/// Mina's order as JSON.
 pub(crate) fn order(payment_method: &str) -> String {
     let items = r#"[{"item": "items/bibimbap", "quantity": 2, "unitPrice": {"currencyCode": "KRW", "units": "9500"}}]"#;
     format!(

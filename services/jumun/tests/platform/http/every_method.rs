@@ -22,14 +22,14 @@ use tower::Layer;
 use transcode::DynamicCodec;
 
 use super::{
-    super::{journeys::wish, processes::door::mapped, smallest::smallest},
+    super::{journeys::wish, processes::protocol::mapped, smallest::smallest},
     client::{Http, order, until},
 };
 
-/// The method, its request as proto3 JSON, and the same as an HTTP request: what is called, and its body.
-/// `$1` to `$4` stand for the uuids of four orders, `$5` to `$7` for those of three enrollments, `$8` to `$10` for those
-/// of three orders for the counter, and `$11` for that of a customer. They are called in this order. A method that has no
-/// case is called with the smallest request that its contract allows.
+/// The method, its request as proto3 JSON, and the same as an HTTP request: what is called, and its body. `$1` to `$4`
+/// stand for the uuids of four orders, `$5` to `$7` for those of three enrollments, `$8` to `$10` for those of three
+/// orders for the counter, and `$11` for that of a customer. They are called in this order. A method that has no case
+/// is called with the smallest request that its contract allows.
 type Case = (&'static str, &'static str, &'static str, &'static str);
 
 const CASES: &[Case] = &[
@@ -328,10 +328,10 @@ const CASES: &[Case] = &[
     ("bench.v1.BenchService/Echo", "{}", "POST /jumun.bench.v1.BenchService/Echo", "{}"),
 ];
 
-/// Somebody who registers.
+/// A customer who registers.
 const CUSTOMER: &str = r#"{"displayName": "미나", "address": "Gangnam-daero 1", "age": 29, "phone": "010-1234-5678"}"#;
 
-/// Methods that answer nothing, or nothing here.
+/// Methods whose answer is empty, always or in this test.
 const SILENT: [&str; 5] = ["Echo", "ListDeadLetters", "RedriveDeadLetters", "DiscardDeadLetters", "ClearFaults"];
 
 #[tokio::test]
@@ -351,17 +351,17 @@ async fn every_method_answers_the_same_over_grpc_grpc_web_and_json() {
         assert_eq!(web, grpc, "{path} over gRPC-web");
         assert_eq!(json, grpc, "{path} as JSON");
         assert!(SILENT.contains(&method.name()) || grpc != serde_json::json!({}), "{path} answers nothing");
-        http.food.world.settle().await;
+        http.food.cluster.settle().await;
     }
     for method in contracts::methods().filter(|method| left.contains(&jumun_core::contracts::path(method))) {
         assert_the_smallest_request_is_answered_the_same(&http, &method, &uuids).await;
-        http.food.world.settle().await;
+        http.food.cluster.settle().await;
     }
-    http.food.world.finish().await;
+    http.food.cluster.finish().await;
 }
 
-/// Calls a method that has no case with the smallest request that its contract allows. The answer may be a refusal, but
-/// none of the request as such.
+/// Calls a method that has no case with the smallest request that its contract allows. The answer may be an error, but
+/// not INVALID_ARGUMENT.
 async fn assert_the_smallest_request_is_answered_the_same(http: &Http, method: &MethodDescriptor, uuids: &[String]) {
     let path = jumun_core::contracts::path(method);
     assert!(!method.is_server_streaming(), "{path} answers with a stream: there is no case for it");
@@ -386,12 +386,12 @@ async fn assert_the_smallest_request_is_answered_the_same(http: &Http, method: &
     assert_eq!(json, grpc, "{path} as JSON");
 }
 
-/// What came of a call: the answer, or the code and the reason of the refusal.
+/// The outcome of a call: the answer, or the code and the reason of the error.
 fn outcome(answer: Result<DynamicMessage, Status>) -> Result<Json, (i64, String)> {
     answer.map(|message| to_json(&message)).map_err(|status| (status.code() as i64, reason_of(&status)))
 }
 
-/// The id of something of a collection; where nothing was made, one that nothing has.
+/// The id of a resource of a collection; where there is none, an unused id.
 fn id_in(collection: &str, uuids: &[String]) -> String {
     match collection {
         "payments" => format!("order-{}", uuids[0]),
@@ -403,9 +403,9 @@ fn id_in(collection: &str, uuids: &[String]) -> String {
     }
 }
 
-/// Orders that stand: $1 is delivered, $2 withdrawn, $3 refunded, $4 turned down; enrollments: $5 is completed, $6 and $7
-/// are cancelled, by the learner and by the school; and orders for the counter, while there is no coffee: $8 is made, $9
-/// given up, $10 withdrawn; and $11 is registered.
+/// Placed orders: $1 is delivered, $2 cancelled, $3 refunded, $4 rejected; enrollments: $5 is completed, $6 and $7
+/// are cancelled, by the learner and by the school; and orders for the counter, while there is no stock: $8 is made, $9
+/// fails, $10 is cancelled; and $11 is a registered customer.
 async fn place_orders(http: &Http) -> Vec<String> {
     let mut uuids = Vec::new();
     for request in ["1", "2", "3", "4"] {
@@ -418,11 +418,11 @@ async fn place_orders(http: &Http) -> Vec<String> {
     }
     for (request, quantity) in [("8", 1), ("9", 1), ("10", 1_000)] {
         let order = http.food.order(request, &coffee(quantity)).await.expect("a good card");
-        http.food.world.settle().await;
+        http.food.cluster.settle().await;
         uuids.push(order.uid);
     }
     uuids.push(register(http).await);
-    http.food.world.settle().await;
+    http.food.cluster.settle().await;
     uuids
 }
 
@@ -445,7 +445,7 @@ fn fill(text: &str, uuids: &[String]) -> String {
     uuids.iter().enumerate().rev().fold(text, |text, (index, uuid)| text.replace(&format!("${}", index + 1), uuid))
 }
 
-/// What a learner applies for, as JSON.
+/// A learner's application as JSON.
 fn application() -> String {
     concat!(
         r#"{"learner": "learners/hana", "course": "courses/rust-101", "courseTitle": "Rust", "#,
@@ -454,7 +454,7 @@ fn application() -> String {
     .to_owned()
 }
 
-/// What each door answers; of a stream, what it sends first.
+/// The answer by each protocol; of a stream, its first message.
 async fn answers(http: &Http, method: &MethodDescriptor, message: DynamicMessage, call: &str, body: &str) -> [Json; 3] {
     let (mut grpc, mut web) = callers(http, method).await;
     if !method.is_server_streaming() {
@@ -466,7 +466,7 @@ async fn answers(http: &Http, method: &MethodDescriptor, message: DynamicMessage
     let mut over_web = web.stream(message).await.expect("a stream over gRPC-web");
     let (parts, mut events) = http.begin(call, &[], body.to_owned()).await.into_parts();
     assert_eq!(parts.headers["content-type"], "text/event-stream");
-    // Those who follow everything see what happens from now on.
+    // A stream of all views begins with the next change.
     http.food.order(method.name(), &wish("tok_visa")).await.expect("an order");
     let event = until(&mut events, "\n\n").await;
     let data = event

@@ -1,10 +1,10 @@
-//! Whatever comes in, every door of a real process answers it properly. `make fuzz` looks for a minute each, `cargo test`
-//! for a second.
+//! Every request, however damaged, gets a proper answer from the listener. `make fuzz` tries for a minute each,
+//! `cargo test` for a second.
 //!
 //! Inputs are drawn by proptest from the grammar of what is served and then damaged, and a failure is shrunk to its
 //! smallest input. This runs on stable Rust with nothing installed. Coverage-guided fuzzers need a nightly compiler or
 //! flags that would build SQLite, libpq and every other dependency once more; from random bytes they would have to find
-//! what the OpenAPI document simply says.
+//! what the OpenAPI document already describes.
 
 use std::{
     env,
@@ -28,12 +28,12 @@ use super::{
     client::order,
 };
 
-/// Inputs between two looks at the clock.
+/// Inputs between two checks of the time.
 const BATCH: u32 = 32;
-/// How long a target looks, unless JUMUN_FUZZ_SECONDS says otherwise.
+/// How long a target runs, unless JUMUN_FUZZ_SECONDS is set.
 const DEFAULT_SECONDS: u64 = 1;
 
-/// Gives inputs to a target for a while; panics with the smallest that it does not hold for.
+/// Runs a target on inputs for a while; panics with the smallest input that fails.
 fn look_for_a_while<S: Strategy>(strategy: &S, target: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let seconds = env::var("JUMUN_FUZZ_SECONDS").map_or(DEFAULT_SECONDS, |text| text.parse().expect("a number"));
     let (start, mut inputs) = (Instant::now(), 0);
@@ -47,7 +47,7 @@ fn look_for_a_while<S: Strategy>(strategy: &S, target: impl Fn(S::Value) -> Resu
     eprintln!("{inputs} inputs in {:.0?} without a finding", start.elapsed());
 }
 
-/// Takes some bytes out of a text and puts others in.
+/// Replaces some bytes of a text.
 fn damaged(text: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
     let wounds = prop::collection::vec((any::<Index>(), 0..8_usize, scrap()), 0..3);
     (text, wounds).prop_map(|(mut text, wounds)| {
@@ -61,7 +61,7 @@ fn damaged(text: impl Strategy<Value = String>) -> impl Strategy<Value = String>
     })
 }
 
-/// What parsers stumble over.
+/// Fragments that are hard for parsers.
 fn scrap() -> impl Strategy<Value = String> {
     let known = select(vec![
         "",
@@ -125,7 +125,7 @@ fn calls(document: &Json) -> Vec<(String, String, Vec<String>)> {
     operations.collect()
 }
 
-/// Requests that are nearly right.
+/// Requests that are nearly valid.
 fn requests(document: &Json, uid: &str) -> impl Strategy<Value = (String, String, &'static str, String)> + use<> {
     let (ids, value) = (vec![uid.to_owned(), format!("order-{uid}"), "nobody".to_owned()], scrap());
     let call = select(calls(document)).prop_flat_map(move |(verb, path, names)| {
@@ -190,13 +190,13 @@ fn json() -> impl Strategy<Value = Json> {
 }
 
 #[test]
-fn whatever_is_sent_is_answered_properly() {
+fn every_request_is_answered_properly() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (food, document, uid) = runtime.block_on(async {
         let food = Food::open().await;
         let uid = food.place("first").await.uid;
         let request = Request::get("/openapi.json").body(Body::empty()).expect("a request");
-        let document = food.world.listener().oneshot(request).await.expect("an answer").into_body();
+        let document = food.cluster.listener().oneshot(request).await.expect("an answer").into_body();
         let document = document.collect().await.expect("a document").to_bytes();
         (food, serde_json::from_slice::<Json>(&document).expect("JSON"), uid)
     });
@@ -206,16 +206,16 @@ fn whatever_is_sent_is_answered_properly() {
             .map(|byte| if byte.is_ascii_graphic() { char::from(byte).to_string() } else { format!("%{byte:02X}") });
         let request = Request::builder().method(verb.as_str()).uri(target.collect::<String>());
         let request = request.header(header::CONTENT_TYPE, content_type).body(Body::new(Full::new(body.into())));
-        // What is no URI does not come past the listener.
+        // The listener rejects invalid URIs before the transcoder.
         let Ok(request) = request else { return Ok(()) };
         runtime.block_on(answered_properly(&food, request))
     });
-    runtime.block_on(food.world.finish());
+    runtime.block_on(food.cluster.finish());
 }
 
 async fn answered_properly(food: &Food, request: Request<Body>) -> Result<(), TestCaseError> {
     let has_body = request.method() != "HEAD";
-    let (parts, body) = food.world.listener().oneshot(request).await.expect("never fails").into_parts();
+    let (parts, body) = food.cluster.listener().oneshot(request).await.expect("never fails").into_parts();
     let status = parts.status.as_u16();
     prop_assert!(status < 500, "it is answered with {status}");
     match content_type(&parts.headers) {
@@ -225,7 +225,7 @@ async fn answered_properly(food: &Food, request: Request<Body>) -> Result<(), Te
             let is_status = json["code"].is_u64() && json["status"].is_string() && json["details"].is_array();
             prop_assert!(status == 200 || is_status, "{json} is no status");
         }
-        // Streams may have no end; their writing is tested by itself.
+        // Streams may not end; they have tests of their own.
         "application/json" | "text/event-stream" => {}
         grpc if grpc.starts_with("application/grpc") => {}
         other => prop_assert!(matches!(status, 204 | 400 | 405), "{status} comes as {other:?}"),
@@ -272,7 +272,7 @@ fn a_page_token_or_a_filter_that_is_not_one_is_refused_by_its_name() {
             Ok(page) => {
                 prop_assert!(page.orders.len() <= 1);
                 let given = token.is_empty() || tokens.contains(&(filter.clone(), token.clone()));
-                prop_assert!(given, "a token that was not given out for this filter is taken");
+                prop_assert!(given, "a token of another filter is accepted");
             }
             Err(refusal) => {
                 prop_assert_eq!(refusal.code(), Code::InvalidArgument);
@@ -285,7 +285,7 @@ fn a_page_token_or_a_filter_that_is_not_one_is_refused_by_its_name() {
         Ok(())
     });
     runtime.block_on(async {
-        food.world.settle().await;
-        food.world.finish().await;
+        food.cluster.settle().await;
+        food.cluster.finish().await;
     });
 }

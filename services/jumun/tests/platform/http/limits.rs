@@ -1,4 +1,4 @@
-//! What is too large, and what is not JSON, over a real connection.
+//! Requests that are too large or not JSON, over a real connection.
 
 use super::client::{Http, order};
 use rpc::MAX_REQUEST_BYTES;

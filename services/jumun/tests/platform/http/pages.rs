@@ -1,4 +1,4 @@
-//! Web pages of other origins: they may call only where it was said (CORS).
+//! Web pages of other origins may call only where the settings allow it (CORS).
 
 use super::client::Http;
 
@@ -17,9 +17,9 @@ async fn by_default_no_page_may_call() {
     http.close().await;
 }
 
-/// Browsers ask before they send JSON, and not before they send nothing.
+/// Browsers send a preflight before JSON, but not before an empty body.
 #[tokio::test]
-async fn a_page_cannot_act_without_asking_first() {
+async fn a_page_cannot_change_anything_without_a_preflight() {
     let http = Http::open().await;
     let json = ("content-type", "application/json");
     for (headers, status) in [(&[PAGE][..], 415), (&[PAGE, json], 200), (&[], 200)] {
@@ -29,7 +29,7 @@ async fn a_page_cannot_act_without_asking_first() {
 }
 
 #[tokio::test]
-async fn pages_of_the_origins_that_were_named_may_call_and_no_others() {
+async fn pages_of_the_configured_origins_may_call_and_no_others() {
     let http = Http::open_to("https://shop.example").await;
     let asked = http.send("OPTIONS /v1/orders", &[PAGE, ASKS[0], ASKS[1]], "").await;
     assert_eq!((asked.status, asked.header(ALLOWED)), (200, PAGE.1));
@@ -38,7 +38,7 @@ async fn pages_of_the_origins_that_were_named_may_call_and_no_others() {
     for call in ["OPTIONS /v1/orders", "GET /v1/orders"] {
         assert_eq!(http.send(call, &[STRANGER, ASKS[0]], "").await.header(ALLOWED), "", "{call}");
     }
-    // Without an origin it is a question about the path.
+    // Without an origin it is a plain OPTIONS request for the path.
     assert_eq!(http.call("OPTIONS /v1/orders", "").await.header("allow"), "POST, GET, HEAD, OPTIONS");
     http.close().await;
 }

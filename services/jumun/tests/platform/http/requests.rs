@@ -1,4 +1,4 @@
-//! What clients of HTTP/JSON meet: answers, errors, headers.
+//! HTTP/JSON as clients see it: answers, errors, headers.
 
 use serde_json::json;
 
@@ -10,11 +10,11 @@ async fn an_order_is_placed_read_listed_and_cancelled() {
     let placed = http.succeed("POST /v1/orders?request_id=first", &order("tok_visa")).await;
     assert_eq!((&placed["state"], &placed["total"]["units"]), (&json!("PLACED"), &json!("19000")));
     let name = placed["name"].as_str().expect("a name");
-    http.food.world.settle().await;
+    http.food.cluster.settle().await;
     assert_eq!(http.succeed(&format!("GET /v1/{name}"), "").await["name"], placed["name"]);
     let listed = http.succeed("GET /v1/orders?filter=state%20%3D%20PLACED", "").await;
     assert_eq!(listed["orders"][0]["name"], placed["name"]);
-    // A body that has nothing to say may be left out.
+    // An empty body may be left out.
     assert_eq!(http.succeed(&format!("POST /v1/{name}:cancel"), "").await["state"], "CANCELLED");
     http.close().await;
 }
@@ -23,7 +23,7 @@ async fn an_order_is_placed_read_listed_and_cancelled() {
 async fn a_repeated_request_is_marked() {
     let http = Http::open().await;
     let name = http.succeed("POST /v1/orders?request_id=first", &order("tok_visa")).await["name"].clone();
-    http.food.world.settle().await;
+    http.food.cluster.settle().await;
     let cancel = format!("POST /v1/{}:cancel", name.as_str().expect("a name"));
     let body = r#"{"requestId": "once"}"#;
     let (first, second) = (http.call(&cancel, body).await, http.call(&cancel, body).await);
@@ -53,7 +53,7 @@ async fn errors_are_statuses_with_the_http_status_that_belongs_to_them() {
         assert_eq!(answer.header("content-type"), "application/json", "{call}");
         assert_eq!(answer.header("retry-after").is_empty(), http_status != 503, "{call}");
     }
-    http.food.world.advance(std::time::Duration::from_secs(6)).await;
+    http.food.cluster.advance(std::time::Duration::from_secs(6)).await;
     http.close().await;
 }
 
@@ -73,7 +73,7 @@ async fn a_wrong_request_names_every_field_that_is_wrong() {
 }
 
 #[tokio::test]
-async fn known_paths_tell_their_methods() {
+async fn known_paths_list_their_methods() {
     let http = Http::open().await;
     for (call, status, allow) in [
         ("DELETE /v1/orders", 405, "POST, GET, HEAD, OPTIONS"),
@@ -95,11 +95,11 @@ async fn a_deadline_holds_for_json_as_for_grpc() {
     let http = Http::open().await;
     let headers = [("content-type", "application/json"), ("grpc-timeout", "50m")];
     let answer = http.send("POST /v1/orders?request_id=slow", &headers, order("tok_slow")).await;
-    // Order says so just before the edge does, if it gets the time.
+    // Order answers just before the `Deadline` layer does, if it gets the time.
     assert_eq!(answer.status, 504);
     assert!(["PAYMENT_TIMED_OUT", "DEADLINE_EXCEEDED"].contains(&answer.reason()), "{}", answer.reason());
     assert!(["1", "2"].contains(&answer.header("retry-after")));
-    http.food.world.advance(std::time::Duration::from_secs(6)).await;
+    http.food.cluster.advance(std::time::Duration::from_secs(6)).await;
     http.close().await;
 }
 

@@ -1,4 +1,4 @@
-//! Streams over HTTP/JSON: server-sent events, and a document per line for those who ask.
+//! Streams over HTTP/JSON: server-sent events, and one document per line with `Accept: application/x-ndjson`.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ async fn a_deadline_ends_a_stream_with_an_error_event() {
     http.close().await;
 }
 
-/// There are 1,000 places for those who watch: were they not given back, the last could not watch.
+/// At most 1,000 streams may watch: if ended ones still counted, the last could not watch.
 #[tokio::test]
 async fn a_client_that_goes_away_ends_its_stream() {
     let http = Http::open().await;
@@ -69,7 +69,7 @@ async fn a_client_that_goes_away_ends_its_stream() {
     }
     let start = std::time::Instant::now();
     while http.begin("GET /v1/views:watch", &[], "").await.status() != 200 {
-        assert!(start.elapsed() < Duration::from_secs(10), "their places are still taken");
+        assert!(start.elapsed() < Duration::from_secs(10), "the ended streams still count");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     http.food.order("first", &wish("tok_visa")).await.expect("an order");

@@ -1,4 +1,4 @@
-//! Those who take part in the cleaning service: people who register, and the phone on which they are notified.
+//! Steps of the cleaning-service journeys: people register, and are notified on their phones.
 
 use contracts::{
     customer::v1::{
@@ -18,7 +18,7 @@ use tonic_types::StatusExt;
 
 use super::food::{Food, inner};
 
-/// Somebody whom the simulated Kakao treats by the first word of the account.
+/// A customer; the first word of the account selects how the simulated Kakao behaves.
 pub(crate) fn person(account: &str) -> Customer {
     Customer {
         display_name: "Kim Mina".to_owned(),
@@ -32,7 +32,7 @@ pub(crate) fn person(account: &str) -> Customer {
 
 impl Food {
     pub(super) fn customers(&self) -> CustomerServiceClient<GrpcStack> {
-        CustomerServiceClient::new(self.world.channel())
+        CustomerServiceClient::new(self.cluster.channel())
     }
 
     pub(super) async fn register(&self, request_id: &str, customer: &Customer) -> Result<Customer, Status> {
@@ -41,19 +41,19 @@ impl Food {
     }
 
     pub(super) async fn customer(&self, name: &str) -> Customer {
-        self.world.settle().await;
+        self.cluster.settle().await;
         inner(self.customers().get_customer(GetCustomerRequest { name: name.to_owned() }).await).expect("a customer")
     }
 
     pub(super) async fn unregister(&self, name: &str, request_id: &str) -> Result<Customer, Status> {
         let request = CancelCustomerRequest { name: name.to_owned(), request_id: request_id.to_owned() };
         let cancelled = inner(self.customers().cancel_customer(request).await);
-        self.world.settle().await;
+        self.cluster.settle().await;
         cancelled
     }
 
     pub(super) fn notifications(&self) -> NotificationServiceClient<GrpcStack> {
-        NotificationServiceClient::new(self.world.channel())
+        NotificationServiceClient::new(self.cluster.channel())
     }
 
     pub(super) async fn welcome(&self, customer: &Customer) -> Result<Notification, Status> {
@@ -61,7 +61,7 @@ impl Food {
         inner(self.notifications().get_notification(request).await)
     }
 
-    /// What is on somebody's phone, oldest first.
+    /// The texts on a customer's phone, oldest first.
     pub(super) async fn phone(&self, account: &str) -> Vec<String> {
         self.inbox(account).await.into_iter().map(|message| message.text).collect()
     }
@@ -78,17 +78,17 @@ impl Food {
     }
 
     pub(super) async fn customer_views(&self, filter: &str) -> Vec<CustomerView> {
-        self.world.settle().await;
+        self.cluster.settle().await;
         let request = ListCustomerViewsRequest { filter: filter.to_owned(), ..ListCustomerViewsRequest::default() };
-        let mut dashboard = DashboardServiceClient::new(self.world.channel());
+        let mut dashboard = DashboardServiceClient::new(self.cluster.channel());
         inner(dashboard.list_customer_views(request).await).expect("views").customer_views
     }
 }
 
-/// The customer that an error names, which tells when to repeat the request.
+/// The customer that an error names; the error must have RetryInfo.
 pub(super) fn put_off(error: &Status, code: Code, reason: &str) -> String {
     assert_eq!((error.code(), reason_of(error).as_str()), (code, reason), "{error:?}");
-    let retry = error.get_details_retry_info().and_then(|retry| retry.retry_delay).expect("when to try again");
+    let retry = error.get_details_retry_info().and_then(|retry| retry.retry_delay).expect("RetryInfo");
     assert!((1..=10_000).contains(&retry.as_millis()), "{retry:?}");
     customer_named_by(error)
 }

@@ -1,4 +1,4 @@
-//! Those who take part in a journey to the counter: Mina orders coffee, the kitchen makes it, Sora looks after the stock.
+//! Steps of the counter journeys: Mina orders coffee, the kitchen makes it, Sora manages the stock.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ use tonic::Status;
 
 use super::food::{Food, inner, item, won};
 
-/// A food journey's people, and those at the counter.
+/// The steps of food-delivery, and those at the counter.
 pub(crate) struct Coffee {
     pub(crate) food: Food,
 }
@@ -34,11 +34,11 @@ impl Coffee {
         for (item, quantity) in stock {
             coffee.stock_up(item, *quantity).await.expect("a new product");
         }
-        coffee.food.world.settle().await;
+        coffee.food.cluster.settle().await;
         coffee
     }
 
-    /// Settles, and asserts that nothing is left behind and stock and money agree.
+    /// Settles, and asserts that nothing is left pending and that stock and payments match.
     pub(super) async fn close(self) {
         self.assert_that_the_stock_agrees().await;
         self.food.close().await;
@@ -49,11 +49,11 @@ impl Coffee {
         let items = lines.iter().map(|(product, quantity)| item(product, *quantity, won(4_500))).collect();
         let wish = Order { items, fulfillment: Fulfillment::Counter.into(), ..super::food::wish("tok_visa") };
         let order = self.food.order(&new_id(), &wish).await.expect("a good card");
-        self.food.world.settle().await;
+        self.food.cluster.settle().await;
         order
     }
 
-    /// An order that is in this state when everybody has heard of it.
+    /// An order that is in this state once all events are applied.
     pub(super) async fn order_that_is(&self, lines: &[(&str, i32)], state: State) -> String {
         let order = self.order(lines).await.name;
         assert_eq!(self.food.get(&order).await.state(), state);
@@ -61,30 +61,30 @@ impl Coffee {
     }
 
     pub(super) fn kitchen(&self) -> KitchenServiceClient<GrpcStack> {
-        KitchenServiceClient::new(self.food.world.channel())
+        KitchenServiceClient::new(self.food.cluster.channel())
     }
 
     pub(super) async fn production(&self, order: &str) -> Result<Production, Status> {
-        self.food.world.settle().await;
+        self.food.cluster.settle().await;
         inner(self.kitchen().get_production(GetProductionRequest { name: production_name(order) }).await)
     }
 
     pub(super) async fn complete(&self, order: &str) -> Result<Production, Status> {
         let request = CompleteProductionRequest { name: production_name(order), request_id: String::new() };
         let answer = inner(self.kitchen().complete_production(request).await);
-        self.food.world.settle().await;
+        self.food.cluster.settle().await;
         answer
     }
 
     pub(super) async fn fail(&self, order: &str) -> Result<Production, Status> {
         let request = FailProductionRequest { name: production_name(order), request_id: String::new() };
         let answer = inner(self.kitchen().fail_production(request).await);
-        self.food.world.settle().await;
+        self.food.cluster.settle().await;
         answer
     }
 
     pub(super) fn warehouse(&self) -> WarehouseServiceClient<GrpcStack> {
-        WarehouseServiceClient::new(self.food.world.channel())
+        WarehouseServiceClient::new(self.food.cluster.channel())
     }
 
     pub(super) async fn stock_up(&self, item: &str, quantity: i64) -> Result<StockItem, Status> {
@@ -95,7 +95,7 @@ impl Coffee {
     pub(super) async fn restock(&self, item: &str, quantity: i64) -> Result<StockItem, Status> {
         let request = RestockRequest { name: stock_name(item), quantity, request_id: new_id() };
         let answer = inner(self.warehouse().restock(request).await);
-        self.food.world.settle().await;
+        self.food.cluster.settle().await;
         answer
     }
 
@@ -116,20 +116,20 @@ impl Coffee {
         inner(self.warehouse().release_stock(request).await)
     }
 
-    /// What happened to an order, as its customer sees it.
+    /// The history of an order, as its customer sees it.
     pub(super) async fn history(&self, order: &str) -> Vec<String> {
         self.food.view(order).await.history.into_iter().map(|entry| entry.state).collect()
     }
 
-    /// Rule S6: no production that is made took nothing, and none that is not made keeps something.
+    /// Rule S6: every started production has its stock, and no other production keeps any.
     async fn assert_that_the_stock_agrees(&self) {
-        self.food.world.settle().await;
+        self.food.cluster.settle().await;
         let owing: HashMap<String, String> = self.owing().await;
         assert!(owing.is_empty(), "stock is owed by {owing:?}");
     }
 
     async fn owing(&self) -> HashMap<String, String> {
-        let database = self.food.world.database("kitchen", "kitchen");
+        let database = self.food.cluster.database("kitchen", "kitchen");
         let read = database.read(|connection| {
             let rows = connection.query("SELECT id, state FROM productions WHERE owes = 1 OR state = 'TAKING'", &[])?;
             rows.into_iter().map(|mut row| Ok((row.text()?, row.text()?))).collect()

@@ -58,7 +58,7 @@ async fn a_rider_starts_the_delivery_picks_it_up_and_completes_it() {
     assert_eq!(food.get(&order).await.state(), State::PickedUp);
     assert_eq!(food.complete(&order).await.expect("picked up").state(), DeliveryState::Completed);
     assert_eq!(food.get(&order).await.state(), State::Completed);
-    assert_eq!(food.books(&order).await, ("COMPLETED".into(), "CAPTURED".into(), "TAKEN".into()));
+    assert_eq!(food.states_of(&order).await, ("COMPLETED".into(), "CAPTURED".into(), "TAKEN".into()));
     food.close().await;
 }
 
@@ -82,7 +82,7 @@ async fn the_dashboard_shows_every_orders_whole_course() {
         "DELIVERY_COMPLETED",
         "ORDER_COMPLETED",
     ];
-    // The clock stands still, so what happened in different contexts happened at the same time.
+    // The clock stands still, so the events of different contexts have the same time.
     let mut sorted = happened.clone();
     sorted.sort_unstable();
     expected.sort_unstable();
@@ -96,26 +96,26 @@ async fn the_dashboard_shows_every_orders_whole_course() {
 }
 
 #[tokio::test]
-async fn what_a_customer_was_told_survives_a_restart_at_any_step() {
+async fn every_answer_to_a_customer_survives_a_restart_at_any_step() {
     let mut food = Food::open().await;
     let order = food.place("first").await.name;
-    food.world.restart().await;
+    food.cluster.restart().await;
     food.accept(&order).await.expect("open");
-    food.world.restart().await;
+    food.cluster.restart().await;
     food.start_cooking(&order).await.expect("accepted");
-    food.world.restart().await;
+    food.cluster.restart().await;
     food.finish_cooking(&order).await.expect("cooking");
     food.start_delivery(&order).await.expect("scheduled");
-    food.world.restart().await;
+    food.cluster.restart().await;
     food.pick_up(&order).await.expect("ready");
     food.complete(&order).await.expect("picked up");
-    food.world.restart().await;
+    food.cluster.restart().await;
     assert_eq!(food.get(&order).await.state(), State::Completed);
     assert_eq!(food.view(&order).await.state, "COMPLETED");
     food.close().await;
 }
 
-/// Brings an order into the customer's hands.
+/// Takes an order through to its delivery.
 async fn deliver(food: &Food, request_id: &str) -> String {
     let order = food.place(request_id).await.name;
     food.accept(&order).await.expect("open");

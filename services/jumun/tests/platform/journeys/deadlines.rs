@@ -1,4 +1,4 @@
-//! A caller that stops waiting is told DEADLINE_EXCEEDED, and what it asked for still comes to an end.
+//! A caller that stops waiting gets DEADLINE_EXCEEDED, and its order is still settled.
 
 use std::time::{Duration, Instant};
 
@@ -16,14 +16,14 @@ async fn order_within(food: &Food, timeout: Duration, token: &str) -> Status {
     food.orders().create_order(request).await.expect_err("it takes longer")
 }
 
-/// The one order that there is, once it is written down.
+/// The only order, once it is recorded.
 async fn the_order(food: &Food) -> String {
     let start = Instant::now();
     loop {
         if let Some(id) = food.states("order", "order", "orders").await.into_keys().next() {
             return format!("orders/{id}");
         }
-        assert!(start.elapsed() < Duration::from_secs(5), "no order was written down");
+        assert!(start.elapsed() < Duration::from_secs(5), "no order was recorded");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -36,7 +36,7 @@ async fn a_deadline_too_short_for_payment_is_exceeded_and_the_order_is_rejected(
     assert_eq!(error.code(), Code::DeadlineExceeded, "never CANCELLED, which meshes retry");
     assert!(start.elapsed() < Duration::from_millis(400), "{:?}", start.elapsed());
     let order = the_order(&food).await;
-    food.world.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
     assert_eq!(food.get(&order).await.state(), State::Rejected);
     food.close().await;
 }
@@ -52,7 +52,7 @@ async fn a_deadline_that_passes_while_payment_works_leaves_an_order_that_is_plac
         assert!(start.elapsed() < Duration::from_secs(5), "{} never came", payment_name(&order));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    food.world.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
     assert_eq!(food.get(&order).await.state(), State::Placed);
     food.close().await;
 }
@@ -67,7 +67,7 @@ async fn a_caller_that_goes_away_does_not_stop_its_order() {
     call.abort();
     let start = Instant::now();
     while food.get(&order).await.state() != State::Placed {
-        assert!(start.elapsed() < Duration::from_secs(5), "the order stopped half way");
+        assert!(start.elapsed() < Duration::from_secs(5), "the order stopped halfway");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     food.close().await;

@@ -1,4 +1,4 @@
-//! Requirements §1.3, sentence 1: a learner applies and pays at once; who does not pay is not enrolled.
+//! Requirements §1.3, sentence 1: a learner applies and pays at once; without a payment there is no enrollment.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ async fn a_learner_applies_for_a_course_and_pays_at_once() {
     assert_eq!(enrollment.payment, enrollment.name.replace("enrollments/", "payments/enrollment-"));
     let payment = school.payment_of(&enrollment.name).await.expect("a payment");
     assert_eq!((payment.payable, payment.amount), (enrollment.name.clone(), enrollment.fee));
-    assert_eq!(school.books(&enrollment.name).await, ["ENROLLED", "CAPTURED", "TAKEN"]);
+    assert_eq!(school.states_of(&enrollment.name).await, ["ENROLLED", "CAPTURED", "TAKEN"]);
     school.close().await;
 }
 
@@ -37,7 +37,7 @@ async fn no_payment_no_enrollment() {
         assert_eq!((error.code(), reason_of(&error).as_str()), (Code::FailedPrecondition, "PAYMENT_DECLINED"));
         let info = error.get_details_error_info().expect("an ErrorInfo");
         assert_eq!(info.metadata["decline_reason"], "INSUFFICIENT_FUNDS");
-        assert_eq!(school.books(&named_by(&error, "enrollment")).await, ["REJECTED", "DECLINED", "DECLINED"]);
+        assert_eq!(school.states_of(&named_by(&error, "enrollment")).await, ["REJECTED", "DECLINED", "DECLINED"]);
     }
     let error = school.enroll("second", &apply("tok_unheard_of")).await.expect_err("no card");
     assert_eq!(
@@ -55,19 +55,19 @@ async fn payment_that_fails_or_never_answers_leaves_no_enrollment_and_no_charge(
         ("tok_late", Code::DeadlineExceeded, "PAYMENT_TIMED_OUT"),
     ] {
         let school = School::open().await;
-        let error = school.enroll("first", &apply(token)).await.expect_err("nobody knows");
+        let error = school.enroll("first", &apply(token)).await.expect_err("the outcome is unknown");
         let enrollment = unconfirmed(&error, code, reason);
         assert_eq!(school.get(&enrollment).await.state(), State::Pending);
         let error = school.cancel(&enrollment).await.expect_err("not paid");
         assert_eq!(reason_of(&error), "ENROLLMENT_PENDING");
 
-        school.world.advance(ABANDONED).await;
+        school.cluster.advance(ABANDONED).await;
         let rejected = school.get(&enrollment).await;
         assert_eq!((rejected.state(), rejected.state_reason.as_str()), (State::Rejected, "PAYMENT_UNCONFIRMED"));
         let tombstone = school.payment_of(&enrollment).await.expect("a tombstone");
         assert_eq!(tombstone.state(), PaymentState::Voided);
-        school.world.advance(LATE).await;
-        assert_eq!(school.books(&enrollment).await, ["REJECTED", "VOIDED", "RELEASED"], "{token}");
+        school.cluster.advance(LATE).await;
+        assert_eq!(school.states_of(&enrollment).await, ["REJECTED", "VOIDED", "RELEASED"], "{token}");
         let error = school.enroll("first", &apply(token)).await.expect_err("the same answer from now on");
         assert_eq!((error.code(), reason_of(&error).as_str()), (Code::Aborted, "ENROLLMENT_NOT_MADE"));
         assert_eq!(named_by(&error, "enrollment"), enrollment);
@@ -88,28 +88,28 @@ async fn a_slow_payment_is_waited_for() {
 #[tokio::test]
 async fn with_payment_down_there_is_a_clear_error_and_no_enrollment_or_charge_is_left_behind() {
     let mut school = School::open().await;
-    school.world.restart_without(&["payment"]).await;
+    school.cluster.restart_without(&["payment"]).await;
     let error = school.enroll("first", &apply("tok_visa")).await.expect_err("payment is down");
     let enrollment = unconfirmed(&error, Code::Unavailable, "PAYMENT_UNAVAILABLE");
-    // Nobody can say yet what became of it, so the recovery does not guess.
-    school.world.advance(ABANDONED).await;
+    // The outcome is still unknown, so the recovery does not guess.
+    school.cluster.advance(ABANDONED).await;
     assert_eq!(school.get(&enrollment).await.state(), State::Pending);
-    school.world.restart().await;
-    school.world.advance(ABANDONED).await;
-    assert_eq!(school.books(&enrollment).await, ["REJECTED", "VOIDED", "RELEASED"]);
+    school.cluster.restart().await;
+    school.cluster.advance(ABANDONED).await;
+    assert_eq!(school.states_of(&enrollment).await, ["REJECTED", "VOIDED", "RELEASED"]);
     school.close().await;
 }
 
 #[tokio::test]
 async fn an_application_that_was_interrupted_goes_on_where_it_stopped() {
     let mut school = School::open().await;
-    school.world.restart_without(&["payment"]).await;
+    school.cluster.restart_without(&["payment"]).await;
     let error = school.enroll("first", &apply("tok_visa")).await.expect_err("payment is down");
-    school.world.restart().await;
+    school.cluster.restart().await;
     let enrollment = school.enroll("first", &apply("tok_visa")).await.expect("payment is back");
     assert_eq!((enrollment.state(), &enrollment.name), (State::Enrolled, &named_by(&error, "enrollment")));
-    school.world.advance(ABANDONED).await;
-    assert_eq!(school.books(&enrollment.name).await, ["ENROLLED", "CAPTURED", "TAKEN"]);
+    school.cluster.advance(ABANDONED).await;
+    assert_eq!(school.states_of(&enrollment.name).await, ["ENROLLED", "CAPTURED", "TAKEN"]);
     school.close().await;
 }
 
@@ -122,10 +122,10 @@ async fn the_same_application_fifty_times_at_once_is_one_enrollment_and_one_char
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert_eq!(school.states("enrollment", "enrollment", "enrollments").await.len(), 1);
     assert_eq!(school.charges().await.len(), 1);
-    // However far it is by now, and after a restart.
-    school.world.settle().await;
+    // Whatever its state is by now, and after a restart.
+    school.cluster.settle().await;
     school.complete(&answers[0].name).await.expect("registered");
-    school.world.restart().await;
+    school.cluster.restart().await;
     assert_eq!(school.enroll("first", &application).await.expect("the same answer"), answers[0]);
     let other = Enrollment { course: "courses/other".to_owned(), ..application };
     let error = school.enroll("first", &other).await.expect_err("another body");
@@ -134,7 +134,7 @@ async fn the_same_application_fifty_times_at_once_is_one_enrollment_and_one_char
 }
 
 #[tokio::test]
-async fn everything_wrong_with_an_application_is_told_at_once() {
+async fn everything_wrong_with_an_application_is_reported_at_once() {
     let school = School::open().await;
     let free = Enrollment { fee: Some(won(0)), ..apply("tok_visa") };
     let error = school.enroll("first", &free).await.expect_err("it costs nothing");
@@ -164,7 +164,7 @@ async fn enrollments_are_listed_by_learner_course_and_state() {
     school.close().await;
 }
 
-/// The enrollment that waits for payment's word.
+/// The enrollment that waits for payment.
 fn unconfirmed(error: &Status, code: Code, reason: &str) -> String {
     assert_eq!((error.code(), reason_of(error).as_str()), (code, reason), "{error:?}");
     let retry = error.get_details_retry_info().expect("a RetryInfo").retry_delay;

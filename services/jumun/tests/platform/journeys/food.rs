@@ -1,4 +1,4 @@
-//! Those who take part in a journey: Mina orders, the store in Gangnam cooks, Joon delivers.
+//! Steps of the food-delivery journeys: Mina orders, the store in Gangnam cooks, Joon delivers.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -31,37 +31,37 @@ use tonic_types::StatusExt;
 
 use super::super::contexts;
 
-/// Longer than an order may wait for payment's word before the recovery takes it up.
+/// Longer than an order may wait for payment before the recovery takes over.
 pub(super) const ABANDONED: Duration = Duration::from_secs(6);
 /// Longer than `tok_late` takes to charge.
 pub(super) const LATE: Duration = Duration::from_secs(9);
 
 pub(crate) struct Food {
-    pub(crate) world: TestCluster,
+    pub(crate) cluster: TestCluster,
 }
 
 impl Food {
     pub(crate) async fn open() -> Self {
-        Self { world: TestCluster::new(admin::platform(), contexts::all()).await }
+        Self { cluster: TestCluster::new(admin::platform(), contexts::all()).await }
     }
 
-    /// The same, where an operator may make calls fail.
+    /// The same in a process started for drills, where an operator can inject faults.
     pub(crate) async fn open_for_drills() -> Self {
         let settings = Settings { drills: true, ..Settings::default() };
-        Self { world: TestCluster::with(admin::platform(), contexts::all(), settings, BTreeMap::new()).await }
+        Self { cluster: TestCluster::with(admin::platform(), contexts::all(), settings, BTreeMap::new()).await }
     }
 
-    /// Settles, and asserts that nothing is left behind and the money agrees.
+    /// Settles, and asserts that nothing is left pending and all payments match.
     pub(crate) async fn close(self) {
-        self.world.settle().await;
-        self.assert_that_the_books_agree().await;
-        self.world.finish().await;
+        self.cluster.settle().await;
+        self.assert_that_the_money_agrees().await;
+        self.cluster.finish().await;
     }
 
     // --- Mina ---------------------------------------------------------------------------------------------
 
     pub(crate) fn orders(&self) -> OrderServiceClient<GrpcStack> {
-        OrderServiceClient::new(self.world.channel())
+        OrderServiceClient::new(self.cluster.channel())
     }
 
     pub(crate) async fn order(&self, request_id: &str, order: &Order) -> Result<Order, Status> {
@@ -69,17 +69,17 @@ impl Food {
         inner(self.orders().create_order(request).await)
     }
 
-    /// An order that stands.
+    /// A placed order.
     pub(crate) async fn place(&self, request_id: &str) -> Order {
         let order = self.order(request_id, &wish("tok_visa")).await.expect("a good card");
         assert_eq!(order.state(), State::Placed);
-        self.world.settle().await;
+        self.cluster.settle().await;
         order
     }
 
-    /// What became of an order that the store, perhaps, has heard of.
+    /// The order, once all events are applied.
     pub(super) async fn get(&self, name: &str) -> Order {
-        self.world.settle().await;
+        self.cluster.settle().await;
         let request = GetOrderRequest { name: name.to_owned() };
         inner(self.orders().get_order(request).await).expect("an order")
     }
@@ -87,21 +87,21 @@ impl Food {
     pub(crate) async fn cancel(&self, name: &str) -> Result<Order, Status> {
         let request = CancelOrderRequest { name: name.to_owned(), request_id: String::new() };
         let cancelled = inner(self.orders().cancel_order(request).await);
-        self.world.settle().await;
+        self.cluster.settle().await;
         cancelled
     }
 
     pub(super) fn payments(&self) -> PaymentServiceClient<GrpcStack> {
-        PaymentServiceClient::new(self.world.channel())
+        PaymentServiceClient::new(self.cluster.channel())
     }
 
     pub(super) async fn payment_of(&self, order: &str) -> Result<Payment, Status> {
         inner(self.payments().get_payment(GetPaymentRequest { name: payment_name(order) }).await)
     }
 
-    /// The order's state, and what the payment and the provider say about the money; "" where they know of none.
-    pub(super) async fn books(&self, order: &str) -> (String, String, String) {
-        self.world.settle().await;
+    /// The states of the order, its payment and its charge at the provider; "" where there is none.
+    pub(super) async fn states_of(&self, order: &str) -> (String, String, String) {
+        self.cluster.settle().await;
         let id = order.replace("orders/", "");
         let payment = format!("order-{id}");
         (
@@ -111,17 +111,18 @@ impl Food {
         )
     }
 
-    /// What every row of a table says about its state, by id.
+    /// The state of every row of a table, by id.
     pub(super) async fn states(&self, context: &str, schema: &str, table: &'static str) -> HashMap<String, String> {
-        states(&self.world, context, schema, table).await
+        states(&self.cluster, context, schema, table).await
     }
 
-    /// Rules S1 and S2: money is held for what stands, and for nothing else.
-    async fn assert_that_the_books_agree(&self) {
+    /// Rules S1 and S2: money is held for confirmed orders only.
+    async fn assert_that_the_money_agrees(&self) {
         let payments = self.states("payment", "payment", "payments").await;
         let charges = self.states("payment", payment::PROVIDER_SCHEMA, "charges").await;
-        let of =
-            |books: &HashMap<String, String>, id: &str| books.get(&format!("order-{id}")).cloned().unwrap_or_default();
+        let of = |states: &HashMap<String, String>, id: &str| {
+            states.get(&format!("order-{id}")).cloned().unwrap_or_default()
+        };
         for (id, state) in self.states("order", "order", "orders").await {
             let money = (of(&payments, &id), of(&charges, &id));
             let money = (money.0.as_str(), money.1.as_str());
@@ -138,48 +139,48 @@ impl Food {
     // --- the store, the rider, the dashboard --------------------------------------------------------------
 
     fn store(&self) -> StoreServiceClient<GrpcStack> {
-        StoreServiceClient::new(self.world.channel())
+        StoreServiceClient::new(self.cluster.channel())
     }
 
     pub(super) async fn ticket(&self, order: &str) -> Result<Ticket, Status> {
-        self.world.settle().await;
+        self.cluster.settle().await;
         inner(self.store().get_ticket(GetTicketRequest { name: ticket_name(order) }).await)
     }
 
     pub(super) async fn accept(&self, order: &str) -> Result<Ticket, Status> {
         let request = AcceptTicketRequest { name: ticket_name(order), request_id: String::new() };
         let answer = inner(self.store().accept_ticket(request).await);
-        self.world.settle().await;
+        self.cluster.settle().await;
         answer
     }
 
     pub(super) async fn reject(&self, order: &str) -> Result<Ticket, Status> {
         let request = RejectTicketRequest { name: ticket_name(order), request_id: String::new() };
         let answer = inner(self.store().reject_ticket(request).await);
-        self.world.settle().await;
+        self.cluster.settle().await;
         answer
     }
 
     pub(super) async fn start_cooking(&self, order: &str) -> Result<Ticket, Status> {
         let request = StartCookingRequest { name: ticket_name(order), request_id: String::new() };
         let answer = inner(self.store().start_cooking(request).await);
-        self.world.settle().await;
+        self.cluster.settle().await;
         answer
     }
 
     pub(super) async fn finish_cooking(&self, order: &str) -> Result<Ticket, Status> {
         let request = FinishCookingRequest { name: ticket_name(order), request_id: String::new() };
         let answer = inner(self.store().finish_cooking(request).await);
-        self.world.settle().await;
+        self.cluster.settle().await;
         answer
     }
 
     fn riders(&self) -> DeliveryServiceClient<GrpcStack> {
-        DeliveryServiceClient::new(self.world.channel())
+        DeliveryServiceClient::new(self.cluster.channel())
     }
 
     pub(super) async fn delivery(&self, order: &str) -> Result<Delivery, Status> {
-        self.world.settle().await;
+        self.cluster.settle().await;
         inner(self.riders().get_delivery(GetDeliveryRequest { name: delivery_name(order) }).await)
     }
 
@@ -187,40 +188,40 @@ impl Food {
         let rider = "riders/joon".to_owned();
         let request = StartDeliveryRequest { name: delivery_name(order), rider, request_id: String::new() };
         let answer = inner(self.riders().start_delivery(request).await);
-        self.world.settle().await;
+        self.cluster.settle().await;
         answer
     }
 
     pub(super) async fn pick_up(&self, order: &str) -> Result<Delivery, Status> {
         let request = PickUpDeliveryRequest { name: delivery_name(order), request_id: String::new() };
         let answer = inner(self.riders().pick_up_delivery(request).await);
-        self.world.settle().await;
+        self.cluster.settle().await;
         answer
     }
 
     pub(super) async fn complete(&self, order: &str) -> Result<Delivery, Status> {
         let request = CompleteDeliveryRequest { name: delivery_name(order), request_id: String::new() };
         let answer = inner(self.riders().complete_delivery(request).await);
-        self.world.settle().await;
+        self.cluster.settle().await;
         answer
     }
 
     pub(super) async fn view(&self, order: &str) -> OrderView {
-        self.world.settle().await;
+        self.cluster.settle().await;
         let request = GetOrderViewRequest { name: order.replace("orders/", "orderViews/") };
-        let mut dashboard = DashboardServiceClient::new(self.world.channel());
+        let mut dashboard = DashboardServiceClient::new(self.cluster.channel());
         inner(dashboard.get_order_view(request).await).expect("a view")
     }
 }
 
-/// What every row of a table says about its state, by id.
+/// The state of every row of a table, by id.
 pub(super) async fn states(
-    world: &TestCluster,
+    cluster: &TestCluster,
     context: &str,
     schema: &str,
     table: &'static str,
 ) -> HashMap<String, String> {
-    let database = world.database(context, schema);
+    let database = cluster.database(context, schema);
     let read = database.read(move |connection| {
         let rows = connection.query(&format!("SELECT id, state FROM {table}"), &[])?;
         rows.into_iter().map(|mut row| Ok((row.text()?, row.text()?))).collect()
@@ -228,7 +229,7 @@ pub(super) async fn states(
     read.await.expect("a readable table")
 }
 
-/// What Mina wants: two bibimbap and a sikhye, 22,000 won.
+/// Mina's order: two bibimbap and a sikhye, 22,000 won.
 pub(crate) fn wish(payment_method: &str) -> Order {
     Order {
         customer: "customers/mina".to_owned(),
@@ -274,7 +275,7 @@ pub(super) fn named_by(status: &Status, key: &str) -> String {
     info.metadata.get(key).cloned().expect("its name")
 }
 
-/// The fields that a refusal names, by the alphabet.
+/// The fields that an error names, sorted.
 pub(crate) fn wrong_fields(status: &Status) -> Vec<String> {
     let violations = status.get_details_bad_request().map(|request| request.field_violations).unwrap_or_default();
     let mut fields: Vec<_> = violations.into_iter().map(|violation| violation.field).collect();

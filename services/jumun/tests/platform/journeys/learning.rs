@@ -1,4 +1,4 @@
-//! Requirements §1.3, sentences 2, 3 and 4: registered, completed or cancelled, and seen on the learner's own page.
+//! Requirements §1.3, sentences 2, 3 and 4: registered, completed or cancelled, and shown on the learner's page.
 
 use contracts::{
     dashboard::v1::{WatchViewsRequest, dashboard_service_client::DashboardServiceClient, watch_views_response::View},
@@ -21,7 +21,7 @@ async fn when_paid_the_education_context_registers_the_learner() {
     assert_eq!((registration.state(), &registration.enrollment), (Registered::Registered, &enrollment.name));
     assert_eq!((registration.learner, registration.course), (enrollment.learner, enrollment.course));
     let declined = school.enroll("second", &apply("tok_declined")).await.expect_err("no money");
-    let error = school.registration(&named_by(&declined, "enrollment")).await.expect_err("nobody is registered");
+    let error = school.registration(&named_by(&declined, "enrollment")).await.expect_err("no registration");
     assert_eq!(error.code(), Code::NotFound);
     school.close().await;
 }
@@ -29,13 +29,13 @@ async fn when_paid_the_education_context_registers_the_learner() {
 #[tokio::test]
 async fn with_education_down_applications_are_still_taken_and_it_catches_up() {
     let mut school = School::open().await;
-    school.world.restart_without(&["education"]).await;
+    school.cluster.restart_without(&["education"]).await;
     let mut enrolled = Vec::new();
     for index in 0..10 {
         enrolled.push(school.place(&index.to_string()).await.name);
     }
     school.cancel(&enrolled[0]).await.expect("it is not completed");
-    school.world.restart().await;
+    school.cluster.restart().await;
     let state = school.registration(&enrolled[0]).await.expect("a registration").state();
     assert_eq!(state, Registered::Cancelled);
     for enrollment in &enrolled[1..] {
@@ -53,7 +53,7 @@ async fn the_learner_completes_the_course() {
         assert_eq!(school.complete(&enrollment).await.expect("registered").state(), Registered::Completed);
     }
     assert_eq!(school.get(&enrollment).await.state(), State::Completed);
-    assert_eq!(school.books(&enrollment).await, ["COMPLETED", "CAPTURED", "TAKEN"]);
+    assert_eq!(school.states_of(&enrollment).await, ["COMPLETED", "CAPTURED", "TAKEN"]);
     school.close().await;
 }
 
@@ -66,7 +66,7 @@ async fn a_completed_course_can_no_longer_be_cancelled_by_anybody() {
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::FailedPrecondition, "ENROLLMENT_NOT_CANCELLABLE"));
     let error = school.cancel_by_school(&enrollment).await.expect_err("too late");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::FailedPrecondition, "REGISTRATION_COMPLETED"));
-    assert_eq!(school.books(&enrollment).await, ["COMPLETED", "CAPTURED", "TAKEN"]);
+    assert_eq!(school.states_of(&enrollment).await, ["COMPLETED", "CAPTURED", "TAKEN"]);
     school.close().await;
 }
 
@@ -76,7 +76,7 @@ async fn the_learner_cancels_the_enrollment_the_payment_is_refunded_and_the_regi
     let enrollment = school.place("first").await.name;
     let cancelled = school.cancel(&enrollment).await.expect("not completed");
     assert_eq!((cancelled.state(), cancelled.state_reason.as_str()), (State::Cancelled, "CANCELLED_BY_LEARNER"));
-    assert_eq!(school.books(&enrollment).await, ["CANCELLED", "REFUNDED", "GIVEN_BACK"]);
+    assert_eq!(school.states_of(&enrollment).await, ["CANCELLED", "REFUNDED", "GIVEN_BACK"]);
     assert_eq!(school.registration(&enrollment).await.expect("a registration").state(), Registered::Cancelled);
     assert_eq!(school.cancel(&enrollment).await.expect("again"), cancelled);
     let error = school.complete(&enrollment).await.expect_err("not registered any more");
@@ -103,25 +103,25 @@ async fn what_the_school_cancels_is_refunded() {
     assert_eq!(school.cancel_by_school(&enrollment).await.expect("registered").state(), Registered::Cancelled);
     let cancelled = school.get(&enrollment).await;
     assert_eq!((cancelled.state(), cancelled.state_reason.as_str()), (State::Cancelled, "REGISTRATION_CANCELLED"));
-    assert_eq!(school.books(&enrollment).await, ["CANCELLED", "REFUNDED", "GIVEN_BACK"]);
+    assert_eq!(school.states_of(&enrollment).await, ["CANCELLED", "REFUNDED", "GIVEN_BACK"]);
     school.close().await;
 }
 
 #[tokio::test]
-async fn a_cancellation_that_overtakes_the_news_of_a_completion_stands_and_is_refunded() {
+async fn a_cancellation_that_overtakes_the_event_of_a_completion_is_kept_and_refunded() {
     let mut school = School::open().await;
     let enrollment = school.place("first").await.name;
-    // The enrollment context does not hear that the course was completed before it is cancelled.
-    school.world.restart_without(&["enrollment"]).await;
+    // The enrollment context does not receive the completion before the cancellation.
+    school.cluster.restart_without(&["enrollment"]).await;
     school.complete(&enrollment).await.expect("registered");
-    school.world.restart_without(&["education"]).await;
+    school.cluster.restart_without(&["education"]).await;
     let completed = school.get(&enrollment).await.state() == State::Completed;
     let cancelled = school.cancel(&enrollment).await;
-    // On the embedded bus nothing is told while the teller is away; a broker has told it already.
+    // The embedded bus delivers nothing while the publisher is down; a broker has the event already.
     assert_eq!(cancelled.is_err(), completed, "{cancelled:?}");
-    school.world.restart().await;
+    school.cluster.restart().await;
     let expected = if completed { ["COMPLETED", "CAPTURED", "TAKEN"] } else { ["CANCELLED", "REFUNDED", "GIVEN_BACK"] };
-    assert_eq!(school.books(&enrollment).await, expected);
+    assert_eq!(school.states_of(&enrollment).await, expected);
     school.close().await;
 }
 
@@ -153,27 +153,27 @@ async fn my_page_shows_the_learners_enrollments() {
 #[tokio::test]
 async fn my_page_needs_no_other_context_and_catches_up() {
     let mut school = School::open().await;
-    school.world.restart_without(&["dashboard"]).await;
+    school.cluster.restart_without(&["dashboard"]).await;
     let enrollment = school.place("first").await.name;
-    school.world.restart_without(&["enrollment", "education", "payment"]).await;
+    school.cluster.restart_without(&["enrollment", "education", "payment"]).await;
     assert!(school.page_of(HANA).await.len() <= 1, "it answers from its own database");
-    school.world.restart().await;
+    school.cluster.restart().await;
     school.cancel(&enrollment).await.expect("not completed");
-    school.world.restart_without(&["enrollment", "education", "payment"]).await;
+    school.cluster.restart_without(&["enrollment", "education", "payment"]).await;
     assert_eq!(school.page_of(HANA).await[0].state, "CANCELLED");
-    school.world.restart().await;
+    school.cluster.restart().await;
     school.close().await;
 }
 
 #[tokio::test]
-async fn whoever_watches_the_views_sees_orders_and_enrollments_change() {
+async fn a_watch_of_the_views_shows_orders_and_enrollments_change() {
     let school = School::open().await;
-    let mut dashboard = DashboardServiceClient::new(school.world.channel());
+    let mut dashboard = DashboardServiceClient::new(school.cluster.channel());
     let mut views = inner(dashboard.watch_views(WatchViewsRequest {}).await).expect("a stream");
     let enrollment = school.place("first").await.name;
     let request =
         contracts::order::v1::CreateOrderRequest { order: Some(wish("tok_visa")), request_id: "second".to_owned() };
-    let mut orders = contracts::order::v1::order_service_client::OrderServiceClient::new(school.world.channel());
+    let mut orders = contracts::order::v1::order_service_client::OrderServiceClient::new(school.cluster.channel());
     let order = inner(orders.create_order(request).await).expect("a good card").name;
     let (mut saw_enrollment, mut saw_order) = (false, false);
     while !(saw_enrollment && saw_order) {

@@ -44,7 +44,7 @@ async fn orders_are_listed_page_by_page_newest_first_and_filtered() {
     for (index, customer) in ["mina", "joon", "mina", "mina", "joon"].iter().enumerate() {
         let order = contracts::order::v1::Order { customer: format!("customers/{customer}"), ..wish("tok_visa") };
         names.insert(0, food.order(&index.to_string(), &order).await.expect("an order").name);
-        food.world.advance(Duration::from_secs(1)).await;
+        food.cluster.advance(Duration::from_secs(1)).await;
     }
     food.cancel(&names[1]).await.expect("not cooking");
     let error = food.order("declined", &wish("tok_declined")).await.expect_err("no money");
@@ -57,7 +57,7 @@ async fn orders_are_listed_page_by_page_newest_first_and_filtered() {
     assert_eq!(walk(&food, "state = CANCELLED AND customer = customers/mina").await, chosen(&[2]));
     assert_eq!(walk(&food, "state = REJECTED").await, chosen(&[0]));
     assert_eq!(walk(&food, "customer = customers/nobody").await, Vec::<String>::new());
-    food.world.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
     food.close().await;
 }
 
@@ -91,7 +91,7 @@ async fn orders_are_listed_oldest_first_when_asked_and_tokens_outlive_the_proces
         if !token.is_empty() {
             let error = page_by(&food, 2, &token, "", "create_time desc").await.expect_err("another order");
             assert_eq!(wrong_fields(&error), ["page_token"]);
-            food.world.restart().await;
+            food.cluster.restart().await;
         }
     }
     assert_eq!((walked, token), (names, String::new()));
@@ -104,7 +104,7 @@ async fn walking_the_pages_gives_each_order_once_while_more_are_placed() {
     let mut before = Vec::new();
     for index in 0..7 {
         before.insert(0, food.place(&index.to_string()).await.name);
-        food.world.advance(Duration::from_secs(1)).await;
+        food.cluster.advance(Duration::from_secs(1)).await;
     }
     let (mut walked, mut token) = (Vec::new(), String::new());
     for step in 0.. {

@@ -1,4 +1,4 @@
-//! Somebody does not answer, or is asked for too much: what callers are told, and what the operator sees.
+//! A context does not answer or is overloaded: the errors that callers get, and what the operator sees.
 
 use std::time::{Duration, Instant};
 
@@ -17,21 +17,21 @@ use tower::ServiceExt;
 
 use super::food::{ABANDONED, Food, inner, wish};
 
-/// Retries that are there at the start.
+/// The retry budget at the start.
 const SAVED: i64 = 128;
-/// Enough to learn that payment does not answer.
+/// Enough failed calls to open the circuit.
 const ENOUGH: usize = 30;
 /// Longer than a circuit stays open.
 const CLOSED_WITHIN: Duration = Duration::from_secs(20);
 
 pub(super) async fn status(food: &Food) -> GetOverloadStatusResponse {
-    let mut admin = AdminServiceClient::new(food.world.channel());
+    let mut admin = AdminServiceClient::new(food.cluster.channel());
     inner(admin.get_overload_status(GetOverloadStatusRequest {}).await).expect("a status")
 }
 
 async fn page(food: &Food) -> String {
     let request = http::Request::get("/metrics").body(Body::empty()).expect("a request");
-    let Ok(response) = food.world.listener().oneshot(request).await;
+    let Ok(response) = food.cluster.listener().oneshot(request).await;
     let body = http_body_util::BodyExt::collect(response.into_body()).await.expect("a page");
     String::from_utf8(body.to_bytes().into()).expect("text")
 }
@@ -43,22 +43,22 @@ async fn open_the_circuit(food: &Food) {
     assert_eq!(status(food).await.circuits[0].state(), Circuit::Open);
 }
 
-/// Lets the recovery ask payment again and again, until no order waits for its word.
+/// Runs the recovery until no order waits for payment.
 pub(super) async fn make_an_end(food: &Food) {
     let begun = Instant::now();
     let waits = |state: &String| matches!(state.as_str(), "PENDING" | "VOIDING");
     while food.states("order", "order", "orders").await.values().any(waits) {
         assert!(begun.elapsed() < CLOSED_WITHIN, "{:?}", status(food).await);
-        food.world.advance(ABANDONED).await;
+        food.cluster.advance(ABANDONED).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test]
-async fn while_payment_does_not_answer_orders_are_turned_away_and_nothing_is_written_down() {
+async fn while_payment_does_not_answer_orders_are_rejected_and_nothing_is_recorded() {
     let mut food = Food::open().await;
     let placed = food.place("before").await;
-    food.world.restart_without(&["payment"]).await;
+    food.cluster.restart_without(&["payment"]).await;
     open_the_circuit(&food).await;
     let written = food.states("order", "order", "orders").await.len();
 
@@ -74,7 +74,7 @@ async fn while_payment_does_not_answer_orders_are_turned_away_and_nothing_is_wri
     let again = food.order("before", &wish("tok_visa")).await.expect("the answer that was given before");
     assert_eq!(again, placed, "a request that came before has its answer");
 
-    food.world.restart().await;
+    food.cluster.restart().await;
     make_an_end(&food).await;
     assert_eq!(food.order("next", &wish("tok_visa")).await.expect("payment is back").state(), State::Placed);
     food.close().await;
@@ -104,7 +104,7 @@ async fn the_circuit_closes_when_payment_answers_again() {
 }
 
 #[tokio::test]
-async fn retries_are_paid_out_of_the_budget_and_end_when_the_circuit_opens() {
+async fn retries_are_limited_by_the_budget_and_end_when_the_circuit_opens() {
     let food = Food::open().await;
     for index in 0..ENOUGH {
         food.order(&index.to_string(), &wish("tok_error")).await.expect_err("the provider fails");
@@ -141,7 +141,7 @@ async fn the_operator_sees_what_is_limited() {
 }
 
 #[tokio::test]
-async fn the_metrics_tell_calls_queues_batches_outboxes_and_limits_but_no_ids() {
+async fn the_metrics_show_calls_queues_batches_outboxes_and_limits_but_no_ids() {
     let food = Food::open().await;
     let order = food.place("first").await;
     let page = page(&food).await;

@@ -1,4 +1,4 @@
-//! Requirements §1.1, sentence 1, and §3: an order that is not paid never stands, whatever payment does.
+//! Requirements §1.1, sentence 1, and §3: an order is placed only if it is paid, however payment fails.
 
 use std::time::{Duration, Instant};
 
@@ -16,16 +16,16 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_declined_card_leaves_no_standing_order_and_no_charge() {
+async fn a_declined_card_leaves_no_placed_order_and_no_charge() {
     let food = Food::open().await;
     let error = food.order("first", &wish("tok_declined")).await.expect_err("no money");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::FailedPrecondition, "PAYMENT_DECLINED"));
     let info = error.get_details_error_info().expect("an ErrorInfo");
     assert_eq!((info.domain.as_str(), info.metadata["decline_reason"].as_str()), ("jumun.dev", "INSUFFICIENT_FUNDS"));
     let order = order_named_by(&error);
-    assert_eq!(food.books(&order).await, ("REJECTED".into(), "DECLINED".into(), "DECLINED".into()));
+    assert_eq!(food.states_of(&order).await, ("REJECTED".into(), "DECLINED".into(), "DECLINED".into()));
     assert_eq!(food.get(&order).await.state_reason, "INSUFFICIENT_FUNDS");
-    assert_eq!(food.ticket(&order).await.expect_err("the store never hears of it").code(), Code::NotFound);
+    assert_eq!(food.ticket(&order).await.expect_err("the store gets no event").code(), Code::NotFound);
     food.close().await;
 }
 
@@ -59,23 +59,23 @@ async fn when_payments_answer_is_lost_the_charge_is_taken_back() {
 }
 
 #[tokio::test]
-async fn when_payment_charges_too_late_it_is_told_not_to() {
+async fn when_payment_charges_too_late_the_charge_is_voided() {
     unknown_outcome("tok_late", Code::DeadlineExceeded, "PAYMENT_TIMED_OUT").await;
 }
 
-/// The customer learns which order it is about and when to ask again; then the recovery makes an end of it.
+/// The error names the order and says when to retry; then the recovery settles the order.
 async fn unknown_outcome(token: &str, code: Code, reason: &str) {
     let food = Food::open().await;
-    let error = food.order("first", &wish(token)).await.expect_err("nobody knows");
+    let error = food.order("first", &wish(token)).await.expect_err("the outcome is unknown");
     assert_unconfirmed(&error, code, reason);
     let order = order_named_by(&error);
     assert_eq!(food.get(&order).await.state(), State::Pending);
 
-    food.world.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
     let rejected = food.get(&order).await;
     assert_eq!((rejected.state(), rejected.state_reason.as_str()), (State::Rejected, "PAYMENT_UNCONFIRMED"));
     assert_eq!(food.payment_of(&order).await.expect("a tombstone").state(), PaymentState::Voided);
-    assert_eq!(food.books(&order).await, ("REJECTED".into(), "VOIDED".into(), "RELEASED".into()));
+    assert_eq!(food.states_of(&order).await, ("REJECTED".into(), "VOIDED".into(), "RELEASED".into()));
 
     let error = food.order("first", &wish(token)).await.expect_err("the same answer from now on");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::Aborted, "ORDER_NOT_PLACED"));
@@ -86,43 +86,43 @@ async fn unknown_outcome(token: &str, code: Code, reason: &str) {
 #[tokio::test]
 async fn a_charge_that_comes_after_the_void_meets_the_tombstone() {
     let food = Food::open().await;
-    let error = food.order("first", &wish("tok_late")).await.expect_err("nobody knows");
+    let error = food.order("first", &wish("tok_late")).await.expect_err("the outcome is unknown");
     let order = order_named_by(&error);
-    food.world.advance(ABANDONED).await;
-    assert_eq!(food.books(&order).await.2, "RELEASED");
+    food.cluster.advance(ABANDONED).await;
+    assert_eq!(food.states_of(&order).await.2, "RELEASED");
 
-    food.world.advance(LATE).await;
-    // The late charge is a task of its own: give it its chance.
+    food.cluster.advance(LATE).await;
+    // The late charge runs in a task of its own: let it run.
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(200) {
-        assert_eq!(food.books(&order).await, ("REJECTED".into(), "VOIDED".into(), "RELEASED".into()));
+        assert_eq!(food.states_of(&order).await, ("REJECTED".into(), "VOIDED".into(), "RELEASED".into()));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let error = authorize(&food, &order, 22_000, "tok_visa").await.expect_err("not to be paid for any more");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::FailedPrecondition, "PAYMENT_VOIDED"));
-    assert_eq!(food.books(&order).await.2, "RELEASED");
+    assert_eq!(food.states_of(&order).await.2, "RELEASED");
     food.close().await;
 }
 
 #[tokio::test]
 async fn a_charge_that_comes_before_the_void_is_released_by_it() {
     let food = Food::open().await;
-    let error = food.order("first", &wish("tok_lost")).await.expect_err("nobody knows");
+    let error = food.order("first", &wish("tok_lost")).await.expect_err("the outcome is unknown");
     let order = order_named_by(&error);
-    assert_eq!(food.books(&order).await, ("PENDING".into(), String::new(), "HELD".into()));
-    food.world.advance(ABANDONED).await;
-    assert_eq!(food.books(&order).await, ("REJECTED".into(), "VOIDED".into(), "RELEASED".into()));
+    assert_eq!(food.states_of(&order).await, ("PENDING".into(), String::new(), "HELD".into()));
+    food.cluster.advance(ABANDONED).await;
+    assert_eq!(food.states_of(&order).await, ("REJECTED".into(), "VOIDED".into(), "RELEASED".into()));
     food.close().await;
 }
 
 #[tokio::test]
 async fn the_recovery_leaves_an_order_alone_whose_call_may_still_be_under_way() {
     let food = Food::open().await;
-    let error = food.order("first", &wish("tok_error")).await.expect_err("nobody knows");
+    let error = food.order("first", &wish("tok_error")).await.expect_err("the outcome is unknown");
     let order = order_named_by(&error);
-    food.world.advance(Duration::from_secs(4)).await;
+    food.cluster.advance(Duration::from_secs(4)).await;
     assert_eq!(food.get(&order).await.state(), State::Pending);
-    food.world.advance(Duration::from_secs(2)).await;
+    food.cluster.advance(Duration::from_secs(2)).await;
     assert_eq!(food.get(&order).await.state(), State::Rejected);
     food.close().await;
 }
@@ -130,29 +130,29 @@ async fn the_recovery_leaves_an_order_alone_whose_call_may_still_be_under_way() 
 #[tokio::test]
 async fn an_order_whose_payment_is_held_is_placed_by_the_recovery() {
     let mut food = Food::open().await;
-    let error = food.order("first", &wish("tok_error")).await.expect_err("nobody knows");
+    let error = food.order("first", &wish("tok_error")).await.expect_err("the outcome is unknown");
     let order = order_named_by(&error);
-    // As if the answer to this call had been the one that was lost.
+    // As if the answer to this call had been lost.
     authorize(&food, &order, 22_000, "tok_visa").await.expect("held");
-    food.world.restart().await;
-    food.world.advance(ABANDONED).await;
+    food.cluster.restart().await;
+    food.cluster.advance(ABANDONED).await;
     let placed = food.get(&order).await;
     assert_eq!((placed.state(), placed.payment), (State::Placed, payment_name(&order)));
-    assert_eq!(food.books(&order).await, ("PLACED".into(), "CAPTURED".into(), "TAKEN".into()));
+    assert_eq!(food.states_of(&order).await, ("PLACED".into(), "CAPTURED".into(), "TAKEN".into()));
     food.close().await;
 }
 
 #[tokio::test]
 async fn an_order_that_waits_for_payment_is_seen_but_cannot_be_cancelled() {
     let food = Food::open().await;
-    let error = food.order("first", &wish("tok_error")).await.expect_err("nobody knows");
+    let error = food.order("first", &wish("tok_error")).await.expect_err("the outcome is unknown");
     let order = order_named_by(&error);
     let request = ListOrdersRequest { filter: "state = PENDING".to_owned(), ..Default::default() };
     let pending = inner(food.orders().list_orders(request).await).expect("a page").orders;
     assert_eq!(pending.iter().map(|order| &order.name).collect::<Vec<_>>(), [&order]);
     let error = food.cancel(&order).await.expect_err("not placed");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::FailedPrecondition, "ORDER_PENDING"));
-    food.world.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
     food.close().await;
 }
 
@@ -169,7 +169,7 @@ async fn one_payable_has_one_payment() {
 }
 
 #[tokio::test]
-async fn whoever_asks_again_meanwhile_waits_for_the_same_answer() {
+async fn a_request_repeated_meanwhile_waits_for_the_same_answer() {
     let food = Food::open().await;
     let bulkhead = async || status(&food).await.bulkheads.swap_remove(0);
     let ask = || authorize(&food, "orders/slow", 22_000, "tok_slow");

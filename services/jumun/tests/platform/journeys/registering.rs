@@ -16,9 +16,9 @@ use super::{
     food::{ABANDONED, Food, LATE},
 };
 
-/// More than the channel takes at once and lets wait.
+/// More than the channel's bulkhead admits and queues.
 const MANY: usize = 1_700;
-/// Within this everything comes to its end (rule L1).
+/// Everything is settled within this time (rule L1).
 const RECOVERY: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const ONE_WELCOME: [&str; 1] = ["Welcome to Jumun: you are being registered."];
@@ -40,7 +40,7 @@ async fn a_customer_registers_and_the_notification_was_delivered_before_the_answ
 }
 
 #[tokio::test]
-async fn whom_the_notification_does_not_reach_is_not_registered() {
+async fn a_customer_that_the_notification_does_not_reach_is_not_registered() {
     let food = Food::open().await;
     let error = food.register("first", &person("blocked-mina")).await.expect_err("messages are blocked");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::FailedPrecondition, "CUSTOMER_NOT_REACHED"));
@@ -75,15 +75,15 @@ async fn when_the_notification_comes_too_late_it_meets_the_tombstone() {
 
 async fn unregistered(account: &str, code: Code, reason: &str) {
     let food = Food::open().await;
-    let error = food.register("first", &person(account)).await.expect_err("nobody knows");
+    let error = food.register("first", &person(account)).await.expect_err("the outcome is unknown");
     let name = put_off(&error, code, reason);
     assert_eq!(food.customer(&name).await.state(), State::Pending);
-    food.world.advance(ABANDONED).await;
-    food.world.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
     let customer = food.customer(&name).await;
     assert_eq!((customer.state(), customer.state_reason.as_str()), (State::Rejected, "NOTIFICATION_UNCONFIRMED"));
     assert_eq!(food.welcome(&customer).await.expect("a tombstone").state(), NotificationState::Withdrawn);
-    food.world.advance(LATE).await;
+    food.cluster.advance(LATE).await;
     assert_eq!(food.phone(account).await, [""; 0]);
     let error = food.register("first", &person(account)).await.expect_err("the same answer from now on");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::Aborted, "CUSTOMER_NOT_REGISTERED"));
@@ -95,9 +95,9 @@ async fn when_notification_is_killed_between_delivery_and_answer_the_customer_is
     let mut food = Food::open().await;
     let error = food.register("first", &person("lost-mina")).await.expect_err("the answer is lost");
     let name = put_off(&error, Code::DeadlineExceeded, "NOTIFICATION_TIMED_OUT");
-    food.world.restart().await;
-    food.world.advance(ABANDONED).await;
-    food.world.advance(ABANDONED).await;
+    food.cluster.restart().await;
+    food.cluster.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
     assert_eq!(food.customer(&name).await.state(), State::Registered);
     assert_eq!(food.phone("lost-mina").await, ONE_WELCOME);
     let repeated = food.register("first", &person("lost-mina")).await.expect("registered");
@@ -108,13 +108,13 @@ async fn when_notification_is_killed_between_delivery_and_answer_the_customer_is
 #[tokio::test]
 async fn when_notification_is_down_nobody_is_registered_and_nothing_is_guessed() {
     let mut food = Food::open().await;
-    food.world.restart_without(&["notification"]).await;
+    food.cluster.restart_without(&["notification"]).await;
     let error = food.register("first", &person("mina")).await.expect_err("notification is down");
     let name = put_off(&error, Code::Unavailable, "NOTIFICATION_UNAVAILABLE");
-    food.world.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
     assert_eq!(food.customer(&name).await.state(), State::Pending);
-    food.world.restart().await;
-    food.world.advance(ABANDONED).await;
+    food.cluster.restart().await;
+    food.cluster.advance(ABANDONED).await;
     assert_eq!(food.customer(&name).await.state(), State::Rejected);
     assert_eq!(food.phone("mina").await, [""; 0]);
     food.close().await;
@@ -123,9 +123,9 @@ async fn when_notification_is_down_nobody_is_registered_and_nothing_is_guessed()
 #[tokio::test]
 async fn the_same_request_repeated_while_pending_goes_on_where_it_stopped() {
     let mut food = Food::open().await;
-    food.world.restart_without(&["notification"]).await;
+    food.cluster.restart_without(&["notification"]).await;
     let error = food.register("first", &person("mina")).await.expect_err("notification is down");
-    food.world.restart().await;
+    food.cluster.restart().await;
     let customer = food.register("first", &person("mina")).await.expect("notification is back");
     assert_eq!((customer.state(), customer.name), (State::Registered, customer_named_by(&error)));
     assert_eq!(food.phone("mina").await, ONE_WELCOME);
@@ -133,11 +133,15 @@ async fn the_same_request_repeated_while_pending_goes_on_where_it_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_notification_overloaded_the_registration_is_put_off_with_try_again_in_n() {
+async fn with_notification_overloaded_the_registration_fails_with_retry_info() {
     let food = Food::open().await;
     let flood = stream::iter(0..MANY).map(|index| {
         let food = &food;
-        async move { food.register(&index.to_string(), &person(&format!("late-{index}"))).await.expect_err("nobody") }
+        async move {
+            food.register(&index.to_string(), &person(&format!("late-{index}")))
+                .await
+                .expect_err("the channel is overloaded")
+        }
     });
     let answers: Vec<_> = flood.buffer_unordered(MANY).collect().await;
     let put_off: Vec<_> = answers.iter().filter(|error| reason_of(error) == "NOTIFICATION_OVERLOADED").collect();
@@ -145,14 +149,15 @@ async fn with_notification_overloaded_the_registration_is_put_off_with_try_again
     for error in put_off {
         self::put_off(error, Code::ResourceExhausted, "NOTIFICATION_OVERLOADED");
     }
-    // The circuit to notification, which the flood opened, closes by the clock on the wall.
+    // The overload opened the circuit to notification, which closes by the wall clock.
     let begun = Instant::now();
     while count(&food, "PENDING").await > 0 {
         assert!(begun.elapsed() < RECOVERY, "{} wait for ever", count(&food, "PENDING").await);
-        food.world.advance(ABANDONED).await;
+        food.cluster.advance(ABANDONED).await;
         tokio::time::sleep(POLL_INTERVAL).await;
     }
-    // The clock went on while nobody could be told to withdraw: what arrived meanwhile counts, and nothing else does.
+    // The clock advanced while no withdrawal was possible: a welcome that was delivered meanwhile counts, no other
+    // does.
     let arrived = food.states("notification", notification::KAKAO_SCHEMA, "messages").await;
     let arrived = arrived.values().filter(|state| *state == "DELIVERED").count();
     assert_eq!(count(&food, "REGISTERED").await, arrived);
@@ -175,7 +180,7 @@ async fn the_same_request_fifty_times_at_once_registers_once_and_welcomes_once()
         let error = food.register("first", &other).await.expect_err("another body");
         assert_eq!(reason_of(&error), "REQUEST_ID_REUSED");
     }
-    food.world.advance(Duration::from_secs(1)).await;
+    food.cluster.advance(Duration::from_secs(1)).await;
     food.close().await;
 }
 

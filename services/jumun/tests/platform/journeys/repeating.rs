@@ -28,7 +28,7 @@ async fn a_repeated_request_gets_the_first_answer_however_far_the_order_is_by_no
     food.start_cooking(&first.name).await.expect("accepted");
     assert_eq!(food.get(&first.name).await.state(), State::Cooking);
     assert_eq!(food.order("first", &wish("tok_visa")).await.expect("the order"), first);
-    food.world.restart().await;
+    food.cluster.restart().await;
     assert_eq!(food.order("first", &wish("tok_visa")).await.expect("the order"), first);
     food.close().await;
 }
@@ -68,14 +68,14 @@ async fn another_body_under_the_same_request_id_is_refused() {
 #[tokio::test]
 async fn the_same_request_repeated_while_pending_goes_on_where_it_stopped() {
     let mut food = Food::open().await;
-    food.world.restart_without(&["payment"]).await;
+    food.cluster.restart_without(&["payment"]).await;
     let error = food.order("first", &wish("tok_visa")).await.expect_err("payment is down");
     let order = order_named_by(&error);
-    food.world.restart().await;
+    food.cluster.restart().await;
     assert_eq!(food.get(&order).await.state(), State::Pending);
     let placed = food.order("first", &wish("tok_visa")).await.expect("payment is back");
     assert_eq!((placed.state(), &placed.name), (State::Placed, &order));
-    food.world.advance(ABANDONED).await;
-    assert_eq!(food.books(&order).await, ("PLACED".into(), "CAPTURED".into(), "TAKEN".into()));
+    food.cluster.advance(ABANDONED).await;
+    assert_eq!(food.states_of(&order).await, ("PLACED".into(), "CAPTURED".into(), "TAKEN".into()));
     food.close().await;
 }

@@ -1,4 +1,4 @@
-//! What cannot be an order is refused by the names of its fields, and nothing of it is stored.
+//! An invalid request is refused with the names of its fields, and nothing is stored.
 
 use contracts::{
     Money,
@@ -13,7 +13,7 @@ use tonic_types::StatusExt;
 
 use super::food::{Food, item, wish, won, wrong_fields};
 
-/// What is wrong, how the request comes to be so, and the fields that the refusal names.
+/// The mistake, how to make it, and the fields that the error names.
 type Wrong = (&'static str, fn(&mut CreateOrderRequest), &'static [&'static str]);
 
 const WRONG: &[Wrong] = &[
@@ -98,7 +98,7 @@ async fn what_is_wrong_with_an_order_is_named_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn what_is_just_allowed_is_taken() {
+async fn values_at_the_limits_are_accepted() {
     let food = Food::open().await;
     let mut largest = wish("tok_visa");
     largest.items = vec![item(&"a".repeat(128), 1000, money("EUR", 0, 10_000_000)); 100];
@@ -114,7 +114,7 @@ async fn a_message_beyond_the_limit_is_refused_before_it_is_read() {
     let mut order = wish("tok_visa");
     order.items[0].item = "a".repeat(MAX_REQUEST_BYTES);
     let error = food.order("first", &order).await.expect_err("too large");
-    // gRPC's own code for it is RESOURCE_EXHAUSTED, which says that trying again helps.
+    // gRPC's own code for it is RESOURCE_EXHAUSTED, which suggests a retry.
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::OutOfRange, "MESSAGE_TOO_LARGE"));
     assert!(food.states("order", "order", "orders").await.is_empty());
     food.close().await;
@@ -170,11 +170,11 @@ async fn no_method_refuses_without_a_reason() {
         reasons.extend(context.reasons);
     }
     for method in contracts::methods() {
-        // As field 1: nothing, no text, and no other type either.
+        // Field 1 with a value that no type accepts.
         for bytes in [vec![], vec![0xff]] {
             let codec = CheckingCodec::<Vec<u8>, EchoResponse>::default();
             let path = jumun_core::contracts::path(&method).parse().expect("a path");
-            let mut client = Grpc::new(food.world.channel());
+            let mut client = Grpc::new(food.cluster.channel());
             client.ready().await.expect("ready");
             let Err(status) = client.server_streaming(Request::new(bytes), path, codec).await else { continue };
             let info = status.get_details_error_info().unwrap_or_else(|| panic!("{}: {status:?}", method.full_name()));

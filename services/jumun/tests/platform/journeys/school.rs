@@ -1,4 +1,4 @@
-//! Those who take part in a course: Hana applies and learns, the school registers her.
+//! Steps of the education journeys: Hana enrolls and learns, the school registers her.
 
 use std::collections::HashMap;
 
@@ -26,25 +26,25 @@ use super::{
 pub(super) const HANA: &str = "learners/hana";
 
 pub(super) struct School {
-    pub(super) world: TestCluster,
+    pub(super) cluster: TestCluster,
 }
 
 impl School {
     pub(super) async fn open() -> Self {
-        Self { world: TestCluster::new(admin::platform(), contexts::all()).await }
+        Self { cluster: TestCluster::new(admin::platform(), contexts::all()).await }
     }
 
-    /// Settles, and asserts that nothing is left behind and the money agrees.
+    /// Settles, and asserts that nothing is left pending and all payments match.
     pub(super) async fn close(self) {
-        self.world.settle().await;
-        self.assert_that_the_books_agree().await;
-        self.world.finish().await;
+        self.cluster.settle().await;
+        self.assert_that_the_money_agrees().await;
+        self.cluster.finish().await;
     }
 
     // --- Hana ---------------------------------------------------------------------------------------------
 
     pub(super) fn enrollments(&self) -> EnrollmentServiceClient<GrpcStack> {
-        EnrollmentServiceClient::new(self.world.channel())
+        EnrollmentServiceClient::new(self.cluster.channel())
     }
 
     pub(super) async fn enroll(&self, request_id: &str, application: &Enrollment) -> Result<Enrollment, Status> {
@@ -53,16 +53,16 @@ impl School {
         inner(self.enrollments().create_enrollment(request).await)
     }
 
-    /// An enrollment that stands.
+    /// A confirmed enrollment.
     pub(super) async fn place(&self, request_id: &str) -> Enrollment {
         let enrollment = self.enroll(request_id, &apply("tok_visa")).await.expect("a good card");
         assert_eq!(enrollment.state(), State::Enrolled);
-        self.world.settle().await;
+        self.cluster.settle().await;
         enrollment
     }
 
     pub(super) async fn get(&self, name: &str) -> Enrollment {
-        self.world.settle().await;
+        self.cluster.settle().await;
         let request = GetEnrollmentRequest { name: name.to_owned() };
         inner(self.enrollments().get_enrollment(request).await).expect("an enrollment")
     }
@@ -70,27 +70,27 @@ impl School {
     pub(super) async fn cancel(&self, name: &str) -> Result<Enrollment, Status> {
         let request = CancelEnrollmentRequest { name: name.to_owned(), request_id: String::new() };
         let cancelled = inner(self.enrollments().cancel_enrollment(request).await);
-        self.world.settle().await;
+        self.cluster.settle().await;
         cancelled
     }
 
     /// Her own page.
     pub(super) async fn page_of(&self, learner: &str) -> Vec<EnrollmentView> {
-        self.world.settle().await;
+        self.cluster.settle().await;
         let filter = format!("learner = {learner}");
         let request = ListEnrollmentViewsRequest { filter, ..ListEnrollmentViewsRequest::default() };
-        let mut dashboard = DashboardServiceClient::new(self.world.channel());
+        let mut dashboard = DashboardServiceClient::new(self.cluster.channel());
         inner(dashboard.list_enrollment_views(request).await).expect("a page").enrollment_views
     }
 
     // --- the school ---------------------------------------------------------------------------------------
 
     fn school(&self) -> EducationServiceClient<GrpcStack> {
-        EducationServiceClient::new(self.world.channel())
+        EducationServiceClient::new(self.cluster.channel())
     }
 
     pub(super) async fn registration(&self, enrollment: &str) -> Result<Registration, Status> {
-        self.world.settle().await;
+        self.cluster.settle().await;
         let request = GetRegistrationRequest { name: registration_name(enrollment) };
         inner(self.school().get_registration(request).await)
     }
@@ -98,14 +98,14 @@ impl School {
     pub(super) async fn complete(&self, enrollment: &str) -> Result<Registration, Status> {
         let request = CompleteRegistrationRequest { name: registration_name(enrollment), request_id: String::new() };
         let completed = inner(self.school().complete_registration(request).await);
-        self.world.settle().await;
+        self.cluster.settle().await;
         completed
     }
 
     pub(super) async fn cancel_by_school(&self, enrollment: &str) -> Result<Registration, Status> {
         let request = CancelRegistrationRequest { name: registration_name(enrollment), request_id: String::new() };
         let cancelled = inner(self.school().cancel_registration(request).await);
-        self.world.settle().await;
+        self.cluster.settle().await;
         cancelled
     }
 
@@ -113,13 +113,13 @@ impl School {
 
     pub(super) async fn payment_of(&self, enrollment: &str) -> Result<Payment, Status> {
         let name = enrollment.replace("enrollments/", "payments/enrollment-");
-        let mut payments = PaymentServiceClient::new(self.world.channel());
+        let mut payments = PaymentServiceClient::new(self.cluster.channel());
         inner(payments.get_payment(GetPaymentRequest { name }).await)
     }
 
-    /// The enrollment's state, and what the payment and the provider say about the money; "" where they know of none.
-    pub(super) async fn books(&self, enrollment: &str) -> [String; 3] {
-        self.world.settle().await;
+    /// The states of the enrollment, its payment and its charge at the provider; "" where there is none.
+    pub(super) async fn states_of(&self, enrollment: &str) -> [String; 3] {
+        self.cluster.settle().await;
         let id = enrollment.replace("enrollments/", "");
         let payment = format!("enrollment-{id}");
         [
@@ -134,15 +134,15 @@ impl School {
     }
 
     pub(super) async fn states(&self, context: &str, schema: &str, table: &'static str) -> HashMap<String, String> {
-        states(&self.world, context, schema, table).await
+        states(&self.cluster, context, schema, table).await
     }
 
-    /// Rules S1 and S2: money is held for what stands, and for nothing else; and the school agrees with what stands.
-    async fn assert_that_the_books_agree(&self) {
+    /// Rules S1 and S2: money is held for confirmed enrollments only; and the registrations match the enrollments.
+    async fn assert_that_the_money_agrees(&self) {
         let mut registrations = self.states("education", "education", "registrations").await;
         for (id, state) in self.states("enrollment", "enrollment", "enrollments").await {
-            let books = self.books(&format!("enrollments/{id}")).await;
-            let money = (books[1].as_str(), books[2].as_str());
+            let found = self.states_of(&format!("enrollments/{id}")).await;
+            let money = (found[1].as_str(), found[2].as_str());
             let registration = registrations.remove(&id).unwrap_or_default();
             let agrees = match state.as_str() {
                 "REJECTED" => {
@@ -156,7 +156,7 @@ impl School {
             };
             assert!(agrees, "enrollments/{id} is {state}, its money is {money:?}, its registration {registration:?}");
         }
-        assert!(registrations.is_empty(), "nobody enrolled for {registrations:?}");
+        assert!(registrations.is_empty(), "no enrollments for {registrations:?}");
     }
 }
 

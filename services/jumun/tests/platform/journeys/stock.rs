@@ -1,4 +1,4 @@
-//! Rule S6 under pressure: many take from the same stock, repeat themselves, give back, and are interrupted.
+//! Rule S6 under load: many callers reserve the same stock, repeat requests, release, and are interrupted.
 
 use std::{
     collections::HashSet,
@@ -16,7 +16,7 @@ const CALLERS: usize = 200;
 const STOCK: i64 = 1_000;
 
 #[tokio::test]
-async fn not_enough_and_unknown_are_told_apart() {
+async fn not_enough_stock_and_an_unknown_item_are_different_errors() {
     let coffee = Coffee::open(&[(HOT, 2)]).await;
     let error = coffee.reduce(HOT, "productions/a", 3).await.expect_err("too much");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::FailedPrecondition, "NOT_ENOUGH_STOCK"));
@@ -57,7 +57,7 @@ async fn a_release_that_overtakes_its_reduction_forbids_it() {
     coffee.close().await;
 }
 
-/// A small generator of numbers, the same in each run.
+/// A pseudo-random quantity, the same in each run.
 fn quantity(caller: usize, round: usize) -> i64 {
     let mixed = (caller * 2_654_435_761 + round * 40_503) % 1_000_003;
     i64::try_from(mixed % 9 + 1).unwrap_or(1)
@@ -67,15 +67,15 @@ fn quantity(caller: usize, round: usize) -> i64 {
 async fn two_hundred_callers_never_take_more_than_there_is_and_each_production_takes_once() {
     let mut coffee = Coffee::open(&[(HOT, STOCK)]).await;
     let mut granted: HashSet<(String, i64)> = HashSet::new();
-    // Every caller asks in every round, in each for another production; and repeats what it did not hear the answer of.
+    // In every round each caller asks for another production, and repeats requests whose answer it did not get.
     for round in 0..3 {
-        let unheard: Vec<_> = (0..CALLERS).filter(|caller| caller % 3 == 0).collect();
+        let unanswered: Vec<_> = (0..CALLERS).filter(|caller| caller % 3 == 0).collect();
         let asking = stream::iter(0..CALLERS).map(|caller| {
             let (coffee, production) = (&coffee, format!("productions/p{round}-{caller}"));
             async move {
                 let quantity = quantity(caller, round);
                 let asking = coffee.reduce(HOT, &production, quantity);
-                // Some go away before the answer.
+                // Some callers cancel before the answer.
                 let patience = Duration::from_millis(if caller % 3 == 0 { 2 } else { 20_000 });
                 let answer = tokio::time::timeout(patience, asking).await;
                 (production, quantity, answer.is_ok_and(|answer| answer.is_ok()))
@@ -85,9 +85,9 @@ async fn two_hundred_callers_never_take_more_than_there_is_and_each_production_t
         granted.extend(
             answers.into_iter().filter(|(_, _, taken)| *taken).map(|(production, quantity, _)| (production, quantity)),
         );
-        // The process ends in between, and what was interrupted is asked again.
-        coffee.food.world.restart().await;
-        for caller in unheard {
+        // The process restarts, and the interrupted requests are repeated.
+        coffee.food.cluster.restart().await;
+        for caller in unanswered {
             let (production, quantity) = (format!("productions/p{round}-{caller}"), quantity(caller, round));
             for _ in 0..2 {
                 match coffee.reduce(HOT, &production, quantity).await {
@@ -99,9 +99,9 @@ async fn two_hundred_callers_never_take_more_than_there_is_and_each_production_t
     }
     let taken: i64 = granted.iter().map(|(_, quantity)| quantity).sum();
     assert!(taken <= STOCK && taken > STOCK - 10, "{taken} of {STOCK} were taken");
-    assert_eq!(coffee.stock(HOT).await, STOCK - taken, "what was granted is what is gone");
+    assert_eq!(coffee.stock(HOT).await, STOCK - taken, "the stock fell by what was granted");
     assert_eq!(granted.len(), granted.iter().map(|(production, _)| production).collect::<HashSet<_>>().len());
-    // All of them give everything back, twice at once.
+    // All callers release everything, each request twice at the same time.
     let giving_back =
         granted.iter().chain(&granted).map(|(production, quantity)| coffee.release(HOT, production, *quantity));
     assert!(join_all(giving_back).await.iter().all(Result::is_ok));
@@ -109,11 +109,11 @@ async fn two_hundred_callers_never_take_more_than_there_is_and_each_production_t
     coffee.close().await;
 }
 
-/// Reductions of one measurement, and as many as are asked for at once.
+/// Reductions of one measurement, and how many are in flight.
 const REDUCTIONS: usize = 20_000;
 const AT_ONCE: usize = 256;
 
-/// How fast stock is taken when it is all of one item, and when it is of a thousand: prints both, and their ratio.
+/// The rate of reductions of one item, and of a thousand items: prints both, and their ratio.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: run it alone, with --nocapture"]
 async fn one_item_is_taken_from_at_least_half_as_fast_as_a_thousand() {
@@ -122,7 +122,7 @@ async fn one_item_is_taken_from_at_least_half_as_fast_as_a_thousand() {
     for item in &many {
         coffee.stock_up(item, 1_000_000).await.expect("a new product");
     }
-    coffee.food.world.settle().await;
+    coffee.food.cluster.settle().await;
     let mut rates = Vec::new();
     for round in 0..3 {
         let one = rate(&coffee, &[HOT.to_owned()], &format!("one-{round}")).await;
@@ -146,6 +146,6 @@ async fn rate(coffee: &Coffee, items: &[String], round: &str) -> f64 {
     });
     reducing.buffer_unordered(AT_ONCE).for_each(|_| std::future::ready(())).await;
     let seconds = begun.elapsed().as_secs_f64();
-    coffee.food.world.settle().await;
+    coffee.food.cluster.settle().await;
     f64::from(u32::try_from(REDUCTIONS).unwrap_or(u32::MAX)) / seconds
 }

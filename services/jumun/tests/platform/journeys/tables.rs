@@ -15,21 +15,21 @@ use testkit::TestCluster;
 
 use super::super::contexts;
 
-/// What the engine keeps of each aggregate, and the kit's own table that has the same columns.
+/// The engine's columns of each aggregate, and the engine's own table that has the same columns.
 const KEPT: [(&str, Kind); 3] = [("id", Kind::Text), ("version", Kind::Int), ("last_event", Kind::Int)];
 const INBOX: &str = "inbox";
 
 #[tokio::test]
 async fn every_column_of_every_table_holds_the_field_of_its_name_and_reads_back() {
-    let world = TestCluster::new(admin::platform(), contexts::all()).await;
+    let cluster = TestCluster::new(admin::platform(), contexts::all()).await;
     let mut held = BTreeSet::new();
     for (context, schema, check) in aggregates() {
-        let mut connection = world.database(context, schema).connect().expect("a database");
+        let mut connection = cluster.database(context, schema).connect().expect("a database");
         held.insert((schema, check(&mut connection).to_owned()));
     }
     for context in contexts::all() {
         for (schema, _) in &context.databases {
-            let mut connection = world.database(context.name, schema).connect().expect("a database");
+            let mut connection = cluster.database(context.name, schema).connect().expect("a database");
             for table in tables(&mut connection).expect("tables") {
                 let columns = columns_of(&mut connection, &table).expect("columns");
                 let is_of_aggregates = KEPT.iter().all(|(kept, _)| columns.contains_key(*kept)) && table != INBOX;
@@ -40,13 +40,13 @@ async fn every_column_of_every_table_holds_the_field_of_its_name_and_reads_back(
             assert_eq!(events.into_keys().collect::<BTreeSet<_>>(), declared, "{schema}");
         }
     }
-    world.finish().await;
+    cluster.finish().await;
 }
 
-/// Checks one aggregate in a database, and tells the name of its table.
+/// Checks one aggregate in a database, and returns the name of its table.
 type Check = Box<dyn Fn(&mut Connection) -> &'static str>;
 
-/// An aggregate of each type, with another value in each field, and what its table holds then: the columns by name.
+/// An aggregate of each type, with a different value in each field, and the columns that its row then has, by name.
 fn aggregates() -> Vec<(&'static str, &'static str, Check)> {
     vec![
         (
@@ -369,7 +369,7 @@ fn insert<A: Stored>(connection: &mut Connection, aggregate: &A) {
     assert_eq!(connection.execute(&sql, &binds).expect("a row"), 1);
 }
 
-/// What a column of the only row holds, by the database's own word.
+/// A column of the only row, as the database prints it.
 fn column(connection: &mut Connection, table: &str, name: &str, kind: Kind) -> String {
     let mut rows = connection.query(&format!("SELECT {name} FROM {table}"), &[]).expect("a row");
     let read = |row: &mut Row| if kind == Kind::Int { row.int().map(|number| number.to_string()) } else { row.text() };

@@ -1,4 +1,5 @@
-//! Requirements §1.4, sentences 2 and 3: cancelling works while notification is down, and a view lists the registrations.
+//! Requirements §1.4, sentences 2 and 3: cancelling works while notification is down, and a view lists the
+//! registrations.
 
 use std::time::Duration;
 
@@ -20,21 +21,21 @@ const SOON: Duration = Duration::from_secs(1);
 async fn a_customer_cancels_while_notification_is_down_and_the_notice_follows_once() {
     let mut food = Food::open().await;
     let customer = food.register("first", &person("mina")).await.expect("reached").name;
-    food.world.advance(SOON).await;
-    food.world.restart_without(&["notification"]).await;
-    let cancelled = food.unregister(&customer, "cancel").await.expect("whoever is down");
+    food.cluster.advance(SOON).await;
+    food.cluster.restart_without(&["notification"]).await;
+    let cancelled = food.unregister(&customer, "cancel").await.expect("notification is not needed");
     assert_eq!(cancelled.state(), State::Cancelled);
-    food.world.restart().await;
+    food.cluster.restart().await;
     for _ in 0..3 {
-        food.world.advance(SOON).await;
+        food.cluster.advance(SOON).await;
     }
     assert_eq!(food.phone("mina").await, NOTICES);
-    // Heard again, attempted again: told once.
-    food.world.lose_streams().await;
-    food.world.restart().await;
-    food.world.advance(ABANDONED).await;
+    // The events are delivered again and the recovery runs again: each notice is sent once.
+    food.cluster.lose_streams().await;
+    food.cluster.restart().await;
+    food.cluster.advance(ABANDONED).await;
     assert_eq!(food.unregister(&customer, "cancel").await.expect("the same answer"), cancelled);
-    food.world.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
     assert_eq!(food.phone("mina").await, NOTICES);
     food.close().await;
 }
@@ -44,14 +45,14 @@ async fn a_notice_that_fails_is_tried_again_less_and_less_often_and_given_up_in_
     let food = Food::open().await;
     let customer = food.register("first", &person("lost-mina")).await.expect_err("the answer is lost");
     let customer = customer_named_by(&customer);
-    food.world.advance(ABANDONED).await;
-    food.world.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
     food.unregister(&customer, "").await.expect("registered");
-    food.world.advance(SOON).await;
+    food.cluster.advance(SOON).await;
     let attempted = food.states("notification", "notification", "notifications").await;
     assert_eq!(attempted.values().filter(|state| *state == "PENDING").count(), 1, "{attempted:?}");
-    assert_eq!(food.phone("lost-mina").await, NOTICES, "it arrived, though nobody knows it yet");
-    food.world.advance(Duration::from_secs(25 * 3600)).await;
+    assert_eq!(food.phone("lost-mina").await, NOTICES, "it arrived, but the outcome is still unknown");
+    food.cluster.advance(Duration::from_secs(25 * 3600)).await;
     let given_up = food.states("notification", "notification", "notifications").await;
     assert_eq!(given_up.values().filter(|state| *state == "FAILED").count(), 1, "{given_up:?}");
     assert_eq!(food.phone("lost-mina").await, NOTICES, "once");
@@ -59,7 +60,7 @@ async fn a_notice_that_fails_is_tried_again_less_and_less_often_and_given_up_in_
 }
 
 #[tokio::test]
-async fn what_never_stood_cannot_be_cancelled() {
+async fn a_registration_that_was_rejected_cannot_be_cancelled() {
     let food = Food::open().await;
     let rejected = food.register("first", &person("blocked-mina")).await.expect_err("blocked");
     let error = food.unregister(&customer_named_by(&rejected), "").await.expect_err("never registered");
@@ -67,8 +68,8 @@ async fn what_never_stood_cannot_be_cancelled() {
     let pending = food.register("second", &person("failing-mina")).await.expect_err("failing");
     let error = food.unregister(&customer_named_by(&pending), "").await.expect_err("not yet");
     assert_eq!(reason_of(&error), "CUSTOMER_PENDING");
-    food.world.advance(ABANDONED).await;
-    food.world.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
     food.close().await;
 }
 
@@ -77,17 +78,17 @@ async fn a_view_lists_the_registrations_with_their_state_and_history() {
     let food = Food::open().await;
     let mina = food.register("first", &person("mina")).await.expect("reached").name;
     food.register("second", &person("blocked-joon")).await.expect_err("blocked");
-    food.world.advance(SOON).await;
+    food.cluster.advance(SOON).await;
     food.unregister(&mina, "").await.expect("registered");
-    food.world.settle().await;
-    food.world.advance(SOON).await;
+    food.cluster.settle().await;
+    food.cluster.advance(SOON).await;
 
     let views = food.customer_views("").await;
     let states: Vec<_> = views.iter().map(|view| (view.account.as_str(), view.state.as_str())).collect();
     assert_eq!(states, [("customers/blocked-joon", "REJECTED"), ("customers/mina", "CANCELLED")]);
     let view = food.customer_views("state = CANCELLED").await.remove(0);
     let mut history: Vec<_> = view.history.iter().map(|entry| entry.state.as_str()).collect();
-    // What happened at the same time is in no order.
+    // Events of the same millisecond have no order.
     history[..2].sort_unstable();
     let expected = [
         "CUSTOMER_REGISTERED",
@@ -104,10 +105,10 @@ async fn no_phone_address_age_or_name_is_in_any_event() {
     let food = Food::open().await;
     let customer = food.register("first", &person("mina")).await.expect("reached").name;
     food.unregister(&customer, "").await.expect("registered");
-    food.world.advance(SOON).await;
+    food.cluster.advance(SOON).await;
     let mut events = 0;
     for context in ["customer", "notification", "dashboard"] {
-        let database = food.world.database(context, context);
+        let database = food.cluster.database(context, context);
         let read = database.read(move |connection| {
             connection
                 .query(&select::<Envelope>(&[]), &[])?
@@ -123,6 +124,6 @@ async fn no_phone_address_age_or_name_is_in_any_event() {
             }
         }
     }
-    assert_eq!(events, 4, "registered, welcomed, cancelled, told");
+    assert_eq!(events, 4, "registered, welcomed, cancelled, notified");
     food.close().await;
 }

@@ -26,7 +26,7 @@ async fn shown(mut stream: Streaming<Order>) -> Vec<State> {
     }
 }
 
-/// Watches beside what happens.
+/// Watches in a task of its own.
 fn beside(stream: Streaming<Order>) -> tokio::task::JoinHandle<Vec<State>> {
     tokio::spawn(shown(stream))
 }
@@ -50,12 +50,12 @@ async fn watching_shows_each_state_in_order_and_ends_with_the_last() {
 #[tokio::test]
 async fn watching_an_unpaid_order_shows_how_it_is_given_up() {
     let food = Food::open().await;
-    let error = food.order("first", &wish("tok_error")).await.expect_err("nobody knows");
+    let error = food.order("first", &wish("tok_error")).await.expect_err("the outcome is unknown");
     let mut stream = watch(&food, &order_named_by(&error)).await.expect("a stream");
     let first = stream.message().await.expect("no error").expect("the order as it is");
     assert_eq!(first.state(), Pending);
     let watching = beside(stream);
-    food.world.advance(ABANDONED).await;
+    food.cluster.advance(ABANDONED).await;
     assert_eq!(watching.await.expect("it ends"), [Voiding, Rejected]);
     food.close().await;
 }
@@ -77,7 +77,7 @@ async fn many_can_watch_and_one_order_is_not_another() {
 }
 
 #[tokio::test]
-async fn watching_what_is_over_shows_it_once_and_what_is_not_there_is_not_found() {
+async fn watching_a_final_order_shows_it_once_and_an_unknown_order_is_not_found() {
     let food = Food::open().await;
     let order = food.place("first").await.name;
     food.cancel(&order).await.expect("not cooking");

@@ -1,4 +1,4 @@
-//! Requirements §1.1, sentences 2 and 4: the store turns an order down, or the customer withdraws it.
+//! Requirements §1.1, sentences 2 and 4: the store rejects an order, or the customer cancels it.
 
 use contracts::{
     delivery::v1::delivery::State as DeliveryState,
@@ -17,7 +17,7 @@ async fn an_order_that_the_store_rejects_is_refunded() {
     assert_eq!(food.reject(&order).await.expect("open").state(), TicketState::Rejected);
     let cancelled = food.get(&order).await;
     assert_eq!((cancelled.state(), cancelled.state_reason.as_str()), (State::Cancelled, "STORE_REJECTED"));
-    assert_eq!(food.books(&order).await, ("CANCELLED".into(), "REFUNDED".into(), "GIVEN_BACK".into()));
+    assert_eq!(food.states_of(&order).await, ("CANCELLED".into(), "REFUNDED".into(), "GIVEN_BACK".into()));
     assert_eq!(food.view(&order).await.payment_state, "REFUNDED");
     food.close().await;
 }
@@ -28,7 +28,7 @@ async fn the_customer_can_cancel_before_the_store_accepts() {
     let order = food.place("first").await.name;
     let cancelled = food.cancel(&order).await.expect("not cooking");
     assert_eq!((cancelled.state(), cancelled.state_reason.as_str()), (State::Cancelled, "CANCELLED_BY_CUSTOMER"));
-    assert_eq!(food.books(&order).await, ("CANCELLED".into(), "REFUNDED".into(), "GIVEN_BACK".into()));
+    assert_eq!(food.states_of(&order).await, ("CANCELLED".into(), "REFUNDED".into(), "GIVEN_BACK".into()));
     assert_eq!(food.ticket(&order).await.expect("a ticket").state(), TicketState::Cancelled);
     assert_eq!(food.delivery(&order).await.expect_err("never scheduled").code(), Code::NotFound);
     food.close().await;
@@ -41,7 +41,7 @@ async fn the_customer_can_cancel_until_cooking_starts_and_ticket_and_delivery_ar
     food.accept(&order).await.expect("open");
     food.start_delivery(&order).await.expect("scheduled");
     food.cancel(&order).await.expect("not cooking");
-    assert_eq!(food.books(&order).await, ("CANCELLED".into(), "REFUNDED".into(), "GIVEN_BACK".into()));
+    assert_eq!(food.states_of(&order).await, ("CANCELLED".into(), "REFUNDED".into(), "GIVEN_BACK".into()));
     assert_eq!(food.ticket(&order).await.expect("a ticket").state(), TicketState::Cancelled);
     assert_eq!(food.delivery(&order).await.expect("a delivery").state(), DeliveryState::Cancelled);
     food.close().await;
@@ -65,13 +65,13 @@ async fn from_cooking_on_an_order_can_no_longer_be_cancelled() {
 }
 
 #[tokio::test]
-async fn cancelling_again_changes_nothing_and_what_never_stood_cannot_be_cancelled() {
+async fn cancelling_again_changes_nothing_and_a_rejected_order_cannot_be_cancelled() {
     let food = Food::open().await;
     let order = food.place("first").await.name;
     let cancelled = food.cancel(&order).await.expect("not cooking");
     assert_eq!(food.cancel(&order).await.expect("again"), cancelled);
     let declined = food.order("second", &wish("tok_declined")).await.expect_err("no money");
-    let error = food.cancel(&order_named_by(&declined)).await.expect_err("it never stood");
+    let error = food.cancel(&order_named_by(&declined)).await.expect_err("it was rejected");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::FailedPrecondition, "ORDER_NOT_CANCELLABLE"));
     assert_eq!(food.cancel("orders/nobody").await.expect_err("no such order").code(), Code::NotFound);
     food.close().await;
@@ -98,5 +98,5 @@ async fn the_same_cancellation_repeated_gets_the_first_answer() {
 async fn assert_refused(food: &Food, order: &str, state: &str) {
     let error = food.cancel(order).await.expect_err("too late");
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::FailedPrecondition, "ORDER_NOT_CANCELLABLE"));
-    assert_eq!(food.books(order).await, (state.into(), "CAPTURED".into(), "TAKEN".into()));
+    assert_eq!(food.states_of(order).await, (state.into(), "CAPTURED".into(), "TAKEN".into()));
 }

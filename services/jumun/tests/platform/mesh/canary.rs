@@ -1,4 +1,4 @@
-//! Two versions beside each other: by share, by wish, and shares that change while calls are made.
+//! Two versions side by side: routed by weight or by header, and weights that change under load.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +16,16 @@ use super::{
     wish,
 };
 
-/// Calls that show the shares.
+/// Calls that measure the shares.
 const CALLS: usize = 10_000;
-/// Calls that show a changed share.
+/// Calls that measure a changed share.
 const CALLS_LATER: usize = 4_000;
 /// Orders that ask for the canary.
 const WISHES: usize = 300;
 const AT_ONCE: usize = 32;
-/// How far a share of 10,000 may be from what was asked for, in percent.
+/// How far a share of 10,000 calls may be from the weight, in percentage points.
 const TOLERANCE: f64 = 1.5;
-/// The same, of fewer calls.
+/// The same for fewer calls.
 const TOLERANCE_LATER: f64 = 3.0;
 
 const VERSIONS: &[(&str, usize)] = &[
@@ -51,7 +51,7 @@ async fn versions(weight: u32) -> Mesh {
     Mesh::start(VERSIONS, &values(weight).each_ref().map(String::as_str)).await
 }
 
-/// Who serves the same question so many times, all of which must be answered; by who it was, in percent.
+/// Makes the same call this number of times, all of which must succeed; returns the share of each server in percent.
 async fn shares(payments: &PaymentServiceClient<Channel>, name: &str, calls: usize) -> BTreeMap<String, f64> {
     let ask = |_| async {
         let answer = payments.clone().get_payment(GetPaymentRequest { name: name.to_owned() }).await;

@@ -22,32 +22,32 @@ use super::{
 
 /// Connections that the customers are spread over.
 const CONNECTIONS: usize = 4;
-/// The pause of a customer who is to ask again.
+/// The pause before a customer repeats a request.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often a patient customer repeats a request.
 const MAX_REPETITIONS: usize = 50;
 /// How long a few thousand orders may take, on a busy machine.
 const BOUND: Duration = Duration::from_secs(300);
 
-/// How customers take what they are told.
+/// How customers react to an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
-    /// They ask once.
+    /// They send each request once.
     Once,
-    /// They repeat the same request as long as they are told that it may help.
+    /// They repeat the same request while its outcome is unknown.
     Patient,
 }
 
-/// Customers under way.
+/// Customers that order concurrently.
 pub(super) struct Crowd {
     end: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
-    customers: JoinSet<Told>,
+    customers: JoinSet<CrowdResult>,
 }
 
-/// What everybody was told.
+/// The answers that all customers got.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct CrowdResult {
     pub(super) orders: Vec<String>,
     pub(super) failures: Vec<Refusal>,
     /// Requests that were repeated.
@@ -56,7 +56,7 @@ pub(super) struct Told {
 }
 
 impl Crowd {
-    /// Lets so many customers order at a URL.
+    /// Starts this number of customers that order at a URL.
     pub(super) fn start(url: &str, customers: usize, manner: Manner) -> Self {
         let (end, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let clients: Vec<_> = (0..CONNECTIONS).map(|_| Clients::new(|_| url.to_owned())).collect();
@@ -64,18 +64,18 @@ impl Crowd {
         for client in (0..customers).zip(clients.iter().cycle()).map(|(_, client)| client.clone()) {
             let (end, asked) = (end.clone(), asked.clone());
             crowd.customers.spawn(async move {
-                let mut told = Told::default();
+                let mut result = CrowdResult::default();
                 while !end.load(Relaxed) {
-                    told.order(&client, manner).await;
+                    result.order(&client, manner).await;
                     asked.fetch_add(1, Relaxed);
                 }
-                told
+                result
             });
         }
         crowd
     }
 
-    /// Waits until so many more requests have been answered.
+    /// Waits until this number of further requests was answered.
     pub(super) async fn until_asked(&self, more: usize) {
         let end = self.asked.load(Relaxed) + more;
         eventually("the orders to be placed", BOUND, async || {
@@ -85,21 +85,21 @@ impl Crowd {
         .await;
     }
 
-    /// Lets them finish what they are at.
-    pub(super) async fn end(self) -> Told {
+    /// Waits for the requests in flight, and ends.
+    pub(super) async fn end(self) -> CrowdResult {
         self.end.store(true, Relaxed);
-        let mut all = Told::default();
-        for told in self.customers.join_all().await {
-            all.orders.extend(told.orders);
-            all.failures.extend(told.failures);
-            all.repeated += told.repeated;
-            all.slowest = all.slowest.max(told.slowest);
+        let mut all = CrowdResult::default();
+        for result in self.customers.join_all().await {
+            all.orders.extend(result.orders);
+            all.failures.extend(result.failures);
+            all.repeated += result.repeated;
+            all.slowest = all.slowest.max(result.slowest);
         }
         all
     }
 }
 
-impl Told {
+impl CrowdResult {
     async fn order(&mut self, clients: &Clients, manner: Manner) {
         let (request_id, begun) = (new_id(), Instant::now());
         let mut repetitions = 0;
@@ -122,7 +122,7 @@ impl Told {
         }
     }
 
-    /// Fails unless every request came to an order of its own.
+    /// Fails unless every request created one order.
     pub(super) fn all_succeeded(&self) {
         let mut kinds = BTreeMap::<_, usize>::new();
         for Refusal { code, reason, message, .. } in &self.failures {
@@ -133,7 +133,7 @@ impl Told {
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for CrowdResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { orders, failures, repeated, slowest } = self;
         write!(

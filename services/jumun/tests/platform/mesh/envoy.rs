@@ -21,7 +21,7 @@ use super::{
     istiod::{Istiod, NAMESPACE},
 };
 
-/// How long it may take to be configured, on a busy machine.
+/// How long the configuration may take on a busy machine.
 const START_BOUND: Duration = Duration::from_secs(60);
 
 /// A running Envoy. Dropped, it is killed.
@@ -32,7 +32,7 @@ pub(crate) struct Envoy {
 }
 
 impl Envoy {
-    /// Starts it for a pod, as a `sidecar` or a `router`. It ends with the thread that starts it, too.
+    /// Starts it for a pod, as a `sidecar` or a `router`. It also ends with the thread that starts it.
     pub(crate) fn spawn(
         temp_env: &TempEnv,
         istiod: &Istiod,
@@ -77,7 +77,7 @@ impl Envoy {
         self.stats(names).await.values().sum()
     }
 
-    /// The addresses that get no calls of a service, because they failed too often.
+    /// The addresses of a service that outlier detection has ejected.
     pub(crate) async fn ejected(&self, service: &str) -> Vec<String> {
         let text = self.get("/clusters").await;
         let of = format!("|{service}.{NAMESPACE}.");
@@ -85,7 +85,7 @@ impl Envoy {
         lines.filter_map(|line| line.split("::").nth(1).map(str::to_owned)).collect()
     }
 
-    /// A page of its administration.
+    /// A page of its admin interface.
     pub(crate) async fn get(&self, path: &str) -> String {
         self.try_get(path).await.unwrap_or_else(|error| panic!("{}: {path}: {error}", self.name))
     }
@@ -107,7 +107,7 @@ impl Drop for Envoy {
     }
 }
 
-/// What Istio's agent gives an Envoy to begin with: where its configuration and its certificates come from.
+/// The bootstrap configuration that Istio's agent writes: where configuration and certificates come from.
 fn bootstrap(node: &Json, admin: SocketAddr, istiod: &Istiod) -> Json {
     let address =
         |address: SocketAddr| json!({"socket_address": {"address": address.ip(), "port_value": address.port()}});

@@ -1,4 +1,4 @@
-//! What fails, and how it is told: to Envoy, which judges by it, and to customers.
+//! How errors are reported to Envoy's outlier detection and to customers.
 
 use std::time::{Duration, Instant};
 
@@ -29,16 +29,16 @@ use super::{
 
 const AUTHORIZE: &str = "jumun.payment.v1.PaymentService/AuthorizePayment";
 const CREATE: &str = "jumun.order.v1.OrderService/CreateOrder";
-/// Orders of which some meet a fault.
+/// Orders, some of which hit an injected fault.
 const ORDERS: usize = 300;
 const AT_ONCE: usize = 16;
-/// Calls to payment at once, in the test of what is more.
+/// Concurrent calls that the mesh allows to payment in the overflow test.
 const MAX_AT_ONCE: usize = 8;
-/// Customers at once, then.
+/// Concurrent customers in that test.
 const TOO_MANY: usize = 48;
-/// Refusals that are timed, one after another, while others wait.
+/// Refusals whose latency is measured, one after another, while other calls wait.
 const TIMED: usize = 20;
-/// Envoy refuses what is too much within this.
+/// Envoy refuses calls over the limit within this time.
 const REFUSED_WITHIN: Duration = Duration::from_millis(20);
 
 async fn set_fault(url: &str, target: &str, code: &str, every: i32, delay_seconds: i64) {
@@ -58,7 +58,7 @@ async fn total(mesh: &Mesh, context: &str, metric: &str, label: &str) -> f64 {
 #[ignore = "needs servers, Envoy and Go: make test-mesh"]
 async fn a_money_call_that_was_sent_is_repeated_by_the_application_alone() {
     let mesh = Mesh::start(FOOD, &[]).await;
-    // Seldom enough that no replica fails three times in a row, and is left alone.
+    // Rare enough that no replica fails twice in a row and is ejected.
     for (replica, code) in mesh.of("payment").into_iter().zip(["UNAVAILABLE", "INTERNAL", "CANCELLED"]) {
         set_fault(&replica.program.url(), AUTHORIZE, code, 7, 0).await;
     }
@@ -67,13 +67,13 @@ async fn a_money_call_that_was_sent_is_repeated_by_the_application_alone() {
     let retries = async || total(&mesh, "order", "jumun_retries_total", "order-to-payment").await;
     let before = (calls().await, retries().await);
     let clients = mesh.clients();
-    let told: Vec<_> = stream::iter(0..ORDERS)
+    let answers: Vec<_> = stream::iter(0..ORDERS)
         .map(async |_| clients.order(&wish(), &new_id()).await)
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    let failed = told.iter().filter(|told| told.is_err()).count();
-    // What failed is asked about by the recovery, by another method, so these are all.
+    let failed = answers.iter().filter(|answer| answer.is_err()).count();
+    // The recovery asks by another method, so these are all calls.
     let (called, again) = (calls().await - before.0, retries().await - before.1);
     println!("{ORDERS} orders, {failed} failed; {called} calls at payment, {again} of them retries of the application");
     assert!(failed > 0 && again > 0.0, "the faults were met");
@@ -83,7 +83,7 @@ async fn a_money_call_that_was_sent_is_repeated_by_the_application_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers, Envoy and Go: make test-mesh"]
-async fn errors_of_every_kind_leave_in_the_headers_where_outlier_detection_looks() {
+async fn errors_of_every_kind_are_in_the_headers_that_outlier_detection_reads() {
     let mesh = Mesh::start(FOOD, &[]).await;
     let url = mesh.first("order").program.url();
     let nobody = GetOrderRequest { name: "orders/01890a5d-ac96-774b-bcce-b302099a8057".to_owned() };
@@ -146,64 +146,64 @@ pub(super) async fn leaves_in_the_headers(url: &str, path: &str, body: Bytes, co
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers, Envoy and Go: make test-mesh"]
-async fn a_slow_payment_is_told_in_the_applications_own_words() {
+async fn a_slow_payment_is_reported_by_the_applications_own_error() {
     let mesh = Mesh::start(FOOD, &[]).await;
     let clients = mesh.clients();
     let mut named = Vec::new();
     // The provider does not answer; then payment itself does not.
-    let told = clients.order(&clients::wish("tok_lost"), &new_id()).await.expect_err("payment is slow");
-    named.push(told.expect_retry(Code::DeadlineExceeded, "PAYMENT_TIMED_OUT"));
+    let refusal = clients.order(&clients::wish("tok_lost"), &new_id()).await.expect_err("payment is slow");
+    named.push(refusal.expect_retry(Code::DeadlineExceeded, "PAYMENT_TIMED_OUT"));
     for replica in mesh.of("payment") {
         set_fault(&replica.program.url(), AUTHORIZE, "", 1, 10).await;
     }
-    let told = clients.order(&wish(), &new_id()).await.expect_err("payment is slow");
-    named.push(told.expect_retry(Code::DeadlineExceeded, "PAYMENT_TIMED_OUT"));
-    // And order.
+    let refusal = clients.order(&wish(), &new_id()).await.expect_err("payment is slow");
+    named.push(refusal.expect_retry(Code::DeadlineExceeded, "PAYMENT_TIMED_OUT"));
+    // Then order does not answer either.
     set_fault(&mesh.first("order").program.url(), CREATE, "", 1, 10).await;
-    let told = clients.order(&wish(), &new_id()).await.expect_err("order is slow");
-    told.expect_hint(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+    let refusal = clients.order(&wish(), &new_id()).await.expect_err("order is slow");
+    refusal.expect_hint(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     let timeouts = mesh.first("order").sidecar().count("upstream_rq_timeout$").await;
     println!("{timeouts} calls were ended by order's sidecar");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers, Envoy and Go: make test-mesh"]
-async fn what_is_too_much_for_payment_is_refused_at_once_and_leaves_nothing() {
+async fn calls_beyond_the_capacity_of_payment_are_refused_at_once_and_leave_nothing() {
     let limit = format!("contexts.payment.traffic.http2MaxRequests={MAX_AT_ONCE}");
-    // Order's own limit, which falls when the first is refused, stays out of it.
+    // Without order's own limit, which falls at the first refusal.
     let unlimited = [("JUMUN_OVERLOAD_PROTECTION", "off".to_owned())];
     let mesh = Mesh::start_with(FOOD, &[&limit], &unlimited).await;
     let clients = mesh.clients();
-    let told = join_all((0..TOO_MANY).map(async |_| refused_after(&clients).await)).await;
+    let answers = join_all((0..TOO_MANY).map(async |_| refused_after(&clients).await)).await;
     let overflow = mesh
         .first("order")
         .sidecar()
         .count("payment.*upstream_rq_pending_overflow|payment.*upstream_rq_active_overflow")
         .await;
-    let refused: Vec<_> = told.into_iter().flatten().collect();
+    let refused: Vec<_> = answers.into_iter().flatten().collect();
     println!("{} of {TOO_MANY} refused, {overflow} overflows at order's sidecar", refused.len());
     assert!(refused.len() >= TOO_MANY / 2, "{} refused", refused.len());
-    for told in &refused {
-        told.expect_hint(Code::ResourceExhausted, "PAYMENT_OVERLOADED");
+    for refusal in &refused {
+        refusal.expect_hint(Code::ResourceExhausted, "PAYMENT_OVERLOADED");
     }
-    // How long Envoy itself takes, past the application.
+    // How long Envoy itself takes, without the application.
     let took = overflow_takes(&mesh).await;
     println!("refused by Envoy after {took:?}");
     assert!(took <= REFUSED_WITHIN, "{took:?}");
     clients.every_order_is_final().await;
-    for told in refused {
-        let order = clients.get_order(&told.metadata["order"]).await.expect("it was written down first");
+    for refusal in refused {
+        let order = clients.get_order(&refusal.metadata["order"]).await.expect("it was recorded first");
         assert_eq!(order.state_reason, "PAYMENT_UNCONFIRMED", "{order:?}");
     }
     mesh.becomes_clean().await;
 }
 
-/// What a customer with a slow card is told, unless the order is placed.
+/// The error that a customer with a slow card gets; None: the order is placed.
 async fn refused_after(clients: &Clients) -> Option<clients::Refusal> {
     clients.order(&clients::wish("tok_slow"), &new_id()).await.err()
 }
 
-/// How long order's sidecar takes to refuse a call, past the application; that of many which is in the middle.
+/// The median time that order's sidecar takes to refuse a call, without the application.
 async fn overflow_takes(mesh: &Mesh) -> Duration {
     for replica in mesh.of("payment") {
         set_fault(&replica.program.url(), AUTHORIZE, "", 1, 10).await;
@@ -212,10 +212,10 @@ async fn overflow_takes(mesh: &Mesh) -> Duration {
     let authorize = async || {
         let request = AuthorizePaymentRequest { payable: format!("orders/{}", new_id()), ..Default::default() };
         let begun = Instant::now();
-        let refused = payments.clone().authorize_payment(request).await.expect_err("nobody is charged");
+        let refused = payments.clone().authorize_payment(request).await.expect_err("no charge is made");
         (begun.elapsed(), refused.metadata().contains_key("x-envoy-overloaded"))
     };
-    // Those that are let in wait, so those that come back are the others.
+    // Admitted calls wait, so the ones that end first are the refused ones.
     let mut asking: stream::FuturesUnordered<_> = (0..TOO_MANY + MAX_AT_ONCE).map(|_| authorize()).collect();
     asking.by_ref().take(TOO_MANY).collect::<Vec<_>>().await;
     let mut took = Vec::new();

@@ -1,4 +1,5 @@
-//! What istiod and the controllers of Kubernetes make of the chart, served to Envoys: the program in the folder `mesh`.
+//! Runs the program in the folder `mesh`, which serves the chart to Envoys as istiod and the controllers of Kubernetes
+//! do.
 
 use std::{net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 
@@ -18,9 +19,9 @@ pub(crate) const NAMESPACE: &str = "jumun";
 /// The gateway's pod, and its namespace.
 pub(crate) const GATEWAY: (&str, &str) = ("gateway", "istio-ingress");
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../helm/jumun");
-/// How istiod is to be set.
+/// The settings of istiod.
 const MESH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../istio/mesh-config.yaml");
-/// How long it may take to read everything, on a busy machine.
+/// How long reading everything may take on a busy machine.
 const BOUND: Duration = Duration::from_secs(60);
 
 /// Serves the chart and the replicas. Dropped, it ends.
@@ -35,7 +36,7 @@ pub(crate) struct Istiod {
 }
 
 impl Istiod {
-    /// Starts with the chart as `helm template` renders it with these values, and with what a cluster has besides.
+    /// Starts with the chart as `helm template` renders it with these values, and with further objects of a cluster.
     pub(crate) async fn start(temp_env: &TempEnv, values: &[&str], besides: &[Json], replicas: &Json) -> Self {
         let [chart, others, pods] = ["chart.yaml", "besides.yaml", "replicas.json"].map(|name| temp_env.path(name));
         render(&chart, values).await;
@@ -55,13 +56,13 @@ impl Istiod {
         istiod
     }
 
-    /// Serves the chart with other values, while everything goes on.
+    /// Serves the chart with other values, while everything runs.
     pub(crate) async fn upgrade(&mut self, values: &[&str]) {
         render(&self.chart, values).await;
         self.reload().await;
     }
 
-    /// Serves other replicas, while everything goes on.
+    /// Serves other replicas, while everything runs.
     pub(crate) async fn serve(&mut self, replicas: &Json) {
         write(&self.replicas, &replicas.to_string());
         self.reload().await;
@@ -107,7 +108,7 @@ pub(crate) fn gateway(address: SocketAddr) -> Vec<Json> {
             "spec": {"serviceAccountName": "ingress", "containers": [container]},
             "status": {"phase": "Running", "podIP": address.ip(), "podIPs": [{"ip": address.ip()}],
                 "conditions": [{"type": "Ready", "status": "True"}]}}),
-        // Nobody else reaches it.
+        // It is private to the test.
         json!({"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": metadata("loopback"),
             "spec": {"workloadSelector": {"labels": labels}, "configPatches": [{"applyTo": "LISTENER",
                 "match": {"context": "GATEWAY"}, "patch": {"operation": "MERGE",

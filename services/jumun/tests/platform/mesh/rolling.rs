@@ -5,7 +5,7 @@ use super::{
     setup::{FOOD, Mesh},
 };
 
-/// Customers at once.
+/// Concurrent customers.
 const CUSTOMERS: usize = 12;
 /// Orders between two replacements.
 const BETWEEN: usize = 100;
@@ -23,8 +23,8 @@ async fn every_context_is_replaced_under_load_without_a_failed_call() {
         }
     }
     crowd.until_asked(BETWEEN).await;
-    let told = crowd.end().await;
-    println!("{} replicas were replaced: {told}", mesh.replicas.len());
-    told.all_succeeded();
+    let result = crowd.end().await;
+    println!("{} replicas were replaced: {result}", mesh.replicas.len());
+    result.all_succeeded();
     mesh.becomes_clean().await;
 }

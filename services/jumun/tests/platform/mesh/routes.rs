@@ -1,4 +1,4 @@
-//! What leads where, and what does not.
+//! Which calls reach their context through the mesh, and which are refused.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -17,13 +17,13 @@ use tonic::{
 };
 
 use super::{
-    super::processes::{clients::channel, door::DOORS},
+    super::processes::{clients::channel, protocol::PROTOCOLS},
     errors::leaves_in_the_headers,
     new_id,
     setup::{FOOD, Mesh},
 };
 
-/// The host of payment, as everybody calls it.
+/// The host name of payment in the cluster.
 const PAYMENT: &str = "http://payment.jumun.svc.cluster.local:8080";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,11 +38,11 @@ async fn every_context_is_reached_and_envoy_rejects_nothing_that_istiod_makes_of
     });
     let lists: Vec<_> = lists.collect();
     assert!(lists.len() >= contexts.len(), "{lists:?}");
-    for door in DOORS {
-        let caller = door.open(&mesh.url(), None);
+    for protocol in PROTOCOLS {
+        let caller = protocol.connect(&mesh.url(), None);
         for list in &lists {
             let answer = caller.call(list, &json!({})).await;
-            assert!(answer.is_ok(), "{} through {door:?}: {answer:?}", list.full_name());
+            assert!(answer.is_ok(), "{} through {protocol:?}: {answer:?}", list.full_name());
         }
     }
     for envoy in mesh.envoys() {
@@ -91,8 +91,8 @@ fn longest_timeout(json: &Json) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers, Envoy and Go: make test-mesh"]
-async fn what_nobody_serves_or_may_call_is_refused() {
-    // Each proxy knows of everybody, so that only the policies stand in between.
+async fn a_call_that_nothing_serves_or_allows_is_refused() {
+    // Each proxy knows every service, so only the policies can refuse a call.
     let mesh = Mesh::start(FOOD, &["istio.sidecar.enabled=false"]).await;
     let outside = channel(&mesh.url());
 
@@ -100,28 +100,28 @@ async fn what_nobody_serves_or_may_call_is_refused() {
         .await;
     assert_eq!(http_status(&mesh, "/v1/nothing").await, 404);
     let admin = AdminServiceClient::new(outside.clone()).list_faults(ListFaultsRequest {}).await;
-    assert_eq!(admin.expect_err("from outside").code(), Code::Unimplemented, "nothing leads to the operator's door");
+    assert_eq!(admin.expect_err("from outside").code(), Code::Unimplemented, "no route leads to AdminService");
     assert_eq!(http_status(&mesh, "/v1/faults").await, 404);
 
     let authorize = AuthorizePaymentRequest { payable: "orders/1".to_owned(), ..AuthorizePaymentRequest::default() };
     let from_outside = PaymentServiceClient::new(outside).authorize_payment(authorize.clone()).await;
-    is_denied(&from_outside.expect_err("the gateway charges nobody"));
+    is_denied(&from_outside.expect_err("the gateway may not call payment"));
     let [store, order] = ["store", "order"].map(|context| PaymentServiceClient::new(through_sidecar(&mesh, context)));
     is_denied(&store.clone().authorize_payment(authorize.clone()).await.expect_err("store is no caller of payment"));
     is_denied(&order.clone().list_payments(ListPaymentsRequest::default()).await.expect_err("order needs no lists"));
-    // The same way is open to whom it is meant for: the refusal is payment's own.
+    // The same route is open for an allowed caller: this refusal is payment's own.
     let invalid = order.clone().authorize_payment(authorize).await.expect_err("there is no amount");
     assert_eq!(invalid.code(), Code::InvalidArgument, "{invalid:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers, Envoy and Go: make test-mesh"]
-async fn a_context_that_calls_nobody_knows_of_nobody_and_a_plain_caller_is_kept_out() {
+async fn a_context_without_callees_has_no_endpoints_and_a_plaintext_caller_is_rejected() {
     let mesh = Mesh::start(FOOD, &[]).await;
     let mut store = PaymentServiceClient::new(through_sidecar(&mesh, "store"));
     let refused = store.list_payments(ListPaymentsRequest::default()).await.expect_err("its scope has no payment");
     assert!(matches!(refused.code(), Code::Unimplemented | Code::Unavailable), "{refused:?}");
-    // Past the caller's sidecar, without a certificate.
+    // Directly to the callee, past the caller's sidecar and without a certificate.
     let address = mesh.first("payment").address;
     let mut plain = PaymentServiceClient::new(channel(&format!("http://{address}:8080")));
     let refused = plain.list_payments(ListPaymentsRequest::default()).await.expect_err("mTLS is STRICT");
@@ -132,7 +132,7 @@ fn is_denied(status: &Status) {
     assert_eq!((status.code(), status.message()), (Code::PermissionDenied, "RBAC: access denied"));
 }
 
-/// A way to payment through the sidecar of a process of this context.
+/// A channel to payment through the sidecar of a replica of this context.
 pub(super) fn through_sidecar(mesh: &Mesh, context: &str) -> Channel {
     let sidecar = Endpoint::from_shared(format!("http://{}:8080", mesh.first(context).egress)).expect("an address");
     sidecar.origin(PAYMENT.parse().expect("an origin")).connect_lazy()

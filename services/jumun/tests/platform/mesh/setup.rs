@@ -22,7 +22,7 @@ use super::{
 
 /// The port of every service of the chart.
 const PORT: u16 = 8080;
-/// How the chart is rendered, besides what a test says.
+/// Values for the chart, in addition to those of a test.
 const VALUES: &[&str] = &[
     "mode=mesh",
     "auth.mode=off",
@@ -33,20 +33,20 @@ const VALUES: &[&str] = &[
 /// food-delivery, with payment three times.
 pub(crate) const FOOD: &[(&str, usize)] =
     &[("order", 1), ("payment", 3), ("store", 1), ("delivery", 1), ("dashboard", 1)];
-/// Who calls payment.
+/// The contexts that call payment.
 const CALLS_PAYMENT: &[&str] = &["order"];
-/// Thousands of calls are made: only what is wrong is logged.
+/// Thousands of calls are made, so only warnings and a few crates are logged.
 const LOG: &str = "warn,jumun=info,payment_saga=debug";
 /// How long `jumun check` may take.
 const CHECK_BOUND: Duration = Duration::from_secs(100);
 
-/// Replicas behind a gateway. They are dropped before the place of their logs.
+/// Replicas behind a gateway. They are dropped before the folder of their logs.
 pub(crate) struct Mesh {
     pub(crate) replicas: Vec<Replica>,
     pub(crate) gateway: Envoy,
     pub(crate) address: SocketAddr,
     pub(crate) istiod: Istiod,
-    /// What each process is told: where the databases are, and what a test says.
+    /// The environment of each process: the databases, and what the test adds.
     variables: BTreeMap<String, String>,
     /// The first three bytes of the pods' addresses.
     network: [u8; 3],
@@ -63,13 +63,13 @@ pub(crate) struct Replica {
     sidecar: Option<Envoy>,
     /// Where the sidecar is called: the pod's address.
     pub(crate) address: Ipv4Addr,
-    /// Where the sidecar takes the calls that the process makes.
+    /// Where the sidecar accepts the outgoing calls of the process.
     pub(crate) egress: Ipv4Addr,
     is_ready: bool,
 }
 
 impl Mesh {
-    /// Starts so many replicas of each Deployment, and waits until they serve.
+    /// Starts this number of replicas of each Deployment, and waits until they serve.
     pub(crate) async fn start(deployments: &[(&'static str, usize)], values: &[&str]) -> Self {
         Self::start_with(deployments, values, &[]).await
     }
@@ -102,7 +102,7 @@ impl Mesh {
         mesh
     }
 
-    /// Starts another replica, without waiting until it serves; it gets no calls yet. Returns its place.
+    /// Starts another replica, without waiting until it serves; it gets no calls yet. Returns its index.
     async fn add(&mut self, deployment: &'static str) -> usize {
         self.made += 1;
         let [first, second, third] = self.network;
@@ -110,7 +110,7 @@ impl Mesh {
         let name = format!("{deployment}-{}", self.made);
         let program = self.program(deployment, &name, egress);
         self.replicas.push(Replica { name, deployment, program, sidecar: None, address, egress, is_ready: false });
-        // An Envoy that istiod knows no pod for would get what no pod gets.
+        // Istiod must know the pod before its Envoy connects.
         self.istiod.serve(&self.pods()).await;
         let replica = self.replicas.last_mut().expect("the new one");
         let pod = (replica.name.as_str(), NAMESPACE);
@@ -124,7 +124,7 @@ impl Mesh {
             program.set(variable, value);
         }
         program.set("JUMUN_NATS_URL", given("JUMUN_TEST_NATS_URL"));
-        program.set("JUMUN_NATS_PREFIX", &self.temp_env.word);
+        program.set("JUMUN_NATS_PREFIX", &self.temp_env.unique_name);
         program.set("JUMUN_PAYMENT_ADDR", format!("http://{egress}:{PORT}"));
         program.set("JUMUN_SERVICE_VERSION", if deployment.ends_with("-canary") { "canary" } else { "stable" });
         program.set("JUMUN_DRILLS", "true");
@@ -143,7 +143,7 @@ impl Mesh {
         self.replicas.iter().map(pod).collect()
     }
 
-    /// Waits until every Envoy has its configuration, and the gateway leads to an order.
+    /// Waits until every Envoy has its configuration, and an order can be placed through the gateway.
     async fn is_configured(&self) {
         for envoy in self.envoys() {
             envoy.until_ready().await;
@@ -153,12 +153,12 @@ impl Mesh {
         eventually("an order to be placed", RECOVERY, ask).await;
     }
 
-    /// Serves the chart with other values, while everything goes on.
+    /// Serves the chart with other values, while everything runs.
     pub(crate) async fn upgrade(&mut self, values: &[&str]) {
         self.istiod.upgrade(&with_usual(values)).await;
     }
 
-    /// Replaces a replica as a rolling update does: the new one first, then the old one is told to end.
+    /// Replaces a replica as a rolling update does: starts the new one, then sends SIGTERM to the old one.
     pub(crate) async fn roll(&mut self, number: usize) {
         let new = self.add(self.replicas[number].deployment).await;
         self.replicas[new].program.until_ready().await;
@@ -166,7 +166,7 @@ impl Mesh {
         self.replicas[new].is_ready = true;
         self.replicas[number].is_ready = false;
         self.istiod.serve(&self.pods()).await;
-        // What `preStop` of the chart waits for: that callers have heard of it.
+        // As long as `preStop` of the chart: until callers have the new endpoints.
         tokio::time::sleep(PRE_STOP).await;
         let mut old = self.replicas.remove(number);
         old.program.terminate();
@@ -192,17 +192,17 @@ impl Mesh {
         self.replicas.iter().filter(|replica| replica.deployment == deployment).collect()
     }
 
-    /// The place of the first replica of a Deployment.
+    /// The index of the first replica of a Deployment.
     pub(crate) fn place_of(&self, deployment: &str) -> usize {
         let found = self.replicas.iter().position(|replica| replica.deployment == deployment);
-        found.unwrap_or_else(|| panic!("nobody serves {deployment}"))
+        found.unwrap_or_else(|| panic!("no replica of {deployment}"))
     }
 
     pub(crate) fn first(&self, deployment: &str) -> &Replica {
         &self.replicas[self.place_of(deployment)]
     }
 
-    /// What a query of one number answers, in the schema of a context.
+    /// The result of a query for one number, in the schema of a context.
     pub(crate) async fn count(&self, schema: &str, query: &str) -> usize {
         let context = schema.split('_').next().unwrap_or(schema);
         let mut psql = tokio::process::Command::new(tool("psql"));
@@ -212,7 +212,7 @@ impl Mesh {
         text(&done).trim().parse().unwrap_or_else(|_| panic!("{query}: {}", text(&done)))
     }
 
-    /// Waits until no rule is violated any more.
+    /// Waits until no rule is violated.
     pub(crate) async fn becomes_clean(&self) {
         eventually("jumun check to be clean", RECOVERY, async || {
             let mut command = bare(JUMUN);
@@ -235,13 +235,13 @@ impl Replica {
     }
 }
 
-/// How long the chart's pods go on after they were taken from the lists of endpoints.
+/// How long the chart's pods serve after they were removed from the endpoints.
 const PRE_STOP: Duration = Duration::from_secs(5);
 
 async fn databases(temp_env: &TempEnv, deployments: &[(&'static str, usize)]) -> BTreeMap<String, String> {
     let mut contexts: Vec<_> = deployments.iter().map(|(deployment, _)| context(deployment)).collect();
     contexts.dedup();
-    let names: Vec<_> = contexts.iter().map(|context| format!("{}_{context}", temp_env.word)).collect();
+    let names: Vec<_> = contexts.iter().map(|context| format!("{}_{context}", temp_env.unique_name)).collect();
     let urls = new_databases(&names).await;
     contexts.iter().zip(urls).map(|(context, url)| (variable(context), url)).collect()
 }

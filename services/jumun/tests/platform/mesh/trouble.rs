@@ -1,4 +1,4 @@
-//! One of several replicas fails, hangs or is killed, and no customer is told.
+//! One of several replicas fails, hangs or is killed, and no customer gets an error.
 
 use std::time::{Duration, Instant};
 
@@ -9,26 +9,26 @@ use super::{
         drills::scrape::{metrics, sum},
         processes::{clients::channel, temp_env::eventually},
     },
-    crowd::{Crowd, Manner, Told},
+    crowd::{Crowd, CrowdResult, Manner},
     setup::{FOOD, Mesh},
 };
 
-/// Customers at once.
+/// Concurrent customers.
 const CUSTOMERS: usize = 12;
-/// Orders before, during and after the trouble of a payment; of three kinds that is more than 20,000.
+/// Orders before, during and after the failure of a payment replica; for three kinds of failure more than 20,000.
 const MANY: [usize; 3] = [1_000, 4_500, 1_500];
-/// The same, of an order replica.
+/// The same for an order replica.
 const SOME: [usize; 3] = [200, 1_000, 300];
-/// Whoever calls it leaves a replica alone within this.
+/// The callers eject a failing replica within this time.
 const EJECTED_WITHIN: Duration = Duration::from_secs(3);
-/// It is called again within this: it was left alone for 10 s, perhaps twice, the second time for longer.
+/// It is called again within this time: it was ejected for 10 s, perhaps twice, the second time for longer.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-/// What is wrong with a replica.
+/// How a replica fails.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
-    /// It answers everything UNAVAILABLE.
+    /// It answers everything with UNAVAILABLE.
     Unavailable,
     /// SIGSTOP: it hangs, though its sidecar and the kernel still answer.
     Hangs,
@@ -64,20 +64,20 @@ impl Trouble {
     }
 }
 
-/// Calls of a method that a replica was asked for since its start.
+/// Calls of a method that a replica received since its start.
 async fn calls(mesh: &Mesh, replica: usize, method: &str) -> f64 {
     let page = metrics(mesh.replicas[replica].program.address).await;
     sum(&page, "rpc_server_call_duration_seconds_count", &format!("rpc_method=\"{method}\""))
 }
 
-/// Who calls a context: the sidecars of its callers, or the gateway.
+/// Whether the caller of a context (order's sidecar, or the gateway) has ejected a replica.
 async fn is_ejected(mesh: &Mesh, context: &str, replica: usize) -> bool {
     let address = mesh.replicas[replica].address.to_string();
     let caller = if context == "payment" { mesh.first("order").sidecar() } else { &mesh.gateway };
     caller.ejected(context).await.iter().any(|ejected| ejected.starts_with(&address))
 }
 
-/// Lets customers order while one replica of a context is in trouble and afterwards.
+/// Lets customers order while one replica of a context fails, and afterwards.
 async fn order_through(
     trouble: Trouble,
     mesh: &mut Mesh,
@@ -85,7 +85,7 @@ async fn order_through(
     method: &str,
     manner: Manner,
     [before, during, after]: [usize; 3],
-) -> Told {
+) -> CrowdResult {
     let replica = mesh.place_of(context);
     let crowd = Crowd::start(&mesh.url(), CUSTOMERS, manner);
     crowd.until_asked(before).await;
@@ -109,17 +109,17 @@ async fn order_through(
     .await;
     let back = ended.elapsed();
     crowd.until_asked(after).await;
-    let told = crowd.end().await;
-    println!("{trouble:?} {context}: ejected after {ejected:?}, trouble for {lasted:?}, back after {back:?}; {told}");
-    told
+    let result = crowd.end().await;
+    println!("{trouble:?} {context}: ejected after {ejected:?}, trouble for {lasted:?}, back after {back:?}; {result}");
+    result
 }
 
 /// Every order is placed and paid once.
-async fn is_paid_once(mesh: &Mesh, told: &Told) {
-    told.all_succeeded();
+async fn is_paid_once(mesh: &Mesh, result: &CrowdResult) {
+    result.all_succeeded();
     mesh.becomes_clean().await;
     // One more was placed when the mesh was started.
-    let placed = told.orders.len() + 1;
+    let placed = result.orders.len() + 1;
     assert_eq!(mesh.count("order", "SELECT count(*) FROM orders").await, placed, "one order for each request");
     let charged = "SELECT count(*) FROM charges WHERE state IN ('HELD', 'TAKEN')";
     assert_eq!(mesh.count("payment_provider", charged).await, placed, "one authorization for each order");
@@ -128,8 +128,8 @@ async fn is_paid_once(mesh: &Mesh, told: &Told) {
 async fn of_three_payments_one(trouble: Trouble) {
     let mut mesh = Mesh::start(FOOD, &[]).await;
     let method = "jumun.payment.v1.PaymentService/AuthorizePayment";
-    let told = order_through(trouble, &mut mesh, "payment", method, Manner::Once, MANY).await;
-    is_paid_once(&mesh, &told).await;
+    let result = order_through(trouble, &mut mesh, "payment", method, Manner::Once, MANY).await;
+    is_paid_once(&mesh, &result).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -154,8 +154,8 @@ async fn of_two_orders_one(trouble: Trouble) {
     let mut mesh =
         Mesh::start(&[("order", 2), ("payment", 1), ("store", 1), ("delivery", 1), ("dashboard", 1)], &[]).await;
     let method = "jumun.order.v1.OrderService/CreateOrder";
-    let told = order_through(trouble, &mut mesh, "order", method, Manner::Patient, SOME).await;
-    is_paid_once(&mesh, &told).await;
+    let result = order_through(trouble, &mut mesh, "order", method, Manner::Patient, SOME).await;
+    is_paid_once(&mesh, &result).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

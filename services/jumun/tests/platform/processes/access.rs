@@ -1,4 +1,4 @@
-//! Who may call what: every method × every role × own and others' × every way of not having a token.
+//! Access: every method × every role × own and others' resources × every invalid token.
 
 use std::{
     collections::BTreeSet,
@@ -21,31 +21,31 @@ use super::{
     super::smallest,
     clients::{Answer, Refusal, channel, id, new_id, wish},
     cluster::{ProcessCluster, RECOVERY},
-    door::{Caller, DOORS},
     issuer::{AUDIENCE, Flaw, ISSUER, Issuer, KeyServer},
+    protocol::{Caller, PROTOCOLS},
     temp_env::eventually,
 };
 
-/// Longer than the platform waits before it looks for a new key.
+/// Longer than the platform waits before it reads the keys again.
 const ROTATION: Duration = Duration::from_secs(20);
 
-/// What a method is about, and so what of it is another's.
+/// What a method acts on, and so what happens for another owner's.
 enum About {
-    /// One thing, by its name: another's is not there.
+    /// One resource, by its name: another owner's is NOT_FOUND.
     One(fn(&Things) -> Json),
-    /// A new thing: one for another is refused.
+    /// A new resource: for another owner it is refused.
     New(fn(&Things) -> Json),
-    /// Many things, each with its owner in this field: another's are left out.
+    /// A list with the owners in this field: another owner's are left out.
     Many(&'static str, &'static str),
-    /// Nobody's.
+    /// It has no owner.
     Nothing(fn(&Things) -> Json),
 }
 use About::{Many, New, Nothing, One};
 
-/// A method, who may call it (all: whoever has a token), and what it is about.
+/// A method, the roles that may call it (all: every valid token), and what it acts on.
 type Row = (&'static str, &'static str, About);
 
-/// What is not as `Expected::by_default`.
+/// The methods that differ from `Expected::by_default`.
 const TABLE: &[Row] = &[
     ("order.v1.OrderService/CreateOrder", "customer operator", New(Things::wish)),
     ("order.v1.OrderService/GetOrder", "customer operator service", One(|things| named("orders", things))),
@@ -93,7 +93,7 @@ const TABLE: &[Row] = &[
     ("bench.v1.BenchService/Echo", "all", Nothing(|_| json!({}))),
 ];
 
-/// A request about what somebody has.
+/// Builds a request about an owner's resources.
 type Ask = Box<dyn Fn(&Things) -> Json>;
 
 /// What is expected of a method.
@@ -103,17 +103,17 @@ struct Expected {
     request: Ask,
 }
 
-/// Whose that is what a method is about.
+/// The ownership of what a method acts on.
 enum Whose {
-    /// Somebody's: another's is not there.
+    /// Owned: another owner's is NOT_FOUND.
     Owned,
-    /// To be somebody's: for another it is refused.
+    /// Created for an owner: for another it is refused.
     New,
-    /// Each has its owner: the field of the list, and that of the owner.
+    /// A list: its field, and the field of the owner.
     Listed(String, String),
-    /// Nobody's.
+    /// It has no owner.
     Nobodys,
-    /// Somebody's, but the test has none of it: nobody who owns such things finds it.
+    /// Owned, but the test creates none: NOT_FOUND for every owner.
     Unmade,
 }
 
@@ -123,13 +123,13 @@ impl Expected {
         match TABLE.iter().find(|(name, ..)| path == format!("/jumun.{name}")) {
             None => Self::by_default(method),
             Some((_, "all", about)) => {
-                Self::told(ROLES.names.iter().map(|(role, _)| ROLES.claim(*role)).collect(), about)
+                Self::from_table(ROLES.names.iter().map(|(role, _)| ROLES.claim(*role)).collect(), about)
             }
-            Some((_, roles, about)) => Self::told(roles.split(' ').map(str::to_owned).collect(), about),
+            Some((_, roles, about)) => Self::from_table(roles.split(' ').map(str::to_owned).collect(), about),
         }
     }
 
-    fn told(roles: BTreeSet<String>, about: &About) -> Self {
+    fn from_table(roles: BTreeSet<String>, about: &About) -> Self {
         let (whose, request): (Whose, Ask) = match *about {
             One(request) => (Whose::Owned, Box::new(request)),
             New(request) => (Whose::New, Box::new(request)),
@@ -139,8 +139,8 @@ impl Expected {
         Self { roles, whose, request }
     }
 
-    /// A context's methods are for operators, and for those who own something there, as its tables say. A method is about
-    /// the one thing that it names, makes a thing with an owner, or lists things with their owners.
+    /// A context's methods are for operators, and for the roles that own something there, as tables.rs says. A method
+    /// acts on the one resource that it names, creates a resource with an owner, or lists resources with their owners.
     fn by_default(method: &MethodDescriptor) -> Self {
         let owners = owners_of(method.parent_service().package_name());
         let mut roles: BTreeSet<_> = owners.iter().map(|(role, _)| ROLES.claim(*role)).collect();
@@ -165,7 +165,7 @@ impl Expected {
     }
 }
 
-/// Who owns something of a package's context, and by which column, as its tables.rs declares it.
+/// The roles that own rows of a package's context, and by which column, as its tables.rs declares.
 fn owners_of(package: &str) -> Vec<(Role, String)> {
     let context = package.split('.').nth(1).expect("a package such as jumun.order.v1");
     let tables = format!("{}/../{context}/src/tables.rs", env!("CARGO_MANIFEST_DIR"));
@@ -178,7 +178,7 @@ fn owners_of(package: &str) -> Vec<(Role, String)> {
     owner.captures_iter(&tables).map(read).collect()
 }
 
-/// The field of a request that has a thing to be made, and the first field of the thing that has an owner.
+/// The field of a request with the resource to create, and the resource's first field with an owner.
 fn made(method: &MethodDescriptor, owners: &[(Role, String)]) -> Option<(String, String, Role)> {
     method.input().fields().find_map(|field| {
         let thing = field.kind().as_message()?.clone();
@@ -187,7 +187,7 @@ fn made(method: &MethodDescriptor, owners: &[(Role, String)]) -> Option<(String,
     })
 }
 
-/// The field of an answer that lists things, and the first field of the things that has an owner.
+/// The field of an answer with a list, and the items' first field with an owner.
 fn listed(method: &MethodDescriptor, owners: &[(Role, String)]) -> Option<(String, String)> {
     let field = method.output().fields().find(FieldDescriptor::is_list)?;
     let thing = field.kind().as_message()?.clone();
@@ -195,7 +195,7 @@ fn listed(method: &MethodDescriptor, owners: &[(Role, String)]) -> Option<(Strin
     Some((field.json_name().to_owned(), owner.clone()))
 }
 
-/// What belongs together, and to whom.
+/// Resources that belong together, and their owners.
 #[derive(Default)]
 struct Things {
     customer: &'static str,
@@ -208,7 +208,7 @@ struct Things {
     /// The customer's registration, and its welcome.
     registered: String,
     welcome: String,
-    /// An order for the counter, of what nobody has.
+    /// An order for the counter, of a product that is not in stock.
     coffee: String,
 }
 
@@ -261,7 +261,7 @@ impl Things {
         json!({"requestId": new_id(), "notification": {"recipient": self.customer, "text": "A notice"}})
     }
 
-    /// The name of what they have of a collection; None: nobody made any.
+    /// The name of their resource in a collection; None: there is none.
     fn name_in(&self, collection: &str) -> Option<String> {
         Some(match collection {
             "customers" => self.registered.clone(),
@@ -279,7 +279,7 @@ impl Things {
         json!({"name": format!("deliveries/{}", id(&self.order)), "rider": self.rider})
     }
 
-    /// Who of them has this role.
+    /// The owner with this role.
     fn owner(&self, role: Role) -> &'static str {
         match role {
             role::CUSTOMER => self.customer,
@@ -300,7 +300,7 @@ fn stock_item() -> Json {
     json!({"stock_item": {"item": "items/americano", "quantity": "1000"}, "requestId": new_id()})
 }
 
-/// A request about the stock: to look, to add, or to take and give back.
+/// A request about the stock: get, restock, or reduce and release.
 fn stock(fields: usize) -> Json {
     let mut request = json!({"name": "stockItems/americano"});
     if fields > 0 {
@@ -319,7 +319,7 @@ pub(crate) fn method(name: &str) -> MethodDescriptor {
     found.unwrap_or_else(|| panic!("{path} is no method"))
 }
 
-/// The platform, which takes an issuer's tokens.
+/// The platform, which accepts an issuer's tokens.
 pub(crate) async fn guarded(issuer: &Issuer) -> ProcessCluster {
     let mut cluster = ProcessCluster::whole();
     let keys = cluster.temp_env.path("keys.json");
@@ -337,7 +337,7 @@ fn guard(cluster: &mut ProcessCluster, keys: &str) {
     }
 }
 
-/// Orders, takes it on and sets out, and enrolls, as an operator.
+/// Creates everything as an operator: orders, accepts, starts the delivery, registers, enrolls.
 async fn bring_about(things: &mut Things, operator: &Caller) {
     let ordered = operator.call(&method("order.v1.OrderService/CreateOrder"), &things.wish()).await.expect("an order");
     things.order = ordered["name"].as_str().expect("a name").to_owned();
@@ -350,7 +350,7 @@ async fn bring_about(things: &mut Things, operator: &Caller) {
         ("delivery.v1.DeliveryService/StartDelivery", things.ride()),
     ] {
         let method = method(name);
-        eventually(name, RECOVERY, || async { told(operator.call(&method, &request).await) }).await;
+        eventually(name, RECOVERY, || async { or_text(operator.call(&method, &request).await) }).await;
     }
     let create = method("customer.v1.CustomerService/CreateCustomer");
     let registered = operator.call(&create, &things.person()).await.expect("a customer");
@@ -361,12 +361,12 @@ async fn bring_about(things: &mut Things, operator: &Caller) {
     things.enrollment = enrolled["name"].as_str().expect("a name").to_owned();
     let get = method("education.v1.EducationService/GetRegistration");
     eventually("the registration", RECOVERY, || async {
-        told(operator.call(&get, &named("registrations", things)).await)
+        or_text(operator.call(&get, &named("registrations", things)).await)
     })
     .await;
     let page = method("dashboard.v1.DashboardService/ListEnrollmentViews");
     eventually("the learner's page", RECOVERY, || async {
-        let page = told(operator.call(&page, &json!({})).await)?;
+        let page = or_text(operator.call(&page, &json!({})).await)?;
         if owners(&page, "enrollmentViews", "learner").contains(things.learner) {
             Ok(())
         } else {
@@ -376,17 +376,17 @@ async fn bring_about(things: &mut Things, operator: &Caller) {
     .await;
     let view = method("dashboard.v1.DashboardService/GetOrderView");
     eventually("the view", RECOVERY, || async {
-        let view = told(operator.call(&view, &named("orderViews", things)).await)?;
+        let view = or_text(operator.call(&view, &named("orderViews", things)).await)?;
         if view["customer"] == things.customer { Ok(()) } else { Err(view.to_string()) }
     })
     .await;
 }
 
-fn told(answer: Answer<Json>) -> Result<Json, String> {
+fn or_text(answer: Answer<Json>) -> Result<Json, String> {
     answer.map_err(|refusal| refusal.to_string())
 }
 
-/// What a refusal says about access; None: the caller got as far as the rules.
+/// The access error of an answer; None: the call passed authorization.
 fn denied(answer: &Answer<Json>) -> Option<(Code, &str)> {
     let refusal = answer.as_ref().err()?;
     let is_access = matches!(refusal.code, Code::Unauthenticated | Code::PermissionDenied | Code::NotFound);
@@ -403,7 +403,7 @@ fn the_table_has_every_method() {
     for (name, ..) in TABLE {
         assert!(served.contains(&format!("/jumun.{name}")), "{name} is no method");
     }
-    // Of the others the default says who may call them; its request must be one.
+    // For the other methods the default applies; its request must be valid.
     for method in contracts::methods() {
         let request = (Expected::of(&method).request)(&Things::new("customers/mina", "stores/gangnam", "riders/jun"));
         let request = DynamicMessage::deserialize(method.input(), &request);
@@ -423,17 +423,17 @@ async fn only_what_the_table_allows_gets_through() {
         Things::new("customers/mina", "stores/gangnam", "riders/jun").learning("learners/hana", "courses/rust-101");
     let mut theirs =
         Things::new("customers/joon", "stores/mapo", "riders/bo").learning("learners/theo", "courses/tango");
-    for door in DOORS {
-        let caller = door.open(&cluster.url("order"), Some(issuer.token("operators/root", "operator")));
+    for protocol in PROTOCOLS {
+        let caller = protocol.connect(&cluster.url("order"), Some(issuer.token("operators/root", "operator")));
         bring_about(&mut mine, &caller).await;
         bring_about(&mut theirs, &caller).await;
-        for method in contracts::methods().filter(|method| door.leads_to(method)) {
+        for method in contracts::methods().filter(|method| protocol.can_call(method)) {
             let (name, expectation) = (jumun_core::contracts::path(&method), Expected::of(&method));
             for flaw in Flaw::ALL {
                 let stranger = caller.with_token(issuer.flawed(flaw));
                 let answer = stranger.call(&method, &(expectation.request)(&mine)).await;
                 let expected = Some((Code::Unauthenticated, flaw.reason()));
-                assert_eq!(denied(&answer), expected, "{door:?} {name} {flaw:?}: {answer:?}");
+                assert_eq!(denied(&answer), expected, "{protocol:?} {name} {flaw:?}: {answer:?}");
             }
             for (role, _) in ROLES.names {
                 let token = issuer.token(mine.owner(*role), &ROLES.claim(*role));
@@ -445,7 +445,7 @@ async fn only_what_the_table_allows_gets_through() {
                     Whose::Unmade => NOT_FOUND,
                     _ => None,
                 };
-                assert_eq!(denied(&own), expected, "{door:?} {name} {role:?}, own: {own:?}");
+                assert_eq!(denied(&own), expected, "{protocol:?} {name} {role:?}, own: {own:?}");
                 let other = caller.call(&method, &(expectation.request)(&theirs)).await;
                 let is_owner = matches!(
                     *role,
@@ -458,20 +458,20 @@ async fn only_what_the_table_allows_gets_through() {
                     Whose::New if is_owner => NOT_YOURS,
                     Whose::Owned | Whose::New | Whose::Listed(..) | Whose::Nobodys => None,
                 };
-                assert_eq!(denied(&other), expected, "{door:?} {name} {role:?}, other's: {other:?}");
+                assert_eq!(denied(&other), expected, "{protocol:?} {name} {role:?}, other's: {other:?}");
                 if let (Whose::Listed(field, owner), Ok(page)) = (&expectation.whose, &own) {
                     let owners = owners(page, field, owner);
                     let role_shown = role_shown(owner);
                     let mut expected = vec![mine.owner(role_shown)];
                     expected.extend((!is_owner).then(|| theirs.owner(role_shown)));
-                    assert_eq!(owners, expected.into_iter().collect(), "{door:?} {name} {role:?}: {page}");
+                    assert_eq!(owners, expected.into_iter().collect(), "{protocol:?} {name} {role:?}: {page}");
                 }
             }
         }
     }
 }
 
-/// Whose name the field has.
+/// The role that a field's name stands for.
 fn role_shown(field: &str) -> Role {
     match field {
         "account" | "recipient" => role::CUSTOMER,
@@ -479,31 +479,31 @@ fn role_shown(field: &str) -> Role {
     }
 }
 
-/// Whose the things on a page are.
+/// The owners of the items on a page.
 fn owners<'a>(page: &'a Json, field: &str, owner: &str) -> BTreeSet<&'a str> {
     let things = page[field].as_array().map(Vec::as_slice).unwrap_or_default();
     things.iter().map(|thing| thing[owner].as_str().unwrap_or_default()).filter(|owner| !owner.is_empty()).collect()
 }
 
 #[tokio::test]
-async fn a_rider_takes_what_nobody_has_but_not_for_another() {
+async fn a_rider_takes_an_unassigned_delivery_but_not_for_another_rider() {
     let issuer = Issuer::new("first");
     let cluster = guarded(&issuer).await;
-    let operator = DOORS[0].open(&cluster.url("order"), Some(issuer.token("operators/root", "operator")));
+    let operator = PROTOCOLS[0].connect(&cluster.url("order"), Some(issuer.token("operators/root", "operator")));
     let mut things = Things::new("customers/mina", "stores/gangnam", "riders/jun");
     let ordered = operator.call(&method("order.v1.OrderService/CreateOrder"), &things.wish()).await.expect("an order");
     things.order = ordered["name"].as_str().expect("a name").to_owned();
     let accept = method("store.v1.StoreService/AcceptTicket");
-    eventually("the ticket", RECOVERY, || async { told(operator.call(&accept, &named("tickets", &things)).await) })
+    eventually("the ticket", RECOVERY, || async { or_text(operator.call(&accept, &named("tickets", &things)).await) })
         .await;
     let (get, start) =
         (method("delivery.v1.DeliveryService/GetDelivery"), method("delivery.v1.DeliveryService/StartDelivery"));
     let bo = operator.with_token(Some(issuer.token("riders/bo", "rider")));
-    eventually("a free delivery", RECOVERY, || async { told(bo.call(&get, &named("deliveries", &things)).await) })
+    eventually("a free delivery", RECOVERY, || async { or_text(bo.call(&get, &named("deliveries", &things)).await) })
         .await;
-    assert_eq!(denied(&bo.call(&start, &things.ride()).await), NOT_YOURS, "bo sends jun");
+    assert_eq!(denied(&bo.call(&start, &things.ride()).await), NOT_YOURS, "bo may not name jun");
     let jun = operator.with_token(Some(issuer.token("riders/jun", "rider")));
-    assert_eq!(jun.call(&start, &things.ride()).await.expect("jun sets out")["rider"], "riders/jun");
+    assert_eq!(jun.call(&start, &things.ride()).await.expect("jun starts the delivery")["rider"], "riders/jun");
     assert_eq!(denied(&bo.call(&get, &named("deliveries", &things)).await), NOT_FOUND, "jun has it");
 }
 
@@ -514,7 +514,7 @@ async fn one_request_id_of_two_callers_is_two_requests() {
     let create = method("order.v1.OrderService/CreateOrder");
     let mut names = BTreeSet::new();
     for customer in ["customers/mina", "customers/joon"] {
-        let caller = DOORS[0].open(&cluster.url("order"), Some(issuer.token(customer, "customer")));
+        let caller = PROTOCOLS[0].connect(&cluster.url("order"), Some(issuer.token(customer, "customer")));
         let mut request = Things::new(customer, "stores/gangnam", "").wish();
         request["requestId"] = json!("the-same");
         for _ in 0..2 {
@@ -562,7 +562,7 @@ async fn keys_change_without_stopping_and_stay_while_their_source_is_away() {
     guard(&mut cluster, &keys.url);
     cluster.start().await;
     let list = method("order.v1.OrderService/ListOrders");
-    let caller = DOORS[0].open(&cluster.url("order"), None);
+    let caller = PROTOCOLS[0].connect(&cluster.url("order"), None);
     let ask = async |issuer: &Issuer| -> Answer<Json> {
         caller.with_token(Some(issuer.token("operators/root", "operator"))).call(&list, &json!({})).await
     };
@@ -570,14 +570,14 @@ async fn keys_change_without_stopping_and_stay_while_their_source_is_away() {
     let refused: Refusal = ask(&second).await.expect_err("the second is not known yet");
     assert_eq!(refused.reason, "TOKEN_INVALID");
 
-    second.jwks().clone_into(&mut document.lock().expect("nobody panics with it"));
-    eventually("the second key to count", ROTATION, || async { told(ask(&second).await) }).await;
-    assert!(ask(&first).await.is_err(), "the first key is gone, with what it had verified");
+    second.jwks().clone_into(&mut document.lock().expect("no panic while it was locked"));
+    eventually("the second key to count", ROTATION, || async { or_text(ask(&second).await) }).await;
+    assert!(ask(&first).await.is_err(), "the first key is removed, with the tokens that it verified");
 
     drop(keys);
     let unknown = Issuer::new("third");
     for _ in 0..3 {
-        assert!(ask(&unknown).await.is_err(), "nobody knows it");
+        assert!(ask(&unknown).await.is_err(), "the key is unknown");
         ask(&second).await.expect("the keys stay while their source is away");
     }
 }

@@ -1,4 +1,4 @@
-//! A broker of a test's own, which can lose everything that it was given.
+//! A broker of a test's own, which can lose everything that it stored.
 
 use std::{
     fs::File,

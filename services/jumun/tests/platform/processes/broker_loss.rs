@@ -1,4 +1,4 @@
-//! The broker loses what it acknowledged: the outboxes feed it again, and every view becomes whole by itself.
+//! The broker loses acknowledged events: the relays publish them again, and every view becomes complete by itself.
 
 use std::time::Duration;
 
@@ -14,26 +14,26 @@ use super::{
     temp_env::eventually,
 };
 
-/// Orders before, during and after the loss each.
+/// Orders each before, during and after the loss.
 const ORDERS: usize = 30;
-/// Within this everything is as if nothing had been lost.
+/// Everything is as if nothing had been lost within this time.
 const BOUND: Duration = Duration::from_secs(60);
 
-/// Waits until the broker has everything that these contexts announced.
+/// Waits until the broker has all events of these contexts.
 async fn until_published(cluster: &ProcessCluster, contexts: &[&str]) {
     for context in contexts {
         let mut admin = AdminServiceClient::new(channel(&cluster.url(context)));
         let what = format!("the broker to have all of {context}");
         eventually(&what, RECOVERY, async || {
             let found = answer(admin.get_outbox_status(GetOutboxStatusRequest {})).await;
-            let found = found.map_err(|told| told.to_string())?.outboxes;
+            let found = found.map_err(|refusal| refusal.to_string())?.outboxes;
             if found.iter().all(|outbox| outbox.unpublished_count == 0) { Ok(()) } else { Err(format!("{found:?}")) }
         })
         .await;
     }
 }
 
-/// Places orders; the customers withdraw every third.
+/// Places orders; the customers cancel every third.
 async fn place_and_cancel(clients: &Clients) -> Vec<Order> {
     let orders = clients.place(ORDERS).await;
     for order in orders.iter().step_by(3) {
@@ -42,7 +42,7 @@ async fn place_and_cancel(clients: &Clients) -> Vec<Order> {
     orders
 }
 
-/// The store takes on every third order, none of which is withdrawn.
+/// The store accepts every third order, none of which is cancelled.
 async fn accept(clients: &Clients, orders: &[Order]) {
     for order in orders.iter().skip(1).step_by(3) {
         let request_id = new_id();

@@ -1,4 +1,4 @@
-//! The broker is away while orders come in: nobody is told, and afterwards everything that was announced arrives.
+//! The broker is down while orders are placed: no caller gets an error, and afterwards every event arrives.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::{
     temp_env::eventually,
 };
 
-/// Orders while the broker is away. Each leaves an event of order and at least one of payment, so together they are more
-/// than one JetStream context lets wait for an acknowledgement.
+/// Orders while the broker is down. Each leaves an event of order and at least one of payment, so together they are
+/// more than one JetStream context lets wait for an acknowledgement.
 const ORDERS: usize = 3_000;
-/// Within this the outboxes are empty again.
+/// The outboxes are empty again within this time.
 const BOUND: Duration = Duration::from_secs(60);
 /// A relay is reported as stalled after 10 s.
 const STALL_BOUND: Duration = Duration::from_secs(20);
@@ -24,7 +24,7 @@ const STALL_BOUND: Duration = Duration::from_secs(20);
 async fn outboxes(cluster: &ProcessCluster) -> Result<Vec<Outbox>, String> {
     let mut admin = AdminServiceClient::new(channel(&cluster.url("order")));
     let found = answer(admin.get_outbox_status(GetOutboxStatusRequest {})).await;
-    found.map(|found| found.outboxes).map_err(|told| told.to_string())
+    found.map(|found| found.outboxes).map_err(|refusal| refusal.to_string())
 }
 
 async fn until_empty(cluster: &ProcessCluster) {
@@ -60,7 +60,7 @@ async fn what_thousands_of_orders_announced_while_the_broker_was_away_is_publish
         assert!(logged.lines().any(|line| line.contains(said) && line.contains("\"order\"")), "{said}");
     }
 
-    // The same, for a process that starts with all of it.
+    // The same for a process that starts with a full outbox.
     broker.kill();
     clients.place(ORDERS / 2).await;
     cluster.program("order").kill();

@@ -1,4 +1,4 @@
-//! The platform's callers, and what they are told.
+//! The platform's clients, and the errors that they get.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -22,10 +22,10 @@ use uuid::Uuid;
 
 use super::{cluster::RECOVERY, temp_env::eventually};
 
-/// Longer than a server takes at most, so that its own word on lateness is heard.
+/// Longer than a server's deadline, so that the client gets the server's DEADLINE_EXCEEDED.
 const PATIENCE: Duration = Duration::from_secs(12);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Orders under way at once where many are placed.
+/// Orders in flight where many are placed.
 const AT_ONCE: usize = 16;
 
 #[derive(Clone)]
@@ -36,11 +36,11 @@ pub(crate) struct Clients {
     pub(crate) deliveries: DeliveryServiceClient<Channel>,
 }
 
-/// What a call came to.
+/// The outcome of a call.
 pub(crate) type Answer<T> = Result<T, Refusal>;
 
 impl Clients {
-    /// Connects to each context when it is first called, and again when its process was away.
+    /// Connects to each context at the first call, and reconnects when its process was down.
     pub(crate) fn new(url: impl Fn(&str) -> String) -> Self {
         let channel = |context| match url(context) {
             url if url.is_empty() => channel("http://127.0.0.1:9"),
@@ -54,13 +54,13 @@ impl Clients {
         }
     }
 
-    /// Orders, under a name for the request.
+    /// Orders with this `request_id`.
     pub(crate) async fn order(&self, wish: &Order, request_id: &str) -> Answer<Order> {
         let request = CreateOrderRequest { order: Some(wish.clone()), request_id: request_id.to_owned() };
         answer(self.orders.clone().create_order(request)).await
     }
 
-    /// Places as many orders with a good card; every one of them must stand.
+    /// Places this number of orders with a good card; every one must succeed.
     pub(crate) async fn place(&self, count: usize) -> Vec<Order> {
         let placing = stream::iter(0..count).map(|_| async {
             let placed = self.order(&wish("tok_visa"), &new_id()).await.expect("the order is taken");
@@ -112,7 +112,7 @@ impl Clients {
         .await
     }
 
-    /// Waits until no order waits for payment's word any more.
+    /// Waits until no order waits for payment.
     pub(crate) async fn every_order_is_final(&self) {
         for state in ["PENDING", "VOIDING"] {
             eventually(&format!("no order to be {state}"), RECOVERY, || async {
@@ -132,7 +132,7 @@ pub(crate) fn channel(url: &str) -> Channel {
     endpoint.connect_timeout(CONNECT_TIMEOUT).connect_lazy()
 }
 
-/// What came back, within patience.
+/// The answer, or DEADLINE_EXCEEDED after `PATIENCE`.
 pub(crate) async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Answer<T> {
     match tokio::time::timeout(PATIENCE, call).await {
         Ok(answer) => Ok(answer.map_err(|status| Refusal::new(&status))?.into_inner()),
@@ -144,7 +144,7 @@ pub(crate) async fn answer<T>(call: impl Future<Output = Result<Response<T>, Sta
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: Code,
-    /// "" when it comes from the transport, not from the platform.
+    /// "" when the error comes from the transport, not from the platform.
     pub(crate) reason: String,
     pub(crate) message: String,
     pub(crate) metadata: BTreeMap<String, String>,
@@ -164,19 +164,19 @@ impl Refusal {
         }
     }
 
-    /// Whether the same request may still come to something.
+    /// Whether the outcome is unknown, so that the same request may still succeed.
     pub(crate) fn leaves_it_open(&self) -> bool {
         use Code::{Cancelled, DeadlineExceeded, Internal, ResourceExhausted, Unavailable, Unknown};
         matches!(self.code, Unavailable | ResourceExhausted | DeadlineExceeded | Cancelled | Unknown | Internal)
     }
 
-    /// Fails unless it is this, names the order, and says when to ask again; returns the order's name.
+    /// Fails unless the error is this, names the order, and has RetryInfo; returns the order's name.
     pub(crate) fn expect_retry(&self, code: Code, reason: &str) -> String {
         self.expect_hint(code, reason);
         self.metadata.get("order").unwrap_or_else(|| panic!("names no order: {self}")).clone()
     }
 
-    /// Fails unless it is this, and says when to ask again.
+    /// Fails unless the error is this, and has RetryInfo.
     pub(crate) fn expect_hint(&self, code: Code, reason: &str) {
         assert_eq!((self.code, self.reason.as_str()), (code, reason), "{self}");
         let retry_after = self.retry_after.unwrap_or_else(|| panic!("no RetryInfo: {self}"));

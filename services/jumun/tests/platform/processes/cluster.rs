@@ -13,15 +13,15 @@ use super::{
 pub(crate) const FOOD_ALONE: &[&[&str]] = &[&["order"], &["payment"], &["store"], &["delivery"], &["dashboard"]];
 /// Each context of the coffee shop in a process of its own.
 pub(crate) const COFFEE_ALONE: &[&[&str]] = &[&["order"], &["payment"], &["kitchen"], &["warehouse"], &["dashboard"]];
-/// Within this everything that was interrupted has come to its end (rules S2 and L1).
+/// Everything that was interrupted is settled within this time (rules S2 and L1).
 pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
 /// How long a command may run.
 const COMMAND_BOUND: Duration = Duration::from_secs(100);
 
-/// Processes, each with the contexts that it serves. They are dropped before the place of their logs.
+/// Processes, each with the contexts that it serves. They are dropped before the folder of their logs.
 pub(crate) struct ProcessCluster {
     programs: Vec<(Vec<&'static str>, Program)>,
-    /// Where the databases are, as the environment says it.
+    /// The environment variables of the databases.
     storage: BTreeMap<String, String>,
     nats_url: String,
     pub(crate) temp_env: TempEnv,
@@ -42,7 +42,7 @@ impl ProcessCluster {
     /// still empty; returns its URL, too.
     pub(crate) async fn whole_on_servers() -> (Self, String) {
         let temp_env = TempEnv::new();
-        let url = new_databases(std::slice::from_ref(&temp_env.word)).await.remove(0);
+        let url = new_databases(std::slice::from_ref(&temp_env.unique_name)).await.remove(0);
         let storage = [("JUMUN_DATABASE_URL".to_owned(), url.clone())];
         let nats_url = given("JUMUN_TEST_NATS_URL");
         let mut cluster = Self { programs: Vec::new(), storage: storage.into(), nats_url, temp_env };
@@ -65,7 +65,7 @@ impl ProcessCluster {
     pub(crate) async fn split_on(groups: &[&[&'static str]], nats_url: String) -> Self {
         let temp_env = TempEnv::new();
         let contexts = groups.concat();
-        let names: Vec<_> = contexts.iter().map(|context| format!("{}_{context}", temp_env.word)).collect();
+        let names: Vec<_> = contexts.iter().map(|context| format!("{}_{context}", temp_env.unique_name)).collect();
         let urls = new_databases(&names).await;
         let storage = contexts.iter().zip(urls).map(|(context, url)| (database_variable(context), url)).collect();
         let mut cluster = Self { programs: Vec::new(), storage, nats_url, temp_env };
@@ -75,7 +75,7 @@ impl ProcessCluster {
         cluster
     }
 
-    /// Plans one more process; returns its place in the order of planning.
+    /// Adds a process that does not run yet; returns its index.
     pub(crate) fn add(&mut self, contexts: &[&'static str]) -> usize {
         let name = format!("{}-{}", self.programs.len(), contexts.join("-"));
         let arguments: Vec<_> = ["serve"].iter().chain(contexts).copied().collect();
@@ -89,7 +89,7 @@ impl ProcessCluster {
         }
         if !self.nats_url.is_empty() {
             program.set("JUMUN_NATS_URL", &self.nats_url);
-            program.set("JUMUN_NATS_PREFIX", &self.temp_env.word);
+            program.set("JUMUN_NATS_PREFIX", &self.temp_env.unique_name);
         }
         self.programs.push((contexts.to_vec(), program));
         for callee in names() {
@@ -101,7 +101,7 @@ impl ProcessCluster {
         self.programs.len() - 1
     }
 
-    /// Takes another database for a context.
+    /// Sets another database for a context.
     pub(crate) fn set_database(&mut self, context: &str, url: &str) {
         self.storage.insert(database_variable(context), url.to_owned());
         self.set(&database_variable(context), url);
@@ -125,20 +125,20 @@ impl ProcessCluster {
 
     /// Where a context is served.
     pub(crate) fn url(&self, context: &str) -> String {
-        self.find(context).map(Program::url).unwrap_or_else(|| panic!("nobody serves {context}"))
+        self.find(context).map(Program::url).unwrap_or_else(|| panic!("no process serves {context}"))
     }
 
     /// The first process that serves a context.
     pub(crate) fn program(&mut self, context: &str) -> &mut Program {
         let found = self.programs.iter_mut().find(|(contexts, _)| contexts.contains(&context));
-        &mut found.unwrap_or_else(|| panic!("nobody serves {context}")).1
+        &mut found.unwrap_or_else(|| panic!("no process serves {context}")).1
     }
 
     pub(crate) fn programs(&mut self) -> impl ExactSizeIterator<Item = &mut Program> {
         self.programs.iter_mut().map(|(_, program)| program)
     }
 
-    /// Starts what does not run, and waits until everything serves.
+    /// Starts the processes that do not run, and waits until all serve.
     pub(crate) async fn start(&mut self) {
         let starting: Vec<_> = self.programs().filter(|program| !program.is_running()).collect();
         for program in starting {
@@ -167,13 +167,13 @@ impl ProcessCluster {
         tokio::time::timeout(COMMAND_BOUND, running).await.expect("the command ends").expect("jumun runs")
     }
 
-    /// Holds the databases against the rules, without any grace; an error tells the violations.
+    /// Runs `jumun check` without a grace period; an error lists the violations.
     pub(crate) async fn check(&self) -> Result<(), String> {
         let done = self.run(&["check", "--grace-seconds", "0"]).await;
         if done.status.success() { Ok(()) } else { Err(text(&done)) }
     }
 
-    /// Waits until no rule is violated any more.
+    /// Waits until no rule is violated.
     pub(crate) async fn becomes_clean(&self, bound: Duration) {
         eventually("jumun check to be clean", bound, || self.check()).await;
     }

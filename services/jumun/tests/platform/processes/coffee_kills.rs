@@ -1,4 +1,4 @@
-//! Processes are killed while orders race for stock: it is taken once, given back once, and nobody waits for ever.
+//! Processes are killed while orders race for stock: it is reserved once, released once, and no order waits for ever.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
     access::method,
     clients::{Answer, Clients, new_id, wish},
     cluster::{COFFEE_ALONE, ProcessCluster, RECOVERY},
-    door::{Caller, DOORS},
+    protocol::{Caller, PROTOCOLS},
     temp_env::eventually,
 };
 
@@ -25,7 +25,7 @@ const KILLS: usize = 8;
 const PAUSE: Duration = Duration::from_millis(400);
 pub(super) const PRODUCT: &str = "items/americano";
 
-/// Asks again, under the same name, while that may still come to something.
+/// Repeats a request with the same `request_id` while its outcome is unknown.
 pub(super) async fn insist<T>(what: &str, mut ask: impl AsyncFnMut() -> Answer<T>) -> Answer<T> {
     eventually(what, RECOVERY, async || match ask().await {
         Err(refusal) if refusal.leaves_it_open() => Err(refusal),
@@ -34,7 +34,7 @@ pub(super) async fn insist<T>(what: &str, mut ask: impl AsyncFnMut() -> Answer<T
     .await
 }
 
-/// So many cups, at the counter.
+/// An order for this number of cups, at the counter.
 pub(super) fn coffee(quantity: i32) -> Order {
     let mut order = Order { fulfillment: Fulfillment::Counter.into(), ..wish("tok_visa") };
     order.items.truncate(1);
@@ -43,12 +43,12 @@ pub(super) fn coffee(quantity: i32) -> Order {
     order
 }
 
-/// Orders, and withdraws every third order, however often it takes.
+/// Orders, and cancels every third order, repeating requests until they are answered.
 async fn live(clients: &Clients, index: usize) -> Order {
     let order = coffee(i32::try_from(index % 3 + 1).unwrap_or(1));
     let request_id = new_id();
     let mut placed = insist("the order", || clients.order(&order, &request_id)).await;
-    // Payment was killed under it, and it was given up.
+    // Payment was killed during the call, and the order was rejected.
     while placed.as_ref().is_err_and(|refusal| refusal.reason == "ORDER_NOT_PLACED") {
         let request_id = new_id();
         placed = insist("the order", || clients.order(&order, &request_id)).await;
@@ -66,7 +66,7 @@ async fn live(clients: &Clients, index: usize) -> Order {
 
 async fn stock_is_taken_once(cluster: &mut ProcessCluster, victims: &[&'static str]) {
     cluster.start().await;
-    let (clients, warehouse) = (cluster.clients(), DOORS[0].open(&cluster.url("warehouse"), None));
+    let (clients, warehouse) = (cluster.clients(), PROTOCOLS[0].connect(&cluster.url("warehouse"), None));
     let item = json!({"stockItem": {"item": PRODUCT, "quantity": STOCK}, "requestId": new_id()});
     call(&warehouse, "CreateStockItem", &item).await;
     let living = async {

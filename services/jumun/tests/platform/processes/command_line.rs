@@ -1,4 +1,4 @@
-//! What the command says when it is used wrongly, and what it prints.
+//! The error messages and the output of the command line.
 
 use std::{
     fs::File,
@@ -14,8 +14,8 @@ use super::{
     clients::new_id,
     cluster::{ProcessCluster, RECOVERY, text},
     coffee_kills::{PRODUCT, call},
-    door::DOORS,
     program::{JUMUN, Program, bare, memory_mb, ready_address},
+    protocol::PROTOCOLS,
     school::Learners,
     temp_env::{TempEnv, eventually, tool},
 };
@@ -43,19 +43,19 @@ fn assert_explains(output: &Output, code: i32, words: &[&str]) {
 }
 
 #[test]
-fn a_port_in_use_is_told_with_the_setting_that_names_it() {
+fn a_port_in_use_is_reported_with_the_setting_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     assert_explains(&jumun(&["up"], &[("JUMUN_LISTEN", &address)]), 1, &["JUMUN_LISTEN", &address]);
 }
 
 #[test]
-fn a_missing_neighbour_is_told_with_the_setting_that_names_it() {
+fn a_missing_address_of_a_context_is_reported_with_the_setting_that_names_it() {
     assert_explains(&jumun(&["serve", "order"], &[]), EX_USAGE, &["JUMUN_PAYMENT_ADDR"]);
 }
 
 #[test]
-fn listening_to_others_asks_for_a_word_on_who_may_call() {
+fn listening_beyond_loopback_requires_a_setting_of_who_may_call() {
     let open = ("JUMUN_LISTEN", "0.0.0.0:0");
     assert_explains(&jumun(&["up"], &[open]), EX_USAGE, &["JUMUN_AUTH_JWKS", "JUMUN_AUTH=off"]);
     let required = ("JUMUN_AUTH", "required");
@@ -92,12 +92,12 @@ fn a_development_key_is_its_owners_alone() {
 }
 
 #[test]
-fn an_unknown_context_is_told_by_its_name() {
+fn an_unknown_context_is_reported_by_its_name() {
     assert_explains(&jumun(&["serve", "ordr"], &[]), EX_USAGE, &["ordr"]);
 }
 
 #[test]
-fn a_wrong_database_url_is_told_without_its_password() {
+fn a_wrong_database_url_is_reported_without_its_password() {
     let wrong = "mysql://jumun:secret@127.0.0.1/jumun";
     let output = jumun(&["serve", "store"], &[("JUMUN_STORE_DATABASE_URL", wrong)]);
     assert_explains(&output, EX_USAGE, &["mysql://", "sqlite://PATH"]);
@@ -114,7 +114,7 @@ fn a_wrong_setting_is_refused_before_anything_is_opened() {
 }
 
 #[test]
-fn what_is_no_origin_is_told_with_the_setting_that_names_it() {
+fn an_invalid_origin_is_reported_with_the_setting_that_names_it() {
     for wrong in ["shop.example", "https://shop.example/", "*,https://shop.example"] {
         let output = jumun(&["up"], &[("JUMUN_CORS_ORIGINS", wrong)]);
         assert_explains(&output, CLAP_USAGE, &["--cors-origins", wrong]);
@@ -136,7 +136,7 @@ fn a_production_process_does_not_start_with_drills() {
 }
 
 #[test]
-fn a_version_that_is_no_dns_label_is_told_with_the_setting_that_names_it() {
+fn a_version_that_is_no_dns_label_is_reported_with_the_setting_that_names_it() {
     for wrong in ["Canary", "v1.2", "-a", ""] {
         let output = jumun(&["up"], &[("JUMUN_SERVICE_VERSION", wrong)]);
         assert_explains(&output, CLAP_USAGE, &["--service-version", "DNS label"]);
@@ -187,7 +187,7 @@ fn check_without_a_database_says_so() {
 async fn it_opens_as_many_files_as_the_system_allows() {
     let temp_env = TempEnv::new();
     let log = temp_env.path("log");
-    // Fewer than there will be connections; the process may allow itself more.
+    // Fewer than there will be connections; the process may raise its own limit.
     let mut child = bare("sh")
         .args(["-c", "ulimit -Sn 32 && exec \"$0\" up", JUMUN])
         .current_dir(temp_env.folder())
@@ -209,22 +209,22 @@ async fn it_opens_as_many_files_as_the_system_allows() {
     child.wait().expect("a child of ours");
 }
 
-/// Memory of its own that everything in one process takes, before anybody calls: its program and libraries come on top, which
-/// other processes share and which are larger where they were built for tests.
+/// The process's own memory with every context, before the first call. Its program and libraries come on top, which
+/// other processes share and which are larger in a test build.
 const MAX_IDLE_MB: u64 = 30;
 
 #[tokio::test]
 async fn it_takes_little_memory_while_nobody_calls() {
     let mut cluster = ProcessCluster::whole();
     cluster.start().await;
-    // Every worker has had its turn.
+    // Every worker has run.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let own = memory_mb(cluster.program("order").pid(), "RssAnon");
     assert!(own <= MAX_IDLE_MB, "{own} MB");
 }
 
 #[tokio::test]
-async fn health_is_told_by_the_exit_code() {
+async fn the_exit_code_reports_the_health() {
     let mut cluster = ProcessCluster::whole();
     cluster.start().await;
     let url = cluster.url("order");
@@ -237,7 +237,7 @@ async fn health_is_told_by_the_exit_code() {
     assert_explains(&cluster.run(&["health", "--addr", &url]).await, 1, &["the process", &url]);
 }
 
-/// Without this, a clean check would say little.
+/// Without this test, a clean check would prove little.
 #[tokio::test]
 #[ignore = "needs servers: make test"]
 async fn check_finds_what_is_wrong() {
@@ -245,18 +245,18 @@ async fn check_finds_what_is_wrong() {
     cluster.start().await;
     cluster.clients().place(2).await;
     Learners::of(&cluster).enroll(&new_id()).await.expect("a good card");
-    let warehouse = DOORS[0].open(&cluster.url("warehouse"), None);
+    let warehouse = PROTOCOLS[0].connect(&cluster.url("warehouse"), None);
     let item = json!({"stockItem": {"item": PRODUCT, "quantity": 10}, "requestId": new_id()});
     call(&warehouse, "CreateStockItem", &item).await;
     cluster.becomes_clean(RECOVERY).await;
-    // Nobody mends what is damaged.
+    // Nothing repairs the damage.
     cluster.programs().for_each(Program::kill);
     let void = |name: &str| format!("UPDATE payment.payments SET state = 'VOIDED' WHERE payable LIKE '{name}%'");
     let damage = [
         ("warehouse", "UPDATE warehouse.stock_items SET quantity = 11".to_owned(), &["S6"][..], " stockItems/"),
         ("order", "DELETE FROM order_.orders_by_customer".to_owned(), &["I1"], " orders/"),
         ("order", "UPDATE order_.requests SET reply = 'another'".to_owned(), &["S10"], " made another in order"),
-        // A field that nobody reads: `tok_visa`, as field 100.
+        // An unknown field: `tok_visa`, as field 100.
         (
             "store",
             r"UPDATE store.events SET payload = payload || '\xa20608746f6b5f76697361'".to_owned(),
@@ -282,7 +282,7 @@ async fn check_finds_what_is_wrong() {
         let psql = psql.expect("psql runs");
         assert!(psql.status.success(), "{}", text(&psql));
         let found = cluster.check().await.expect_err("a violation");
-        assert!(found.contains(named), "{sql} is not told: {found}");
+        assert!(found.contains(named), "{sql} is not reported: {found}");
         for rule in rules {
             let line = found.lines().find(|line| line.starts_with(rule));
             assert!(line.is_some_and(|line| !line.contains(" 0 violations")), "{rule} misses it: {found}");

@@ -1,4 +1,4 @@
-//! A collector that is dead slows no request, and holds up no end.
+//! A dead collector slows no request, and does not delay the end of a process.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::{
 
 const WARM_UP: usize = 10;
 const ORDERS: usize = 50;
-/// A machine with other work is uneven; a request that waits for a collector waits for seconds.
+/// A busy machine is uneven; a request that waits for a collector would wait for seconds.
 const TOLERANCE: u32 = 3;
 const ALLOWANCE: Duration = Duration::from_millis(20);
 
@@ -42,7 +42,7 @@ async fn median(endpoint: Option<String>) -> Duration {
 async fn a_dead_collector_slows_no_request() {
     let without = median(None).await;
     let absent = median(Some(format!("http://{}", free_address()))).await;
-    // It accepts connections, as the system does for it, and never answers.
+    // The system accepts connections for it, and it never answers.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let hanging = median(Some(format!("http://{}", silent.local_addr().expect("an address")))).await;
     eprintln!("median of an order: {without:?} without a collector, {absent:?} absent, {hanging:?} hanging");

@@ -3,7 +3,7 @@
 use super::cluster::{ProcessCluster, RECOVERY, text};
 
 async fn demos_pass(cluster: &mut ProcessCluster) {
-    // Then coffee-delivery plays its drill, too.
+    // So that coffee-delivery also plays its drill.
     cluster.set("JUMUN_DRILLS", "true");
     cluster.start().await;
     let played = cluster.run(&["demo", "all", "--addr", &cluster.url("order")]).await;

@@ -1,4 +1,4 @@
-//! The synchronous edges besides order → payment, over real processes: whoever is called hangs, or is killed.
+//! The synchronous calls besides order → payment, over real processes: the callee hangs, or is killed.
 
 use std::time::{Duration, Instant};
 
@@ -17,24 +17,24 @@ use super::{
     clients::{Answer, Clients, answer, channel, new_id},
     cluster::{COFFEE_ALONE, ProcessCluster, RECOVERY},
     coffee_kills::{PRODUCT, call, coffee, insist},
-    door::DOORS,
+    protocol::PROTOCOLS,
     temp_env::eventually,
 };
 
-/// Whoever asks somebody who hangs is told so within this.
-const TOLD_WITHIN: Duration = Duration::from_secs(6);
+/// A caller of a context that hangs gets an error within this time.
+const REFUSED_WITHIN: Duration = Duration::from_secs(6);
 
-async fn is_told_in_time<T: std::fmt::Debug>(asking: impl Future<Output = Answer<T>>, reason: &str) {
+async fn is_refused_in_time<T: std::fmt::Debug>(asking: impl Future<Output = Answer<T>>, reason: &str) {
     let begun = Instant::now();
-    let told = asking.await.expect_err("nobody answers");
-    assert!(begun.elapsed() < TOLD_WITHIN, "told after {:?}", begun.elapsed());
-    assert!(told.reason == reason && told.retry_after.is_some(), "{told}");
+    let refusal = asking.await.expect_err("the callee hangs");
+    assert!(begun.elapsed() < REFUSED_WITHIN, "refused after {:?}", begun.elapsed());
+    assert!(refusal.reason == reason && refusal.retry_after.is_some(), "{refusal}");
 }
 
 async fn shop(stock: i64) -> (ProcessCluster, Clients) {
     let mut cluster = ProcessCluster::split(COFFEE_ALONE).await;
     cluster.start().await;
-    let warehouse = DOORS[0].open(&cluster.url("warehouse"), None);
+    let warehouse = PROTOCOLS[0].connect(&cluster.url("warehouse"), None);
     let item = json!({"stockItem": {"item": PRODUCT, "quantity": stock}, "requestId": new_id()});
     call(&warehouse, "CreateStockItem", &item).await;
     let clients = cluster.clients();
@@ -49,7 +49,7 @@ async fn a_cancellation_says_so_when_the_kitchen_hangs_and_is_one_cancellation_i
     clients.order_becomes(&order.name, State::OutOfStock).await;
     cluster.program("kitchen").freeze();
     let request_id = new_id();
-    is_told_in_time(clients.cancel(&order.name, &request_id), "KITCHEN_UNAVAILABLE").await;
+    is_refused_in_time(clients.cancel(&order.name, &request_id), "KITCHEN_UNAVAILABLE").await;
     assert_eq!(clients.get_order(&order.name).await.expect("it is there").state(), State::OutOfStock);
     cluster.program("kitchen").thaw();
     let cancelled = insist("the cancellation", || clients.cancel(&order.name, &request_id)).await;
@@ -62,17 +62,17 @@ async fn a_cancellation_says_so_when_the_kitchen_hangs_and_is_one_cancellation_i
 async fn coffee_is_made_once_when_the_warehouse_hangs_and_is_killed() {
     let (mut cluster, clients) = shop(2).await;
     cluster.program("warehouse").freeze();
-    let order = clients.order(&coffee(1), &new_id()).await.expect("nobody waits for the warehouse");
-    // The kitchen has asked, and its question waits where nobody reads it.
+    let order = clients.order(&coffee(1), &new_id()).await.expect("the order does not wait for the warehouse");
+    // The kitchen's call waits in the socket of the frozen process.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(clients.get_order(&order.name).await.expect("it is there").state(), State::Placed);
     cluster.program("warehouse").thaw();
     clients.order_becomes(&order.name, State::Producing).await;
     cluster.program("warehouse").kill();
-    let second = clients.order(&coffee(1), &new_id()).await.expect("nobody waits for the warehouse");
+    let second = clients.order(&coffee(1), &new_id()).await.expect("the order does not wait for the warehouse");
     cluster.start().await;
     clients.order_becomes(&second.name, State::Producing).await;
-    // Two there were, and each took one.
+    // There were two, and each order took one.
     let third = clients.order(&coffee(1), &new_id()).await.expect("a good card");
     clients.order_becomes(&third.name, State::OutOfStock).await;
     cluster.becomes_clean(RECOVERY).await;
@@ -102,9 +102,13 @@ async fn registrations_come_to_an_end_when_notification_hangs_and_when_it_is_kil
     cluster.start().await;
     let customers = CustomerServiceClient::new(channel(&cluster.url("customer")));
     cluster.program("notification").freeze();
-    let told = register(&customers, "mina", &new_id()).await.expect_err("notification hangs");
-    assert_eq!((told.code, told.reason.as_str()), (Code::DeadlineExceeded, "NOTIFICATION_TIMED_OUT"), "{told}");
-    let name = told.metadata["customer"].clone();
+    let refusal = register(&customers, "mina", &new_id()).await.expect_err("notification hangs");
+    assert_eq!(
+        (refusal.code, refusal.reason.as_str()),
+        (Code::DeadlineExceeded, "NOTIFICATION_TIMED_OUT"),
+        "{refusal}"
+    );
+    let name = refusal.metadata["customer"].clone();
     cluster.program("notification").thaw();
     eventually("an end", RECOVERY, || async {
         let found = answer(customers.clone().get_customer(GetCustomerRequest { name: name.clone() })).await;
@@ -124,23 +128,26 @@ async fn registrations_come_to_an_end_when_notification_hangs_and_when_it_is_kil
     let register_all = || {
         let registering = stream::iter(ids.iter().enumerate()).map(|(index, id)| {
             let (customers, account) = (&customers, format!("slow-{index}"));
-            async move { insist("a word on the registration", || register(customers, &account, id)).await }
+            async move { insist("an answer to the registration", || register(customers, &account, id)).await }
         });
         registering.buffered(PEOPLE / 8).collect::<Vec<_>>()
     };
-    let (told, ()) = tokio::join!(register_all(), killing);
-    // Everybody has one answer, which is the same each time.
+    let (first, ()) = tokio::join!(register_all(), killing);
+    // Each request has one answer, which is the same each time.
     let again = register_all().await;
-    let reasons = |told: Vec<Answer<Customer>>| -> Vec<_> {
-        told.into_iter().map(|told| told.map(|customer| customer.name).map_err(|refusal| refusal.reason)).collect()
+    let reasons = |answers: Vec<Answer<Customer>>| -> Vec<_> {
+        answers
+            .into_iter()
+            .map(|answer| answer.map(|customer| customer.name).map_err(|refusal| refusal.reason))
+            .collect()
     };
-    let (told, again) = (reasons(told), reasons(again));
-    assert_eq!(told, again);
-    let registered = told.iter().filter(|told| told.is_ok()).count();
-    assert!(registered > PEOPLE / 2, "{told:?}");
+    let (first, again) = (reasons(first), reasons(again));
+    assert_eq!(first, again);
+    let registered = first.iter().filter(|answer| answer.is_ok()).count();
+    assert!(registered > PEOPLE / 2, "{first:?}");
     assert!(
-        told.iter().flat_map(|told| told.as_ref().err()).all(|reason| reason == "CUSTOMER_NOT_REGISTERED"),
-        "{told:?}"
+        first.iter().flat_map(|answer| answer.as_ref().err()).all(|reason| reason == "CUSTOMER_NOT_REGISTERED"),
+        "{first:?}"
     );
     let request =
         ListCustomersRequest { page_size: 100, filter: "state = REGISTERED".to_owned(), ..Default::default() };

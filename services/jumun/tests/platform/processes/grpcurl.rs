@@ -1,4 +1,4 @@
-//! What the README tells people to type works, with the real grpcurl.
+//! The grpcurl commands of the documents work with the real grpcurl.
 
 use std::process::Output;
 
@@ -81,7 +81,7 @@ async fn grpcurl_orders_watches_and_cancels() {
     assert!(text(&watched).contains("PLACED"), "{}", text(&watched));
 
     assert_eq!(grpcurl.call(&method("CancelOrder"), &named).await["state"], "CANCELLED");
-    // A final order's stream ends by itself.
+    // The stream of a final order ends by itself.
     let watched = grpcurl.prints(&["-max-time", "5", "-d", &named], &[&method("WatchOrder")]).await;
     assert!(watched.contains("CANCELLED"), "{watched}");
     let views = grpcurl.call("jumun.dashboard.v1.DashboardService/ListOrderViews", "{}").await;
@@ -103,7 +103,7 @@ async fn grpcurl_shows_why_an_order_is_refused() {
 
 #[tokio::test]
 #[ignore = "needs servers: make test"]
-async fn a_process_on_any_free_port_says_which_and_keeps_it() {
+async fn a_process_on_any_free_port_prints_which_and_keeps_it() {
     let temp_env = TempEnv::new();
     let mut program = Program::new(temp_env.folder(), "up", &["up"]);
     program.set("JUMUN_DATA_DIR", temp_env.path("data").display().to_string());

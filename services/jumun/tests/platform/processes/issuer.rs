@@ -1,4 +1,4 @@
-//! An issuer of tokens, honest ones and others.
+//! An issuer of tokens, valid and invalid.
 
 use std::{
     sync::{Arc, Mutex},
@@ -19,7 +19,7 @@ use tokio::{
 
 pub(crate) const ISSUER: &str = "https://issuer.example";
 pub(crate) const AUDIENCE: &str = "jumun-test";
-/// More than the clocks may be apart.
+/// More than the allowed clock skew (s).
 const FAR: u64 = 3600;
 
 pub(crate) struct Issuer {
@@ -27,7 +27,7 @@ pub(crate) struct Issuer {
     pair: Ed25519KeyPair,
 }
 
-/// Why a token is none.
+/// Why a token is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     Missing,
@@ -62,7 +62,7 @@ impl Flaw {
         Self::NoSubject,
     ];
 
-    /// What the caller is told.
+    /// The reason that the caller gets.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Missing => "TOKEN_MISSING",
@@ -87,7 +87,7 @@ impl Issuer {
         self.sign(&json!({"alg": "EdDSA", "kid": self.id}), &claims(subject, role))
     }
 
-    /// A token of somebody who may do everything, if it were one.
+    /// A token that would allow everything if it were valid.
     pub(crate) fn flawed(&self, flaw: Flaw) -> Option<String> {
         let header = json!({"alg": "EdDSA", "kid": self.id});
         let mut claims = claims("operators/eve", "operator");
@@ -142,7 +142,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
-/// Keys at a URL, which is there for as long as this is not dropped.
+/// Serves keys at a URL until it is dropped.
 pub(crate) struct KeyServer {
     pub(crate) url: String,
     serving: tokio::task::AbortHandle,
@@ -154,7 +154,7 @@ impl KeyServer {
         let url = format!("http://{}/keys", listener.local_addr().expect("an address"));
         let serve = async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let body = document.lock().expect("nobody panics with it").clone();
+                let body = document.lock().expect("no panic while it was locked").clone();
                 let mut request = [0; 1024];
                 let _ = stream.read(&mut request).await;
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());

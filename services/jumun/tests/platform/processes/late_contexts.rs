@@ -1,4 +1,4 @@
-//! Store, delivery and dashboard are down: orders are taken all the same, and all of it arrives when they return.
+//! Store, delivery and dashboard are down: orders are still accepted, and all events arrive when they return.
 
 use std::collections::BTreeSet;
 
@@ -15,11 +15,11 @@ use super::{
 };
 
 const ORDERS: usize = 200;
-/// Each so many orders one is withdrawn before the store knows of it.
+/// One of this number of orders is cancelled before the store receives it.
 const CANCELLED_EACH: usize = 10;
 
-/// Orders that the store has not heard of; returns all of them and those that were withdrawn.
-async fn order_unheard(clients: &Clients) -> (Vec<Order>, BTreeSet<String>) {
+/// Places orders while the store is down; returns all of them, and the tickets of those that were cancelled.
+async fn order_without_store(clients: &Clients) -> (Vec<Order>, BTreeSet<String>) {
     let orders = clients.place(ORDERS).await;
     let mut cancelled = BTreeSet::new();
     for order in orders.iter().step_by(CANCELLED_EACH) {
@@ -30,7 +30,7 @@ async fn order_unheard(clients: &Clients) -> (Vec<Order>, BTreeSet<String>) {
     (orders, cancelled)
 }
 
-/// Each order has its ticket, once, and the withdrawn ones' are withdrawn: both events came, in their order.
+/// Each order has one ticket, and those of cancelled orders are cancelled: both events came, in order.
 async fn everything_arrives(cluster: &ProcessCluster, orders: &[Order], cancelled: &BTreeSet<String>) {
     let clients = cluster.clients();
     let tickets = eventually("every ticket to arrive", RECOVERY, || async {
@@ -60,7 +60,7 @@ async fn orders_are_taken_while_store_delivery_and_dashboard_are_down_and_arrive
     let mut cluster = ProcessCluster::split(FOOD_ALONE).await;
     cluster.program("order").start().await;
     cluster.program("payment").start().await;
-    let (orders, cancelled) = order_unheard(&cluster.clients()).await;
+    let (orders, cancelled) = order_without_store(&cluster.clients()).await;
     cluster.start().await;
     everything_arrives(&cluster, &orders, &cancelled).await;
 }
@@ -71,7 +71,7 @@ async fn one_process_catches_up_with_what_order_and_payment_did_alone() {
     let mut alone = Program::new(cluster.temp_env.folder(), "alone", &["serve", "order", "payment"]);
     alone.set("JUMUN_DATA_DIR", cluster.temp_env.path("data").display().to_string());
     alone.start().await;
-    let (orders, cancelled) = order_unheard(&Clients::new(|_| alone.url())).await;
+    let (orders, cancelled) = order_without_store(&Clients::new(|_| alone.url())).await;
     alone.terminate();
     assert!(alone.until_ended().await.success());
     cluster.start().await;

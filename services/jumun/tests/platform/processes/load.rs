@@ -1,4 +1,4 @@
-//! Customers who order again and again, whatever happens, and remember what they were told.
+//! Customers who order again and again, whatever happens, and remember every answer.
 
 use std::{
     fmt,
@@ -33,16 +33,16 @@ const CARDS: [&str; 9] = [
     "tok_unheard_of",
     "tok_visa",
 ];
-/// The pause after an answer that was no answer.
+/// The pause after an unknown outcome.
 const PAUSE: Duration = Duration::from_millis(20);
 const CHECKED_AT_ONCE: usize = 16;
 
-/// An order that somebody asked for, and what he was told.
+/// A request for an order, and its answer.
 pub(crate) struct Attempt {
     pub(crate) request_id: String,
     pub(crate) wish: Order,
-    pub(crate) told: Answer<Order>,
-    /// He wanted to cancel it after it was placed, or the store to accept it.
+    pub(crate) answer: Answer<Order>,
+    /// The command that followed: the customer cancels, or the store accepts.
     then: Option<Then>,
 }
 
@@ -52,14 +52,14 @@ struct Then {
     is_acknowledged: bool,
 }
 
-/// Customers under way.
+/// Customers that order concurrently.
 pub(crate) struct Load {
     end: Arc<AtomicBool>,
     customers: JoinSet<Vec<Attempt>>,
 }
 
 impl Load {
-    /// Lets so many customers order, one order after another each.
+    /// Starts this number of customers, each of which places one order after another.
     pub(crate) fn start(clients: &Clients, customers: usize) -> Self {
         let end = Arc::new(AtomicBool::new(false));
         let mut load = Self { end: end.clone(), customers: JoinSet::new() };
@@ -69,7 +69,7 @@ impl Load {
         load
     }
 
-    /// Lets them finish what they are at.
+    /// Waits for the requests in flight, and ends.
     pub(crate) async fn end(self) -> Vec<Attempt> {
         self.end.store(true, Relaxed);
         self.customers.join_all().await.into_iter().flatten().collect()
@@ -81,11 +81,11 @@ async fn keep_ordering(clients: Clients, end: Arc<AtomicBool>, customer: usize) 
     while !end.load(Relaxed) {
         let turn = attempts.len() + customer;
         let (request_id, wish) = (new_id(), wish(CARDS[turn % CARDS.len()]));
-        let told = clients.order(&wish, &request_id).await;
-        if told.as_ref().is_err_and(Refusal::leaves_it_open) {
+        let answer = clients.order(&wish, &request_id).await;
+        if answer.as_ref().is_err_and(Refusal::leaves_it_open) {
             tokio::time::sleep(PAUSE).await;
         }
-        let mut attempt = Attempt { request_id, wish, told, then: None };
+        let mut attempt = Attempt { request_id, wish, answer, then: None };
         attempt.then = attempt.go_on(&clients, turn).await;
         attempts.push(attempt);
     }
@@ -93,9 +93,9 @@ async fn keep_ordering(clients: Clients, end: Arc<AtomicBool>, customer: usize) 
 }
 
 impl Attempt {
-    /// Of the orders that are placed some are withdrawn, and some accepted by the store.
+    /// Some of the placed orders are cancelled, and some accepted by the store.
     async fn go_on(&self, clients: &Clients, turn: usize) -> Option<Then> {
-        let name = &self.told.as_ref().ok()?.name;
+        let name = &self.answer.as_ref().ok()?.name;
         let request_id = new_id();
         let (cancels, is_acknowledged) = match turn % 4 {
             0 => (true, clients.cancel(name, &request_id).await.is_ok()),
@@ -105,9 +105,9 @@ impl Attempt {
         Some(Then { cancels, request_id, is_acknowledged })
     }
 
-    /// What was acknowledged is there, and what was left open comes to one answer.
+    /// Every acknowledged order exists, and every unknown outcome becomes one final answer.
     async fn verify(&self, clients: &Clients) {
-        match &self.told {
+        match &self.answer {
             Ok(placed) => self.verify_placed(clients, placed).await,
             Err(refusal) => {
                 assert_ne!(refusal.reason, "INTERNAL", "a fault of ours: {refusal}");
@@ -134,7 +134,7 @@ impl Attempt {
         }
     }
 
-    /// Asks again until the answer is final, then once more: it must be the same.
+    /// Repeats the request until the answer is final, then once more: it must be the same.
     async fn verify_repeated(&self, clients: &Clients, before: Option<&Refusal>) {
         let ask = || async {
             match clients.order(&self.wish, &self.request_id).await {
@@ -154,7 +154,7 @@ impl Attempt {
     }
 }
 
-/// An answer that stays.
+/// A final answer.
 #[derive(Debug, PartialEq)]
 enum Final {
     Placed(Box<Order>),
@@ -170,7 +170,7 @@ impl Final {
     }
 }
 
-/// What a load came to.
+/// The totals of a load.
 pub(crate) struct Sum {
     pub(crate) acknowledged: usize,
     pub(crate) refused: usize,
@@ -184,12 +184,12 @@ impl fmt::Display for Sum {
 }
 
 pub(crate) fn sum(attempts: &[Attempt]) -> Sum {
-    let count = |is: fn(&Refusal) -> bool| attempts.iter().filter(|each| each.told.as_ref().is_err_and(is)).count();
+    let count = |is: fn(&Refusal) -> bool| attempts.iter().filter(|each| each.answer.as_ref().is_err_and(is)).count();
     let (left_open, refused) = (count(Refusal::leaves_it_open), count(|refusal| !refusal.leaves_it_open()));
     Sum { acknowledged: attempts.len() - refused - left_open, refused, left_open }
 }
 
-/// Holds what everybody was told against what is there now.
+/// Compares every answer with the present state.
 pub(crate) async fn verify(attempts: &[Attempt], clients: &Clients) {
     stream::iter(attempts).for_each_concurrent(CHECKED_AT_ONCE, |attempt| attempt.verify(clients)).await;
 }

@@ -1,4 +1,4 @@
-//! Payment is away, slow, refusing or killed: the caller is told what is so, and no charge stays without its order.
+//! Payment is down, slow, refusing or killed: the caller gets the right error, and no charge is left without an order.
 
 use std::time::{Duration, Instant};
 
@@ -13,29 +13,29 @@ use super::{
     proxy::{Answers, Proxy},
 };
 
-/// Payment alone, and everything else beside it.
+/// Payment in a process of its own, and everything else in another.
 const PAYMENT_APART: &[&[&str]] = &[&["order", "store", "delivery", "dashboard"], &["payment"]];
-/// Orders in one kind of trouble.
+/// Orders for each kind of failure.
 const ORDERS: usize = 10;
-/// Payment may take two seconds; the caller learns of it soon after.
-const TURNED_AWAY_WITHIN: Duration = Duration::from_secs(4);
+/// A call to payment may take two seconds; the caller gets its error soon after.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(4);
 /// How long payment serves between two kills.
 const ALIVE: Duration = Duration::from_millis(700);
-/// How long it is away each time: longer than order waits before its second try.
+/// How long it is down each time: longer than order waits before its first retry.
 const AWAY: Duration = Duration::from_millis(500);
 
-/// Orders at once, each of which must be refused with a hint to try again; returns their names.
+/// Places orders concurrently, each of which must fail with RetryInfo; returns their names.
 async fn refused_with_a_retry(cluster: &ProcessCluster, code: Code, reason: &str) -> Vec<String> {
     let clients = cluster.clients();
     let begun = Instant::now();
-    let told = join_all((0..ORDERS).map(|_| async { clients.order(&wish("tok_visa"), &new_id()).await })).await;
-    assert!(begun.elapsed() < TURNED_AWAY_WITHIN, "turned away after {:?}", begun.elapsed());
-    told.into_iter().map(|told| told.expect_err("nobody is charged").expect_retry(code, reason)).collect()
+    let answers = join_all((0..ORDERS).map(|_| async { clients.order(&wish("tok_visa"), &new_id()).await })).await;
+    assert!(begun.elapsed() < ANSWERED_WITHIN, "answered after {:?}", begun.elapsed());
+    answers.into_iter().map(|answer| answer.expect_err("no charge is made").expect_retry(code, reason)).collect()
 }
 
 #[tokio::test]
 #[ignore = "needs servers: make test"]
-async fn orders_are_turned_away_and_rejected_when_payment_is_not_running() {
+async fn orders_fail_with_retry_info_and_are_rejected_when_payment_is_not_running() {
     let mut cluster = ProcessCluster::split(PAYMENT_APART).await;
     cluster.program("order").start().await;
     let names = refused_with_a_retry(&cluster, Code::Unavailable, "PAYMENT_UNAVAILABLE").await;
@@ -62,7 +62,7 @@ async fn orders_time_out_and_come_to_an_end_when_payment_hangs() {
     cluster.program("payment").thaw();
     clients.every_order_is_final().await;
     for name in names {
-        let state = clients.get_order(&name).await.expect("it was written down").state();
+        let state = clients.get_order(&name).await.expect("it was recorded").state();
         assert!(matches!(state, OrderState::Placed | OrderState::Rejected), "{state:?}");
     }
     cluster.becomes_clean(RECOVERY).await;
@@ -76,11 +76,15 @@ async fn a_declined_card_leaves_a_rejected_order_and_no_retry() {
     let clients = cluster.clients();
     let request_id = new_id();
     for _ in 0..2 {
-        let told = clients.order(&wish("tok_declined"), &request_id).await.expect_err("the card is declined");
-        assert_eq!((told.code, told.reason.as_str()), (Code::FailedPrecondition, "PAYMENT_DECLINED"), "{told}");
-        assert_eq!(told.metadata["decline_reason"], "INSUFFICIENT_FUNDS");
-        assert_eq!(told.retry_after, None, "trying again would not help");
-        let order = clients.get_order(&told.metadata["order"]).await.expect("it was written down");
+        let refusal = clients.order(&wish("tok_declined"), &request_id).await.expect_err("the card is declined");
+        assert_eq!(
+            (refusal.code, refusal.reason.as_str()),
+            (Code::FailedPrecondition, "PAYMENT_DECLINED"),
+            "{refusal}"
+        );
+        assert_eq!(refusal.metadata["decline_reason"], "INSUFFICIENT_FUNDS");
+        assert_eq!(refusal.retry_after, None, "a retry would not help");
+        let order = clients.get_order(&refusal.metadata["order"]).await.expect("it was recorded");
         assert_eq!(order.state(), OrderState::Rejected);
     }
     cluster.becomes_clean(RECOVERY).await;
@@ -100,23 +104,24 @@ async fn orders_come_to_an_end_when_payment_is_killed_under_load() {
         cluster.program("payment").start().await;
     }
     let attempts = load.end().await;
-    let open = attempts.iter().filter_map(|attempt| attempt.told.as_ref().err()).filter(|told| told.leaves_it_open());
-    open.for_each(is_told_to_retry);
+    let open =
+        attempts.iter().filter_map(|attempt| attempt.answer.as_ref().err()).filter(|refusal| refusal.leaves_it_open());
+    open.for_each(says_when_to_retry);
     assert!(sum(&attempts).left_open > 0, "nothing was interrupted: {}", sum(&attempts));
     clients.every_order_is_final().await;
     verify(&attempts, &clients).await;
     cluster.becomes_clean(RECOVERY).await;
 }
 
-/// The order's process was never away, so every word is its own. While payment is known to be away, no order is made.
-fn is_told_to_retry(told: &Refusal) {
-    match told.code {
-        Code::Unavailable => told.expect_hint(Code::Unavailable, "PAYMENT_UNAVAILABLE"),
-        _ => drop(told.expect_retry(Code::DeadlineExceeded, "PAYMENT_TIMED_OUT")),
+/// Order's process was never down, so every error is its own. While the circuit is open, no order is created.
+fn says_when_to_retry(refusal: &Refusal) {
+    match refusal.code {
+        Code::Unavailable => refusal.expect_hint(Code::Unavailable, "PAYMENT_UNAVAILABLE"),
+        _ => drop(refusal.expect_retry(Code::DeadlineExceeded, "PAYMENT_TIMED_OUT")),
     }
 }
 
-/// Order reaches payment over a wire that can lose answers.
+/// Order calls payment through a proxy that can lose answers.
 async fn behind_a_wire() -> (ProcessCluster, Proxy) {
     let mut cluster = ProcessCluster::split(PAYMENT_APART).await;
     let proxy = Proxy::to(cluster.program("payment").address).await;
@@ -137,17 +142,17 @@ async fn is_charged_once(cluster: &ProcessCluster, name: &str) {
 
 #[tokio::test]
 #[ignore = "needs servers: make test"]
-async fn an_order_whose_charge_was_answered_to_nobody_is_placed_and_charged_once() {
+async fn an_order_whose_charge_got_a_lost_answer_is_placed_and_charged_once() {
     let (cluster, proxy) = behind_a_wire().await;
     let (clients, request_id) = (cluster.clients(), new_id());
     proxy.answers(Answers::Vanish);
-    let told = clients.order(&wish("tok_visa"), &request_id).await.expect_err("the answer is lost");
-    let name = told.expect_retry(Code::DeadlineExceeded, "PAYMENT_TIMED_OUT");
+    let refusal = clients.order(&wish("tok_visa"), &request_id).await.expect_err("the answer is lost");
+    let name = refusal.expect_retry(Code::DeadlineExceeded, "PAYMENT_TIMED_OUT");
     assert_eq!(clients.payment_of(&name).await.expect("it is charged").state(), PaymentState::Authorized);
     assert_eq!(clients.get_order(&name).await.expect("it is there").state(), OrderState::Pending);
     proxy.heal();
     is_charged_once(&cluster, &name).await;
-    let repeated = clients.order(&wish("tok_visa"), &request_id).await.expect("the order stands");
+    let repeated = clients.order(&wish("tok_visa"), &request_id).await.expect("the order is placed");
     assert_eq!((repeated.name, repeated.state), (name, OrderState::Placed.into()));
 }
 
@@ -157,8 +162,9 @@ async fn an_order_whose_connection_broke_after_the_charge_is_placed_and_charged_
     let (cluster, proxy) = behind_a_wire().await;
     let clients = cluster.clients();
     proxy.answers(Answers::BreakOnce);
-    // Payment is asked again at once; on the way that just broke, that may fail as well.
-    let told = clients.order(&wish("tok_visa"), &new_id()).await;
-    let name = told.map_or_else(|told| told.expect_retry(Code::Unavailable, "PAYMENT_UNAVAILABLE"), |order| order.name);
+    // The call is retried at once; on the connection that just broke, that may fail as well.
+    let answer = clients.order(&wish("tok_visa"), &new_id()).await;
+    let name = answer
+        .map_or_else(|refusal| refusal.expect_retry(Code::Unavailable, "PAYMENT_UNAVAILABLE"), |order| order.name);
     is_charged_once(&cluster, &name).await;
 }

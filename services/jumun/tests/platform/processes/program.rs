@@ -1,4 +1,4 @@
-//! One jumun process: started, stopped, slowed and killed, always at the same address.
+//! One jumun process: started, stopped, frozen and killed, always at the same address.
 
 use std::{
     collections::BTreeMap,
@@ -15,10 +15,10 @@ pub(crate) const JUMUN: &str = env!("CARGO_BIN_EXE_jumun");
 
 /// How long a start may take: migrations on a busy machine.
 const START_BOUND: Duration = Duration::from_secs(60);
-/// How long an end may take that was asked for by SIGTERM.
+/// How long a process may take to end after SIGTERM.
 pub(crate) const END_BOUND: Duration = Duration::from_secs(20);
 
-/// How a process is started, and the process when it runs.
+/// How a process is started, and the process while it runs.
 pub(crate) struct Program {
     name: String,
     arguments: Vec<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Plans a process; it does not run yet.
+    /// A process that does not run yet.
     pub(crate) fn new(folder: &Path, name: impl Into<String>, arguments: &[&str]) -> Self {
         let address = free_address();
         let mut program = Self {
@@ -87,7 +87,7 @@ impl Program {
         self.child = Some(child);
     }
 
-    /// Waits until it serves. The address is what it says itself.
+    /// Waits until it serves. It prints its address.
     pub(crate) async fn until_ready(&mut self) {
         let what = format!("{} to be ready", self.name);
         let (log, mut child) = (self.log(), self.child.take());
@@ -103,7 +103,7 @@ impl Program {
         self.set("JUMUN_LISTEN", ready.to_string());
     }
 
-    /// kill -9: at once, in the middle of whatever it does.
+    /// kill -9.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("a child of ours");
@@ -156,14 +156,14 @@ impl Drop for Program {
     }
 }
 
-/// A command that knows nothing of the caller's settings.
+/// A command without the settings of the caller's environment.
 pub(crate) fn bare(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
 }
 
-/// Memory of a running process in MB: all that is resident as "VmRSS", what is its own as "RssAnon".
+/// Memory of a running process in MB: all resident memory as "VmRSS", its own as "RssAnon".
 pub(crate) fn memory_mb(pid: u32, kind: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux, and a running process");
     let size = status.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(':')).expect("its size");

@@ -1,4 +1,4 @@
-//! A wire that loses answers: what the caller sends arrives, and what comes back does not.
+//! A proxy that loses answers: requests arrive, answers do not.
 
 use std::{
     net::SocketAddr,
@@ -14,14 +14,14 @@ use tokio::{
     task::AbortHandle,
 };
 
-/// What becomes of an answer.
+/// What happens to an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answers {
     /// It arrives.
     Arrive,
     /// It is lost, and the connection stays.
     Vanish,
-    /// It is lost with the connection; the next connection is whole.
+    /// It is lost with the connection; the next connection works.
     BreakOnce,
 }
 
@@ -51,7 +51,7 @@ impl Proxy {
         *self.wire.answers.lock().unwrap_or_else(PoisonError::into_inner) = answers;
     }
 
-    /// Answers arrive again, on new connections: the old ones miss a part.
+    /// Answers arrive again, on new connections: on the old ones bytes are missing.
     pub(crate) fn heal(&self) {
         self.answers(Answers::Arrive);
         self.wire.cut();

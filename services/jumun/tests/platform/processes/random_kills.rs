@@ -1,4 +1,4 @@
-//! Processes are killed at random while orders come in; nothing that anybody was told is lost.
+//! Processes are killed at random while orders are placed; no acknowledged order is lost.
 
 use std::{
     num::Wrapping,
@@ -12,10 +12,10 @@ use super::{
 
 const KILLS: usize = 10;
 const CUSTOMERS: usize = 4;
-/// Between two kills, after the process before serves again.
+/// The pause between two kills, once the killed process serves again.
 const MIN_PAUSE_MS: u64 = 300;
 const MAX_PAUSE_MS: u64 = 1_200;
-/// After this no more kills: a machine may be slow.
+/// After this time there are no more kills: a machine may be slow.
 const BOUND: Duration = Duration::from_secs(45);
 
 /// A cluster's first processes serve order and payment.
@@ -25,7 +25,7 @@ const MONEY_PATH: u64 = 2;
 struct Dice(Wrapping<u64>);
 
 impl Dice {
-    /// JUMUN_TEST_SEED, or what the test has as its own.
+    /// JUMUN_TEST_SEED, or the test's own seed.
     fn new(seed: u64) -> Self {
         let seed = std::env::var("JUMUN_TEST_SEED").map_or(seed, |seed| seed.parse().expect("a number"));
         eprintln!("JUMUN_TEST_SEED={seed}");
@@ -49,7 +49,7 @@ async fn nothing_is_lost(cluster: &mut ProcessCluster, mut dice: Dice) {
     let (mut kills, mut hits) = (0, 0);
     while kills < KILLS && begun.elapsed() < BOUND {
         tokio::time::sleep(Duration::from_millis(MIN_PAUSE_MS + dice.below(MAX_PAUSE_MS - MIN_PAUSE_MS))).await;
-        // Half of the kills hit where the money is: order and payment, or the one process that is everything.
+        // Half of the kills hit order and payment, or the single process.
         let programs = cluster.programs().len() as u64;
         let among = if dice.below(2) == 0 { programs.min(MONEY_PATH) } else { programs };
         let victim = dice.below(among);
@@ -80,7 +80,7 @@ async fn random_kills_lose_nothing_on_postgres_and_jetstream() {
     nothing_is_lost(&mut ProcessCluster::split(FOOD_ALONE).await, Dice::new(42)).await;
 }
 
-/// Clients know the first order only; the replicas hear the same events and recover the same orders.
+/// Clients call only the first order replica; the replicas receive the same events and recover the same orders.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: make test"]
 async fn random_kills_lose_nothing_among_replicas() {

@@ -1,4 +1,4 @@
-//! The same request again and again, to whichever replica.
+//! The same request again and again, to different replicas.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ async fn the_same_request_fifty_times_at_once_to_two_replicas_is_one_order_with_
         let asked = (0..REPETITIONS).map(|turn| replicas[turn % 2].order(&wish, &request_id));
         let mut answers = BTreeMap::<String, usize>::new();
         for answer in join_all(asked).await {
-            *answers.entry(one_line(answer.map_err(|told| told.to_string()))).or_default() += 1;
+            *answers.entry(one_line(answer.map_err(|refusal| refusal.to_string()))).or_default() += 1;
         }
         assert_eq!(answers.len(), 1, "one answer, {REPETITIONS} times: {answers:#?}");
     }
@@ -48,12 +48,12 @@ async fn the_same_request_id_with_another_body_is_refused_by_the_other_replica()
     let request_id = new_id();
     let placed = first.order(&wish("tok_visa"), &request_id).await.expect("an order");
     let other = Order { customer: "customers/joon".to_owned(), ..wish("tok_visa") };
-    let told = second.order(&other, &request_id).await.expect_err("another body");
-    assert_eq!((told.code, told.reason.as_str()), (Code::FailedPrecondition, "REQUEST_ID_REUSED"), "{told}");
+    let refusal = second.order(&other, &request_id).await.expect_err("another body");
+    assert_eq!((refusal.code, refusal.reason.as_str()), (Code::FailedPrecondition, "REQUEST_ID_REUSED"), "{refusal}");
     assert_eq!(second.order(&wish("tok_visa"), &request_id).await.expect("the first body"), placed);
     cluster.becomes_clean(RECOVERY).await;
 }
 
 fn one_line(answer: Result<Order, String>) -> String {
-    answer.map_or_else(|told| told, |order| format!("{order:?}"))
+    answer.map_or_else(|refusal| refusal, |order| format!("{order:?}"))
 }

@@ -1,4 +1,4 @@
-//! A process that ends, however it ends, is gone on with by the next start.
+//! A process that ended in whatever way continues at the next start.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
     temp_env::eventually,
 };
 
-/// How long customers order before and after the end is asked for.
+/// How long customers order before and after SIGTERM.
 const UNDER_LOAD: Duration = Duration::from_millis(1_500);
 
 /// Orders, of which the first is accepted; returns them with their request ids.
@@ -26,12 +26,12 @@ async fn live(clients: &Clients) -> Vec<(String, Order)> {
     orders
 }
 
-/// Everything is as it was, and goes on.
+/// Fails unless every order is as it was and continues.
 async fn goes_on(cluster: &ProcessCluster, orders: &[(String, Order)]) {
     let clients = cluster.clients();
     clients.order_becomes(&orders[0].1.name, OrderState::Accepted).await;
     for (request_id, order) in orders {
-        let repeated = clients.order(&wish("tok_visa"), request_id).await.expect("the order stands");
+        let repeated = clients.order(&wish("tok_visa"), request_id).await.expect("the order is placed");
         assert_eq!(&repeated, order, "the same answer as before");
     }
     let last = &orders[4].1.name;

@@ -1,4 +1,5 @@
-//! The roles that docs/how-to/deploy.md makes in PostgreSQL: one owns the tables and migrates, one serves and owns nothing.
+//! The roles that docs/how-to/deploy.md creates in PostgreSQL: one owns the tables and migrates, one serves and owns
+//! nothing.
 
 use std::process::{Command, Output};
 
@@ -10,10 +11,10 @@ use super::{
     temp_env::{TempEnv, eventually, given, tool},
 };
 
-/// What the passwords of the page stand for.
+/// Replaces the passwords of the page.
 const PASSWORD: &str = "secret";
 
-/// The page's SQL for roles of these names: what the server is told, and what the new database is.
+/// The page's SQL for roles of these names: the part for the server, and the part for the new database.
 fn sql(name: &str) -> (String, String) {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/how-to/deploy.md");
     let page = std::fs::read_to_string(page).expect("docs/how-to/deploy.md");
@@ -26,7 +27,7 @@ fn sql(name: &str) -> (String, String) {
 fn psql(url: &str, sql: &str) -> Output {
     let mut psql = Command::new(tool("psql"));
     psql.args(["-Xq", "-v", "ON_ERROR_STOP=1", url]);
-    // Each on its own: a database is not made within a transaction.
+    // One command each: a database cannot be created within a transaction.
     sql.lines().for_each(|line| {
         psql.args(["-c", line]);
     });

@@ -1,4 +1,4 @@
-//! Of a mesh, only this: each call goes to the version that its header asks for.
+//! The part of a mesh that sends each call to the version in its header.
 
 use std::net::SocketAddr;
 
@@ -30,7 +30,7 @@ struct Routes {
 }
 
 impl Router {
-    /// What asks for the canary goes there, and everything else to the stable version.
+    /// Calls that ask for the canary go there, all others to the stable version.
     pub(crate) async fn between(stable: &str, canary: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -51,7 +51,7 @@ impl Routes {
             let channel = if wants_canary { self.canary.clone() } else { self.stable.clone() };
             channel.oneshot(request.map(Body::new))
         });
-        // It ends with the process that called.
+        // It ends with the calling process.
         let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), route).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Requirements §1.3 over real processes: the school or payment is away, hangs, or is killed while learners apply.
+//! Requirements §1.3 over real processes: education or payment is down, hangs, or is killed while learners apply.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -23,13 +23,13 @@ use super::{
 };
 
 const LEARNERS: usize = 40;
-/// Each so many learners one withdraws before the school knows of it.
+/// One of this number of learners cancels before education receives the enrollment.
 const CANCELLED_EACH: usize = 10;
-/// How long payment serves between two kills, and how long it is away.
+/// How long payment serves between two kills, and how long it is down.
 const ALIVE: Duration = Duration::from_millis(700);
 const AWAY: Duration = Duration::from_millis(500);
 
-/// Those who apply, and the school.
+/// Clients of enrollment and education.
 pub(super) struct Learners {
     enrollments: EnrollmentServiceClient<Channel>,
     registrations: EducationServiceClient<Channel>,
@@ -61,8 +61,8 @@ impl Learners {
         answer(self.enrollments.clone().cancel_enrollment(request)).await
     }
 
-    /// Waits until no enrollment waits for payment's word any more.
-    async fn are_told(&self) {
+    /// Waits until no enrollment waits for payment.
+    async fn are_settled(&self) {
         for state in ["PENDING", "VOIDING"] {
             eventually(&format!("no enrollment to be {state}"), RECOVERY, || async {
                 let request = ListEnrollmentsRequest { filter: format!("state = {state}"), ..Default::default() };
@@ -79,7 +79,7 @@ impl Learners {
         Ok(answer(self.registrations.clone().list_registrations(request)).await?.registrations)
     }
 
-    /// Each enrollment has its registration, once, and the withdrawn ones' are withdrawn.
+    /// Each enrollment has one registration; those of cancelled enrollments are cancelled.
     async fn all_arrive(&self, enrolled: &BTreeSet<String>, cancelled: &BTreeSet<String>) {
         let expected = |registration: &Registration| match cancelled.contains(&registration.enrollment) {
             true => RegistrationState::Cancelled,
@@ -99,7 +99,7 @@ impl Learners {
 #[ignore = "needs servers: make test"]
 async fn applications_are_taken_while_education_is_down_and_arrive_when_it_returns() {
     let mut cluster = ProcessCluster::each_alone().await;
-    // Each context may have the database that it likes.
+    // Each context may have another kind of database.
     let file = cluster.temp_env.path("education.db");
     cluster.set_database("education", &format!("sqlite://{}", file.display()));
     cluster.program("payment").start().await;
@@ -107,7 +107,7 @@ async fn applications_are_taken_while_education_is_down_and_arrive_when_it_retur
     let learners = Learners::of(&cluster);
     let ids: Vec<_> = (0..LEARNERS).map(|_| new_id()).collect();
     let enrolled = join_all(ids.iter().map(|id| learners.enroll(id))).await;
-    let enrolled: Vec<_> = enrolled.into_iter().map(|told| told.expect("it is taken").name).collect();
+    let enrolled: Vec<_> = enrolled.into_iter().map(|answer| answer.expect("it is taken").name).collect();
     let mut cancelled = BTreeSet::new();
     for name in enrolled.iter().step_by(CANCELLED_EACH) {
         let state = learners.cancel(name).await.expect("it is not completed").state();
@@ -128,9 +128,9 @@ async fn applications_come_to_an_end_when_payment_hangs_and_when_it_is_killed() 
     let learners = Learners::of(&cluster);
     learners.enroll(&new_id()).await.expect("a good card");
     cluster.program("payment").freeze();
-    let told = learners.enroll(&new_id()).await.expect_err("payment hangs");
-    assert_eq!((told.code, told.reason.as_str()), (Code::DeadlineExceeded, "PAYMENT_TIMED_OUT"), "{told}");
-    assert!(told.retry_after.is_some() && told.metadata.contains_key("enrollment"), "{told}");
+    let refusal = learners.enroll(&new_id()).await.expect_err("payment hangs");
+    assert_eq!((refusal.code, refusal.reason.as_str()), (Code::DeadlineExceeded, "PAYMENT_TIMED_OUT"), "{refusal}");
+    assert!(refusal.retry_after.is_some() && refusal.metadata.contains_key("enrollment"), "{refusal}");
     cluster.program("payment").thaw();
 
     let ids: Vec<_> = (0..LEARNERS).map(|_| new_id()).collect();
@@ -150,20 +150,20 @@ async fn applications_come_to_an_end_when_payment_hangs_and_when_it_is_killed() 
         }));
         tokio::join!(kill, apply);
     }
-    learners.are_told().await;
-    // Whatever was interrupted has one answer now, which is the same each time.
+    learners.are_settled().await;
+    // Every interrupted request has one final answer, which is the same each time.
     for id in &ids {
         let first = eventually("an answer", RECOVERY, || async {
             match learners.enroll(id).await {
-                // The way to payment is known to be closed for a while yet.
-                Err(told) if told.leaves_it_open() => Err(told),
-                told => Ok(told.map_err(|told| told.reason)),
+                // The circuit to payment may still be open.
+                Err(refusal) if refusal.leaves_it_open() => Err(refusal),
+                answer => Ok(answer.map_err(|refusal| refusal.reason)),
             }
         })
         .await;
         assert!(first.is_ok() || first == Err("ENROLLMENT_NOT_MADE".to_owned()), "{first:?}");
-        assert_eq!(learners.enroll(id).await.map_err(|told| told.reason), first);
+        assert_eq!(learners.enroll(id).await.map_err(|refusal| refusal.reason), first);
     }
     cluster.becomes_clean(RECOVERY).await;
-    assert!(!learners.registered().await.expect("a list").is_empty(), "nobody got through");
+    assert!(!learners.registered().await.expect("a list").is_empty(), "no application succeeded");
 }

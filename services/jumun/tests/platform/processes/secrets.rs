@@ -1,5 +1,5 @@
-//! No token, payment method or person is told to whom it does not concern (rule S11): every course there is, with
-//! everything switched on that writes something down, and a search through all of it.
+//! No token, payment method or personal data reaches a log, trace or event that does not need it (rule S11): every
+//! demo, with all logging and tracing switched on, and a search through all of the output.
 
 use engine::{storage::Database, storage::DatabaseUrl};
 use serde_json::json;
@@ -8,16 +8,16 @@ use super::{
     super::contexts::names,
     access::{guarded, method},
     cluster::{ProcessCluster, RECOVERY, text},
-    door::DOORS,
     issuer::{Flaw, Issuer},
+    protocol::PROTOCOLS,
     temp_env::eventually,
     trace::Sink,
 };
 
-/// What tokens, payment methods and people look like: a JSON object in base64 begins so.
+/// How tokens, payment methods and personal data look; a JSON object in base64 begins with `eyJ`.
 const SECRETS: [&str; 8] = ["eyJ", "Bearer", "tok_", "customers/", "riders/", "learners/", "010-1234", "Gangnam-daero"];
-/// The announcements that somebody needs it in: the dashboard shows who ordered, enrolled or registered, and who
-/// brings it; notification tells them.
+/// The events that need it: the dashboard shows who ordered, enrolled or registered, and who
+/// delivers; notification sends to them.
 const NEEDED: [(&str, &str); 13] = [
     ("OrderPlaced", "customers/"),
     ("OrderRejected", "customers/"),
@@ -38,7 +38,7 @@ fn found_in(text: &str) -> Vec<&'static str> {
     SECRETS.into_iter().filter(|secret| text.contains(secret)).collect()
 }
 
-/// What a context announced: each event's kind and payload.
+/// The events of a context: kind and payload.
 fn announced(cluster: &ProcessCluster, context: &str) -> Vec<(String, String)> {
     let file = cluster.temp_env.path("data").join(format!("{context}.db"));
     let mut connection = Database::new(context, DatabaseUrl::Sqlite(file)).connect().expect("a database");
@@ -51,7 +51,7 @@ fn announced(cluster: &ProcessCluster, context: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_told_what_does_not_concern_it() {
+async fn secrets_and_personal_data_reach_only_where_they_are_needed() {
     let (issuer, sink) = (Issuer::new("first"), Sink::start().await);
     let mut cluster = guarded(&issuer).await;
     cluster.program("order").kill();
@@ -69,7 +69,7 @@ async fn nobody_is_told_what_does_not_concern_it() {
         assert!(played.status.success(), "{}", text(&played));
     }
     let list = method("order.v1.OrderService/ListOrders");
-    let mina = DOORS[0].open(&url, Some(issuer.token("customers/mina", "customer")));
+    let mina = PROTOCOLS[0].connect(&url, Some(issuer.token("customers/mina", "customer")));
     mina.call(&list, &json!({})).await.expect("her orders");
     mina.call(&list, &json!({"filter": "customer = tok_visa"})).await.expect_err("a wrong filter");
     for flaw in Flaw::ALL {
@@ -100,5 +100,5 @@ async fn nobody_is_told_what_does_not_concern_it() {
             assert_eq!(others, [""; 0], "in {kind} of {context}: {payload}");
         }
     }
-    assert!(needed > 0, "the search finds nothing at all");
+    assert!(needed > 0, "the search does not even find what is needed");
 }

@@ -1,4 +1,4 @@
-//! Where a test keeps its files and finds its servers, and how it waits.
+//! The files of a test, its servers, and how it waits.
 
 use std::{
     fmt::Display,
@@ -15,17 +15,17 @@ use uuid::Uuid;
 const SHOWN_LINES: usize = 25;
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The folder of one test, and a word that no other test has. Failing, it shows the logs.
+/// The folder of one test, and a unique name. When the test fails, it prints the logs.
 pub(crate) struct TempEnv {
     folder: TempDir,
     /// Starts with a letter, for names of databases and subjects.
-    pub(crate) word: String,
+    pub(crate) unique_name: String,
 }
 
 impl TempEnv {
     pub(crate) fn new() -> Self {
         let folder = TempDir::with_prefix("jumun-test-").expect("a temporary folder");
-        Self { folder, word: format!("t{}", Uuid::now_v7().simple().to_string().split_off(20)) }
+        Self { folder, unique_name: format!("t{}", Uuid::now_v7().simple().to_string().split_off(20)) }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -64,7 +64,7 @@ impl Drop for TempEnv {
 }
 
 /// An address of this machine that is free, and stays free while its process is down: its port is below those that
-/// the kernel hands out to whoever asks.
+/// the kernel assigns.
 pub(crate) fn free_address() -> SocketAddr {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 997).unwrap_or_default() * 20;
@@ -77,7 +77,7 @@ pub(crate) fn free_address() -> SocketAddr {
     }
 }
 
-/// What scripts/servers.sh says.
+/// A variable that scripts/servers.sh sets.
 pub(crate) fn given(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run this by `make test`, or put scripts/servers.sh before the command")
@@ -89,7 +89,7 @@ pub(crate) fn tool(name: &str) -> PathBuf {
     Path::new(&given("JUMUN_TEST_TOOLS")).join(name)
 }
 
-/// Makes empty databases on the test's server, and returns their URLs.
+/// Creates empty databases on the test's server, and returns their URLs.
 pub(crate) async fn new_databases(names: &[String]) -> Vec<String> {
     let server = given("JUMUN_TEST_POSTGRES_URL");
     let mut psql = tokio::process::Command::new(tool("psql"));
@@ -103,7 +103,7 @@ pub(crate) async fn new_databases(names: &[String]) -> Vec<String> {
     names.iter().map(|name| format!("{base}/{name}")).collect()
 }
 
-/// Asks again and again until the answer is Ok; fails with the last answer when it is not within the bound.
+/// Polls until the result is Ok; fails with the last error when the time is up.
 pub(crate) async fn eventually<T, E: Display>(
     what: &str,
     bound: Duration,

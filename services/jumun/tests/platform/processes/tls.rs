@@ -11,10 +11,10 @@ use super::{
     temp_env::{TempEnv, eventually},
 };
 
-/// Longer than a certificate takes to be read again.
+/// Longer than the interval at which certificates are read again.
 const RELOAD: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Who signs certificates.
+/// An authority that signs certificates.
 struct Authority<'a> {
     temp_env: &'a TempEnv,
     name: &'static str,
@@ -57,7 +57,7 @@ fn program(temp_env: &TempEnv, name: &str, arguments: &[&str], (cert, key): &(St
     program
 }
 
-/// A measurement of nothing but a handshake and a few empty calls.
+/// Runs `jumun bench` with a handshake and a few empty calls.
 async fn echo(url: &str, ca: &Authority<'_>) -> Output {
     let mut command = bare(JUMUN);
     command.args(["bench", "--method", "echo", "--seconds", "1", "--warm-up-seconds", "0", "--callers", "1"]);
@@ -74,7 +74,7 @@ async fn the_listener_speaks_tls_and_takes_up_a_new_certificate() {
     let (open, tls) = (up.url(), up.url().replace("http://", "https://"));
     assert!(echo(&tls, &old).await.status.success(), "{}", text(&echo(&tls, &old).await));
     assert!(!echo(&tls, &new).await.status.success(), "another authority is trusted");
-    assert!(!echo(&open, &old).await.status.success(), "without TLS somebody got in");
+    assert!(!echo(&open, &old).await.status.success(), "a connection without TLS succeeded");
 
     new.sign("server");
     let served = || async {
@@ -82,18 +82,18 @@ async fn the_listener_speaks_tls_and_takes_up_a_new_certificate() {
         if done.status.success() { Ok(()) } else { Err(text(&done)) }
     };
     eventually("the new certificate", RELOAD, served).await;
-    assert!(!echo(&tls, &old).await.status.success(), "the old certificate is shown still");
+    assert!(!echo(&tls, &old).await.status.success(), "the old certificate is still in use");
 }
 
 #[tokio::test]
-async fn clients_show_certificates_where_that_is_asked_for() {
+async fn clients_need_certificates_where_the_listener_requires_them() {
     let temp_env = TempEnv::new();
     let authority = Authority::new(&temp_env, "authority");
     let mut up = program(&temp_env, "up", &["up"], &authority.sign("server"));
     up.set("JUMUN_TLS_CLIENT_CA_FILE", authority.file().display().to_string());
     up.start().await;
     let refused = echo(&up.url().replace("http://", "https://"), &authority).await;
-    assert!(!refused.status.success(), "a client without a certificate got in: {}", text(&refused));
+    assert!(!refused.status.success(), "a client without a certificate connected: {}", text(&refused));
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_context_reaches_another_over_mutual_tls_with_a_token_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_context_with_another_key_is_kept_out_and_says_so() {
+async fn a_context_with_another_key_is_rejected_and_logs_why() {
     let temp_env = TempEnv::new();
     let authority = Authority::new(&temp_env, "authority");
     let mut payment = program(&temp_env, "payment", &["serve", "payment"], &authority.sign("payment"));

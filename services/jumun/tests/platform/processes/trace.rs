@@ -1,4 +1,4 @@
-//! Traces as they were collected: by a collector of the test's own, or by Jaeger.
+//! Collected traces: by a collector of the test's own, or by Jaeger.
 
 use std::{
     net::SocketAddr,
@@ -38,7 +38,7 @@ pub(crate) struct Span {
     pub(crate) version: String,
 }
 
-/// Who collects the spans.
+/// The collector of the spans.
 pub(crate) enum Collector {
     Own(Sink),
     Jaeger { otlp: String, query: String },
@@ -53,7 +53,7 @@ impl Collector {
         }
     }
 
-    /// What has arrived of a trace.
+    /// The spans of a trace that have arrived.
     pub(crate) async fn spans(&self, trace: &str) -> Vec<Span> {
         match self {
             Self::Own(sink) => sink.spans(trace),

@@ -1,4 +1,4 @@
-//! One order is one trace through every context that acts on it, over calls and over events.
+//! One order is one trace through every context that handles it, over calls and events.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::{
     trace::{Collector, Sink, Span},
 };
 
-/// How long spans may take to the collector.
+/// How long spans may take to reach the collector.
 pub(super) const BOUND: Duration = Duration::from_secs(20);
 const PARENT: &str = "b7ad6b7169203331";
 
@@ -64,14 +64,14 @@ const COMPLETED: &[(Spot, Spot)] = &[
     (FOLLOW, ("dashboard", "consumer", "process order.OrderCompleted by dashboard-on-order")),
 ];
 
-/// The traces of one order's course, one for each act of a person.
+/// The traces of one order, one for each command of a person.
 struct Course {
     ordered: String,
     accepted: String,
     completed: String,
 }
 
-/// A request that belongs to a trace.
+/// A request with a trace context, and the id of the trace.
 pub(super) fn traced<T>(message: T) -> (String, Request<T>) {
     let trace = Uuid::now_v7().simple().to_string();
     let mut request = Request::new(message);
@@ -112,14 +112,14 @@ async fn play(clients: &Clients) -> Course {
 
 async fn answer_to_get(clients: &Clients, name: &str) -> Result<(), String> {
     let request = GetTicketRequest { name: name.to_owned() };
-    answer(clients.stores.clone().get_ticket(request)).await.map(drop).map_err(|told| told.to_string())
+    answer(clients.stores.clone().get_ticket(request)).await.map(drop).map_err(|refusal| refusal.to_string())
 }
 
 async fn delivery_becomes(clients: &Clients, name: &str, holds: fn(&Delivery) -> bool) {
     eventually("the delivery to go on", RECOVERY, || async {
         let request = GetDeliveryRequest { name: name.to_owned() };
         let found = answer(clients.deliveries.clone().get_delivery(request)).await;
-        let found = found.map_err(|told| told.to_string())?;
+        let found = found.map_err(|refusal| refusal.to_string())?;
         if holds(&found) { Ok(()) } else { Err(format!("{found:?}")) }
     })
     .await;
@@ -143,13 +143,13 @@ fn descends<'a>(spans: &'a [Span], mut span: &'a Span, ancestor: &Span) -> bool 
     false
 }
 
-/// Whether a trace has every edge, and hangs together below the caller's own span.
+/// Whether a trace has every pair of parent and child, and is connected below the caller's own span.
 fn holds_together(spans: &[Span], edges: &[(Spot, Spot)], split: bool) -> Result<(), String> {
     for &(from, to) in edges {
         let mut starts = spans.iter().filter(|span| is_at(span, from, split));
         let leads = starts.any(|start| spans.iter().any(|end| is_at(end, to, split) && descends(spans, end, start)));
         if !leads {
-            return Err(format!("no way from {from:?} to {to:?} in {spans:#?}"));
+            return Err(format!("no path from {from:?} to {to:?} in {spans:#?}"));
         }
     }
     let is_known = |span: &Span| span.parent == PARENT || spans.iter().any(|parent| parent.id == span.parent);
@@ -169,7 +169,7 @@ async fn every_act_is_one_trace(mut cluster: ProcessCluster, collector: Collecto
     let Course { ordered, accepted, completed } = play(&cluster.clients()).await;
     for (trace, edges) in [(ordered, ORDERED), (accepted, ACCEPTED), (completed, COMPLETED)] {
         let ask = || async { holds_together(&collector.spans(&trace).await, edges, split) };
-        eventually("a trace that holds together", BOUND, ask).await;
+        eventually("a connected trace", BOUND, ask).await;
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     access::method,
     clients::{Clients, id, new_id, wish},
     cluster::{ProcessCluster, RECOVERY, text},
-    door::{Caller, DOORS},
+    protocol::{Caller, PROTOCOLS},
     temp_env::{eventually, tool},
 };
 
@@ -93,7 +93,7 @@ async fn is_taken_over(mut cluster: ProcessCluster, recorded: &Recorded, migrate
         cluster.set("JUMUN_MIGRATE", "false");
     }
     cluster.start().await;
-    let (clients, caller) = (cluster.clients(), DOORS[0].open(&cluster.url("order"), None));
+    let (clients, caller) = (cluster.clients(), PROTOCOLS[0].connect(&cluster.url("order"), None));
     dead_letters_are_applied(&caller).await;
     open_work_is_finished(&clients).await;
     cluster.becomes_clean(RECOVERY).await;

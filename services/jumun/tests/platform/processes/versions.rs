@@ -1,4 +1,4 @@
-//! Requirements §1.5, without the mesh: a stable payment and a canary, told apart from outside, and one failing.
+//! Requirements §1.5, without the mesh: a stable payment and a canary, distinguished from outside, and one failing.
 
 use contracts::{
     admin::v1::{ClearFaultsRequest, Fault, SetFaultRequest, admin_service_client::AdminServiceClient},
@@ -24,7 +24,7 @@ use super::{
 const AUTHORIZE: &str = "jumun.payment.v1.PaymentService/AuthorizePayment";
 const GET: &str = "jumun.payment.v1.PaymentService/GetPayment";
 
-/// food-delivery, each context alone, and payment twice.
+/// food-delivery, each context in a process of its own, and payment twice.
 struct Versions {
     cluster: ProcessCluster,
     canary: usize,
@@ -51,12 +51,12 @@ impl Versions {
         self.cluster.programs().nth(self.canary).expect("the canary")
     }
 
-    /// Ways to the stable payment and to the canary.
+    /// Channels to the stable payment and to the canary.
     fn payments(&mut self) -> [Channel; 2] {
         [channel(&self.cluster.url("payment")), channel(&self.canary().url())]
     }
 
-    /// Orders, perhaps by a version; says what came of it, and who served it.
+    /// Orders, asking for a version unless it is ""; returns the answer, and the versions that handled it.
     async fn order(&self, request_id: &str, wanted: &str) -> (Result<Order, Status>, String) {
         let request = CreateOrderRequest { order: Some(wish("tok_visa")), request_id: request_id.to_owned() };
         let mut request = Request::new(request);
@@ -76,7 +76,7 @@ impl Versions {
     }
 }
 
-/// Orders by HTTP/JSON; says who served it.
+/// Orders by HTTP/JSON; returns the versions that handled it.
 async fn order_as_json(url: &str, wanted: &str) -> String {
     let request = http::Request::post(format!("{url}/v1/orders?requestId={}", new_id()))
         .header("content-type", "application/json")

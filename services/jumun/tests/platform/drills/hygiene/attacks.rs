@@ -19,21 +19,21 @@ const CREATE_ORDER: &str = "/jumun.order.v1.OrderService/CreateOrder";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const LARGE: usize = 5 * 1024 * 1024;
 const UNPACKED: usize = 100 * 1024 * 1024;
-/// Of the large bodies and bombs.
+/// Concurrent large bodies and bombs.
 const AT_ONCE: usize = 16;
-/// Resets on one connection, if it lasts so long.
+/// Resets on one connection, if it stays open.
 const RESETS_IN_A_ROW: usize = 200;
 
 /// The preface of HTTP/2, empty settings, and headers that never end (a frame of one byte, without END_HEADERS).
 const ENDLESS_HEADERS: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\0\0\0\0\x01\x82";
 
-/// Connections that never come to a request: they say nothing, half a preface, or half a head.
+/// Connections that never send a request: nothing, half a preface, or half a head.
 pub(super) async fn half_open(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     let said: [&'static [u8]; 3] = [b"", b"PRI * HTTP/2.0\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nCookie: "];
     say(address, said.into_iter().cycle().take(count)).await
 }
 
-/// Connections whose headers never end; in the end the server's pings find them out.
+/// Connections whose headers never end; the server's pings detect them.
 pub(super) async fn endless_headers(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     say(address, std::iter::repeat_n(ENDLESS_HEADERS, count)).await
 }
@@ -73,7 +73,7 @@ pub(super) async fn rapid_resets(address: SocketAddr, count: usize) {
     }
 }
 
-/// Messages larger than any may be.
+/// Messages over the size limit.
 pub(super) async fn large_bodies(address: SocketAddr, count: usize) {
     let url = format!("http://{address}");
     let sending = stream::iter(0..count).for_each_concurrent(AT_ONCE, |index| {
@@ -89,7 +89,7 @@ pub(super) async fn large_bodies(address: SocketAddr, count: usize) {
     sending.await;
 }
 
-/// Messages that would become large.
+/// Messages that would become large when decompressed.
 pub(super) async fn gzip_bombs(address: SocketAddr, count: usize) {
     let packed = bomb(UNPACKED);
     let length = u32::try_from(packed.len()).expect("small").to_be_bytes();
@@ -102,7 +102,7 @@ pub(super) async fn gzip_bombs(address: SocketAddr, count: usize) {
             let (answer, mut stream) =
                 client.send_request(request(CREATE_ORDER, Some("gzip")), false).expect("a stream");
             stream.reserve_capacity(message.len());
-            // It may be refused before all of it is sent.
+            // It may be refused before it is sent completely.
             let _ = stream.send_data(message.into(), true);
             let answer = answer.await.expect("an answer");
             let code = answer.headers().get("grpc-status").expect("it is refused at once");
@@ -112,7 +112,7 @@ pub(super) async fn gzip_bombs(address: SocketAddr, count: usize) {
     sending.await;
 }
 
-/// The code that reflection answers with at once, if it does not wait for a question.
+/// The code of reflection's immediate answer; None: the stream is open and waits for a request.
 pub(super) async fn open_reflection(address: SocketAddr) -> Option<String> {
     let client = connect(address).await.expect("a connection");
     let mut client = client.ready().await.expect("room");
@@ -124,7 +124,7 @@ pub(super) async fn open_reflection(address: SocketAddr) -> Option<String> {
 async fn connect(address: SocketAddr) -> Option<SendRequest<Bytes>> {
     let stream = TcpStream::connect(address).await.ok()?;
     let (client, connection) = h2::client::handshake(stream).await.ok()?;
-    // It ends with the server's goodbye.
+    // It ends with the server's GOAWAY.
     tokio::spawn(connection);
     Some(client)
 }

@@ -1,6 +1,6 @@
 //! A gzip file of a few kilobytes that becomes very large: zeros, as DEFLATE repeats them.
 
-/// Bytes that one repetition stands for, the longest there is.
+/// The number of bytes in the longest repetition of DEFLATE.
 const REPEATED: usize = 258;
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
@@ -24,7 +24,7 @@ impl Bits {
     }
 }
 
-/// Something that becomes at least so many bytes when it is unpacked. Its checksum is wrong: by then it is too late.
+/// A file that becomes at least this number of bytes when unpacked. Its checksum is wrong, but that is read last.
 pub(super) fn bomb(unpacked: usize) -> Vec<u8> {
     let mut bits = Bits::default();
     // The last block, with the fixed codes; then one zero, and repetitions of it.

@@ -1,4 +1,4 @@
-//! Any method of any service, called by its descriptor: over whichever door there is.
+//! Calls any method of any service by its descriptor, over gRPC or HTTP/JSON.
 
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -19,34 +19,34 @@ use tonic::{
 
 use super::clients::{Answer, Refusal, channel};
 
-/// Every way in.
-pub(crate) const DOORS: &[Door] = &[Door::Grpc, Door::Json];
+/// Every protocol.
+pub(crate) const PROTOCOLS: &[Protocol] = &[Protocol::Grpc, Protocol::Json];
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Door {
+pub(crate) enum Protocol {
     Grpc,
     /// HTTP/JSON, as `google.api.http` maps it.
     Json,
 }
 
-/// Somebody at a door, with a token or without.
+/// A caller over one protocol, with or without a token.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    door: Door,
+    protocol: Protocol,
     channel: Channel,
     url: String,
     token: Option<String>,
 }
 
-impl Door {
-    pub(crate) fn open(self, url: &str, token: Option<String>) -> Caller {
-        Caller { door: self, channel: channel(url), url: url.to_owned(), token }
+impl Protocol {
+    pub(crate) fn connect(self, url: &str, token: Option<String>) -> Caller {
+        Caller { protocol: self, channel: channel(url), url: url.to_owned(), token }
     }
 }
 
-impl Door {
-    /// Whether a method can be called through it.
-    pub(crate) fn leads_to(self, method: &MethodDescriptor) -> bool {
+impl Protocol {
+    /// Whether a method can be called by it.
+    pub(crate) fn can_call(self, method: &MethodDescriptor) -> bool {
         matches!(self, Self::Grpc) || jumun_core::contracts::option(method, "google.api.http").is_some()
     }
 }
@@ -56,11 +56,11 @@ impl Caller {
         Self { token, ..self.clone() }
     }
 
-    /// What a method answers in canonical JSON; null for a stream, once it has begun.
+    /// The answer of a method in canonical JSON; null for a stream, once it has begun.
     pub(crate) async fn call(&self, method: &MethodDescriptor, request: &Json) -> Answer<Json> {
-        match self.door {
-            Door::Grpc => self.call_grpc(method, request).await.map_err(|status| Refusal::new(&status)),
-            Door::Json => self.call_json(method, request).await,
+        match self.protocol {
+            Protocol::Grpc => self.call_grpc(method, request).await.map_err(|status| Refusal::new(&status)),
+            Protocol::Json => self.call_json(method, request).await,
         }
     }
 
