@@ -1,7 +1,7 @@
 //! docs/reference/methods.md, from the protos: each method with its mapping to HTTP, its roles, its deadline and what its
 //! request may contain.
 
-use std::{fmt::Write, time::Duration};
+use std::{borrow::Cow, fmt::Write, time::Duration};
 
 use contracts::{POOL, contracts};
 use jumun_core::contracts::{comment, option, path};
@@ -60,7 +60,7 @@ fn add(page: &mut String, method: &MethodDescriptor, deadline: Duration) -> anyh
 /// `POST /v1/orders`, for each binding.
 fn mappings(method: &MethodDescriptor) -> Vec<String> {
     let Some(Value::Message(http)) = option(method, "google.api.http") else { return Vec::new() };
-    let more = http.get_field_by_name("additional_bindings").map(|more| more.into_owned());
+    let more = http.get_field_by_name("additional_bindings").map(Cow::into_owned);
     let more = more.iter().filter_map(Value::as_list).flatten().filter_map(Value::as_message);
     std::iter::once(&http).chain(more).filter_map(mapping).collect()
 }
@@ -73,7 +73,7 @@ fn mapping(rule: &DynamicMessage) -> Option<String> {
 fn callers(method: &MethodDescriptor) -> String {
     let Some(Value::Message(access)) = option(method, contracts().access_option) else { return "none".to_owned() };
     let says = |name: &str| access.get_field_by_name(name).is_some_and(|value| value.as_bool() == Some(true));
-    let roles = access.get_field_by_name("roles").map(|roles| roles.into_owned());
+    let roles = access.get_field_by_name("roles").map(Cow::into_owned);
     let numbers = roles.iter().filter_map(Value::as_list).flatten().filter_map(Value::as_enum_number);
     let names = contracts().roles.names;
     let named = numbers.filter_map(|number| names.iter().find(|(role, _)| i32::from(role.number()) == number));

@@ -1,5 +1,6 @@
 //! docs/reference/openapi.json, from the descriptors: what a process that runs every context serves at `/openapi.json`.
 
+use prost_reflect::ServiceDescriptor;
 use transcode::About;
 
 use crate::contexts;
@@ -10,7 +11,7 @@ const API_VERSION: &str = "v1";
 pub(super) fn page() -> anyhow::Result<String> {
     let platform = admin::platform();
     let contexts: Vec<_> = contexts::names().into_iter().map(contexts::service_of).collect::<anyhow::Result<_>>()?;
-    let services = contexts.iter().map(|service| service.full_name()).chain([super::ADMIN]);
+    let services = contexts.iter().map(ServiceDescriptor::full_name).chain([super::ADMIN]);
     let services: Vec<_> = services.chain(platform.services.iter().copied()).collect();
     let about = About { version: API_VERSION, ..platform.about };
     let document = transcode::describe(&platform.contracts, &services, &about)?;

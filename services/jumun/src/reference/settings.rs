@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use clap::{Arg, Command};
+use clap::{Arg, Command, builder::PossibleValue};
 
 use super::{cell, codes};
 use crate::{cli, contexts};
@@ -93,7 +93,7 @@ fn value(arg: &Arg) -> String {
     let names = arg.get_value_names().unwrap_or_default();
     match values.is_empty() {
         true => cell(&names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
-        false => codes(values.iter().map(|value| value.get_name())),
+        false => codes(values.iter().map(PossibleValue::get_name)),
     }
 }
 
