@@ -106,7 +106,7 @@ impl KeyRing {
         match self.read().await {
             Ok(keys) => self.replace(keys),
             Err(error) => {
-                tracing::warn!(error, source = %self.source, "cannot reload the token keys; the previous ones stay in use")
+                tracing::warn!(error, source = %self.source, "cannot reload the token keys; the previous ones stay in use");
             }
         }
         *last_read = Some(Instant::now());

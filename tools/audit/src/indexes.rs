@@ -39,7 +39,7 @@ pub(crate) fn check(entries: &[Entry]) -> Finding {
         match indexed.remove(&(order.id.as_str(), order.value.as_str())) {
             Some(1) => {}
             found => {
-                finding.violation(format!("orders/{} is in the index {} times", order.id, found.unwrap_or_default()))
+                finding.violation(format!("orders/{} is in the index {} times", order.id, found.unwrap_or_default()));
             }
         }
     }
