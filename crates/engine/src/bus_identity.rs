@@ -56,7 +56,7 @@ async fn keys_after(database: &Database, (aggregate, number): Key) -> Result<Vec
 }
 
 /// Stores the identity of the bus.
-pub async fn store_identity(engine: &dyn EngineHandle, identity: String) -> Result<(), Error> {
+pub async fn save_identity(engine: &dyn EngineHandle, identity: String) -> Result<(), Error> {
     let sql = "INSERT INTO bus_identity (id, identity) VALUES ('bus', ?) \
                ON CONFLICT (id) DO UPDATE SET identity = excluded.identity";
     engine.maintain(Box::new(move |connection| connection.execute(sql, &[identity.as_str().into()]).map(drop))).await

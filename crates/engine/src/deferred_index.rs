@@ -1,7 +1,7 @@
 //! A deferred index: new entries wait in a list and are merged into the index in bulk.
 //!
-//! In an index on values in random order, each new entry changes another page, and writing a page costs more than the
-//! row itself. So new entries are appended to a table of waiting entries, and merged in sorted order once there are
+//! In an index on random values, each new entry changes another page, and writing a page costs more than the
+//! row itself. So new entries are appended to a table of waiting entries, and merged sorted once there are
 //! many: entries of one value then share a page. Queries read both tables. PostgreSQL's GIN does the same with its
 //! pending list.
 

@@ -37,14 +37,14 @@ pub struct PageRequest<'a> {
 /// Reads the [`PageRequest`] of a List request, whose proto has the four fields of AIP-132, AIP-158 and AIP-160.
 ///
 /// ```
-/// struct ListOrdersRequest {
+/// struct ListBooksRequest {
 ///     page_size: i32,
 ///     page_token: String,
 ///     filter: String,
 ///     order_by: String,
 /// }
 ///
-/// fn read(request: &ListOrdersRequest) -> engine::PageRequest<'_> {
+/// fn read(request: &ListBooksRequest) -> engine::PageRequest<'_> {
 ///     engine::page_request!(request)
 /// }
 /// ```
@@ -63,7 +63,7 @@ macro_rules! page_request {
 impl<A: Stored> Engine<A> {
     /// One page of the aggregates that the caller may see, and the token of the next page; empty on the last page.
     pub async fn list(&self, request: PageRequest<'_>, fields: &[FilterField]) -> Result<(Vec<A>, String), Error> {
-        // A token is bound to this collection, order and filter.
+        // A token is bound to this collection, sorting and filter.
         let tokens = PageTokens::of(self.database(), &[A::TABLE.name, request.order_by, request.filter]).await?;
         let mut violations = Violations::default();
         let filter = violations.take("filter", filter::parse(request.filter, fields));

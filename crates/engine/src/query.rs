@@ -59,7 +59,7 @@ impl Query {
         self.compare("id", "> ?", id.to_owned())
     }
 
-    /// Orders by this column, ascending. The order of `id` is the order of creation.
+    /// Sorts by this column, ascending. Sorting by `id` is sorting by time of creation.
     pub fn order_by(self, column: &'static str) -> Self {
         Self { sort: Some(column), ..self }
     }

@@ -1,9 +1,9 @@
 //! Idempotency keys: a request is performed once per key, and a retry gets the first reply. Reservations can also be
 //! released.
 //!
-//! A context that lets others reserve something of an aggregate (something that may run out) needs both: the caller retries a
-//! reservation whose reply was lost, releases it when it no longer needs it, and the two requests may arrive in either
-//! order. A reservation is made at most once per subject and can be released once; a release that arrives first
+//! A context that lets others reserve something that may run out needs both: the caller retries a reservation whose
+//! reply was lost, releases it when it no longer needs it, and the release may arrive before the retry. A reservation
+//! is made at most once per subject and can be released once; a release that arrives first
 //! prevents the reservation. Both are recorded with the requests and not in the aggregate, which stays small however
 //! many reservations it had, and in the same transaction as the aggregate.
 //!

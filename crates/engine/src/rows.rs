@@ -49,7 +49,7 @@ pub struct DeadLetter {
     pub aggregate: String,
     /// Its sequence number within the aggregate.
     pub number: i64,
-    /// The event type, e.g. "OrderPlaced".
+    /// The event type, e.g. "BookLent".
     pub kind: String,
     /// The encoded protobuf message of the event.
     pub payload: Vec<u8>,

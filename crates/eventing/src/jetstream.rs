@@ -39,7 +39,7 @@ const FETCH_HEARTBEAT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum number of unacknowledged events per relay. Beyond it, async-nats makes `publish` wait for all users of the
-/// JetStream context, so each relay has its own context and limit. The broker must store so many events of one stream
+/// JetStream context, so each relay has its own context and limit. The broker must keep so many events of one stream
 /// within REQUEST_TIMEOUT, even if it syncs each one to a slow disk.
 const MAX_UNACKNOWLEDGED: usize = 256;
 const PING_INTERVAL: Duration = Duration::from_secs(10);

@@ -149,7 +149,7 @@ impl<A: Stored> Relay<A> {
             // From here on nothing is in flight, so nothing else has to be polled.
             self.drop_in_flight().await;
             bus_identity::republish_all(&self.link.engine).await?;
-            bus_identity::store_identity(&self.link.engine, identity.0).await
+            bus_identity::save_identity(&self.link.engine, identity.0).await
         };
         if let Err(error) = result.await {
             let error: Error = error;
@@ -314,7 +314,7 @@ impl<A: Stored> Link<A> {
     async fn check(self: Arc<Self>) -> Result<Option<BusIdentity>, Error> {
         match self.changed_identity().await? {
             Some((identity, true)) => Ok(Some(identity)),
-            Some((identity, false)) => bus_identity::store_identity(&self.engine, identity.0).await.map(|()| None),
+            Some((identity, false)) => bus_identity::save_identity(&self.engine, identity.0).await.map(|()| None),
             None => Ok(None),
         }
     }

@@ -190,7 +190,7 @@ impl<A: Stored> Subscription<A> {
         let consumer = self.name.clone();
         let applied =
             self.engine.apply(target, InboxEvent { consumer, envelope: envelope.clone(), poison, redriven }, decide);
-        // Polling `applied` queues the job before the next turn can run, so the order is kept.
+        // Polling `applied` queues the job before the next turn can run, so events stay in sequence.
         drop(turn);
         match applied.await {
             // The database rejects the result permanently: the event becomes a dead letter, and other events go on.

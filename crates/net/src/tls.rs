@@ -178,7 +178,7 @@ impl ClientTls {
     fn roots(&self) -> anyhow::Result<RootCertStore> {
         let Some(file) = &self.ca_file else {
             let mut roots = RootCertStore::empty();
-            // Without CAs of the system the store is empty, and every handshake fails for that reason.
+            // Without CAs of the system the list of CAs is empty, and every handshake fails for that reason.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             return Ok(roots);
         };

@@ -12,7 +12,7 @@ jumun_core::metrics! {
     RETRIES: Counter "jumun_retries_total" in "calls" [circuit], "Calls that were sent again.";
     RETRIES_LEFT: Gauge "jumun_retries_left" in "calls" [circuit], "Retries that the budget has left.";
     BULKHEAD_CALLS: Gauge "jumun_bulkhead_calls" in "calls" [bulkhead, kind], "Calls to a provider.";
-    BULKHEAD_REFUSED: Counter "jumun_bulkhead_refused_total" in "calls" [bulkhead], "Calls that were turned away.";
+    BULKHEAD_REFUSED: Counter "jumun_bulkhead_refused_total" in "calls" [bulkhead], "Rejected calls.";
     ENGINE_QUEUE_LENGTH: Gauge "jumun_engine_queue_length" in "jobs" [context, kind],
         "Jobs that wait for a transaction.";
     OUTBOX_UNPUBLISHED: Gauge "jumun_outbox_unpublished" in "events" [context], "Events that wait for the bus.";
@@ -23,7 +23,7 @@ jumun_core::metrics! {
     DEAD_LETTERS: Gauge "jumun_dead_letters" in "events" [context], "Events that could not be applied.";
     CONSUMER_LAG: Gauge "jumun_consumer_lag" in "events" [consumer], "Events that a consumer has not settled.";
     CONNECTIONS: Gauge "jumun_connections" in "connections" [], "Connections that are open.";
-    CONNECTIONS_REFUSED: Counter "jumun_connections_refused_total" in "connections" [], "Connections turned away.";
+    CONNECTIONS_REFUSED: Counter "jumun_connections_refused_total" in "connections" [], "Rejected connections.";
 }
 
 /// Every metric of the page, those of the crates below included.

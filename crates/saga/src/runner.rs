@@ -1,4 +1,4 @@
-//! Runs a saga: commits and calls in the order that the protocol prescribes.
+//! Runs a saga: commits and calls in the sequence that the protocol prescribes.
 
 use std::sync::Arc;
 

@@ -17,8 +17,8 @@ use jumun_core::EventKind;
 
 include!(concat!(env!("OUT_DIR"), "/events.rs"));
 
+pub use self::jumun::*;
 pub use google::r#type::Money;
-pub use jumun::*;
 
 /// The encoded descriptors of every file, with comments and options, as reflection serves them.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -99,7 +99,7 @@ fn comments_behaviors_and_kinds_are_in_the_schemas() {
     let schemas = &document["components"]["schemas"];
     let order = &schemas["jumun.order.v1.Order"];
     assert_eq!(order["properties"]["name"]["readOnly"], true);
-    assert_eq!(order["properties"]["name"]["description"], "`orders/{uuid}`.");
+    assert_eq!(order["properties"]["name"]["description"], "The name of the order. Format: `orders/{uuid}`.");
     assert!(order.get("required").is_none(), "canonical JSON leaves defaults out: {order}");
     let input = &schemas["jumun.order.v1.Order-Input"];
     assert_eq!(input["required"], json!(["customer", "store", "items", "paymentMethod"]));

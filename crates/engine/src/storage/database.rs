@@ -44,7 +44,7 @@ const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode =
      PRAGMA wal_autocheckpoint = 4096; PRAGMA cache_size = -8192;";
 /// English messages, from which `failure` reads what diesel does not expose. Only some roles may set it.
 const POSTGRES_LANGUAGE: &str = "SET lc_messages TO 'C'";
-/// The encoding that can store every text.
+/// The encoding that can represent every text.
 const POSTGRES_ENCODING: &str = "UTF8";
 /// The advisory lock of migrations, so that replicas that start together migrate one after another.
 const MIGRATION_LOCK: i64 = 0x006a_756d_756e;

@@ -42,7 +42,7 @@ impl Service<Request<Body>> for NeverAnswers {
     }
 }
 
-/// The contracts of things.proto and shop.proto.
+/// The contracts of things.proto and library.proto.
 pub(crate) fn contracts() -> Contracts {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/stack");
     let mut compiler = protox::Compiler::new([folder]).expect("the folder");

@@ -80,7 +80,7 @@ fn sparse() -> Sample {
     Sample { maybe_text: None, maybe_time: None, maybe_price: None, maybe_state: None, flag: false, ..full() }
 }
 
-/// The columns of [`Sample`], in another order than in the record.
+/// The columns of [`Sample`], not in the sequence of the record.
 const TABLE: &str = "CREATE TABLE samples (light TEXT, maybe_price BIGINT, maybe_currency TEXT, maybe_time BIGINT,
     maybe_text TEXT, list TEXT, state TEXT, price BIGINT, currency TEXT, time BIGINT, bytes BLOB, flag BIGINT,
     small BIGINT, number BIGINT, text TEXT, loud TEXT)";

@@ -180,7 +180,7 @@ fn completions_are_a_script_that_bash_reads() {
 #[test]
 fn check_without_a_database_says_so() {
     let output = jumun(&["check"], &[]);
-    assert_explains(&output, 1, &["there is no database", "JUMUN_DATA_DIR"]);
+    assert_explains(&output, 1, &["no database found", "JUMUN_DATA_DIR"]);
 }
 
 #[tokio::test]

@@ -44,7 +44,9 @@ impl Program {
         };
         program.set("JUMUN_LISTEN", address.to_string());
         program.set("JUMUN_LOG_FORMAT", "json");
-        program.set("RUST_LOG", "info,kit=debug,order=debug,payment_saga=debug,payment=debug,async_nats=warn");
+        let crates = ["engine", "eventing", "rpc", "runtime", "order", "payment_saga", "payment"];
+        program
+            .set("RUST_LOG", format!("info,{},async_nats=warn", crates.map(|name| format!("{name}=debug")).join(",")));
         program
     }
 
