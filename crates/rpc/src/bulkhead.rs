@@ -94,7 +94,7 @@ impl Bulkhead {
     }
 
     /// Calls in flight.
-    pub fn under_way(&self) -> usize {
+    pub fn in_flight(&self) -> usize {
         self.limit.saturating_sub(self.permits.available_permits())
     }
 
@@ -127,7 +127,7 @@ mod tests {
             (error.code, error.reason, error.retry_after),
             (tonic::Code::ResourceExhausted, "PROVIDER_BUSY", reasons::PROVIDER_BUSY.retry_after)
         );
-        assert_eq!((bulkhead.under_way(), bulkhead.waiting(), bulkhead.refused()), (2, 1, 1));
+        assert_eq!((bulkhead.in_flight(), bulkhead.waiting(), bulkhead.refused()), (2, 1, 1));
         drop(one);
         waiting.await.expect("its turn");
         assert_eq!(bulkhead.waiting(), 0);

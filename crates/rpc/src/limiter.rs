@@ -92,7 +92,7 @@ impl Limiter {
     }
 
     /// Calls in flight.
-    pub fn under_way(&self) -> u32 {
+    pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
     }
 
@@ -125,7 +125,7 @@ mod tests {
         let limiter = Limiter::new();
         admit(&limiter, MAX_LIMIT);
         assert!(!limiter.admit());
-        assert_eq!((limiter.under_way(), limiter.refused()), (MAX_LIMIT, 1));
+        assert_eq!((limiter.in_flight(), limiter.refused()), (MAX_LIMIT, 1));
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
         limiter.release(Sample::Overload, at(0), at(1));
         assert_eq!(limiter.limit(), 9);
         for _ in 0..10 {
-            assert!(limiter.under_way() == 9 || limiter.admit());
+            assert!(limiter.in_flight() == 9 || limiter.admit());
             limiter.release(Sample::Success, at(2), at(3));
         }
         assert_eq!(limiter.limit(), 10);
@@ -172,7 +172,7 @@ mod tests {
                 match (step, began.pop()) {
                     (0, last) => {
                         began.extend(last);
-                        let room = limiter.under_way() < limiter.limit();
+                        let room = limiter.in_flight() < limiter.limit();
                         prop_assert_eq!(limiter.admit(), room);
                         if room { began.push(now); }
                     }
@@ -182,7 +182,7 @@ mod tests {
                     }
                     _ => {}
                 }
-                prop_assert_eq!(limiter.under_way() as usize, began.len());
+                prop_assert_eq!(limiter.in_flight() as usize, began.len());
                 prop_assert!((MIN_LIMIT..=MAX_LIMIT).contains(&limiter.limit()));
             }
         }

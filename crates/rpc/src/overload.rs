@@ -61,7 +61,7 @@ impl Overload {
     /// The limits that are in use, or were lowered or reached, with their methods.
     pub fn limits(&self) -> impl Iterator<Item = (&Arc<Method>, &Limiter)> {
         let is_active =
-            |limiter: &Limiter| limiter.under_way() > 0 || limiter.limit() < MAX_LIMIT || limiter.refused() > 0;
+            |limiter: &Limiter| limiter.in_flight() > 0 || limiter.limit() < MAX_LIMIT || limiter.refused() > 0;
         self.methods.iter().zip(&self.limiters).filter(move |(_, limiter)| is_active(limiter))
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct Sources {
     pub(crate) overload: Arc<Overload>,
     /// Engines that announce, and those that do not.
     pub(crate) engines: Vec<Arc<dyn EngineHandle>>,
-    pub(crate) silent: Vec<Arc<dyn EngineHandle>>,
+    pub(crate) engines_without_events: Vec<Arc<dyn EngineHandle>>,
     pub(crate) subscriptions: Vec<Arc<dyn SubscriptionHandle>>,
     pub(crate) bus: Bus,
     pub(crate) clock: Clock,
@@ -54,7 +54,7 @@ pub(crate) struct MetricsPage {
 
 struct Gauges {
     limit: IntGaugeVec,
-    under_way: IntGaugeVec,
+    in_flight: IntGaugeVec,
     refused: IntCounterVec,
     circuit: IntGaugeVec,
     rejected: IntCounterVec,
@@ -79,7 +79,7 @@ impl MetricsPage {
         version: &ServiceVersion,
         release: &str,
     ) -> prometheus::Result<Self> {
-        for engine in sources.engines.iter().chain(&sources.silent) {
+        for engine in sources.engines.iter().chain(&sources.engines_without_events) {
             registry.register(Box::new(engine.batch_sizes().clone()))?;
         }
         let gauges = Gauges::new(&registry, version, release)?;
@@ -100,7 +100,7 @@ impl MetricsPage {
 
     async fn make(&self) -> String {
         self.look_at_overload();
-        for engine in self.sources.engines.iter().chain(&self.sources.silent) {
+        for engine in self.sources.engines.iter().chain(&self.sources.engines_without_events) {
             let (context, (commands, events)) = (engine.database().schema(), engine.queued());
             set(&self.gauges.queue, &[context, "commands"], commands);
             set(&self.gauges.queue, &[context, "events"], events);
@@ -123,7 +123,7 @@ impl MetricsPage {
         let (overload, gauges) = (&self.sources.overload, &self.gauges);
         for (method, limiter) in overload.limits() {
             set(&gauges.limit, &[&method.name], limiter.limit());
-            set(&gauges.under_way, &[&method.name], limiter.under_way());
+            set(&gauges.in_flight, &[&method.name], limiter.in_flight());
             raise(&gauges.refused, &[&method.name], limiter.refused());
         }
         for circuit in &overload.circuits {
@@ -141,7 +141,7 @@ impl MetricsPage {
         }
         for bulkhead in &overload.bulkheads {
             set(&gauges.bulkhead, &[bulkhead.name(), "limit"], bulkhead.limit());
-            set(&gauges.bulkhead, &[bulkhead.name(), "under_way"], bulkhead.under_way());
+            set(&gauges.bulkhead, &[bulkhead.name(), "under_way"], bulkhead.in_flight());
             set(&gauges.bulkhead, &[bulkhead.name(), "waiting"], bulkhead.waiting());
             raise(&gauges.bulkhead_refused, &[bulkhead.name()], bulkhead.refused());
         }
@@ -179,7 +179,7 @@ impl Gauges {
         set(&gauge(&metrics::BUILD_INFO)?, &[release, version.as_str()], 1);
         Ok(Self {
             limit: gauge(&metrics::CALLS_LIMIT)?,
-            under_way: gauge(&metrics::CALLS_UNDER_WAY)?,
+            in_flight: gauge(&metrics::CALLS_UNDER_WAY)?,
             refused: counter(&metrics::CALLS_REFUSED)?,
             circuit: gauge(&metrics::CIRCUIT_STATE)?,
             rejected: counter(&metrics::CIRCUIT_WITHHELD)?,

@@ -108,7 +108,7 @@ impl Runtime {
         let sources = Sources {
             overload: overload.clone(),
             engines: engines.clone(),
-            silent: parts.engines_without_events.clone(),
+            engines_without_events: parts.engines_without_events.clone(),
             subscriptions: parts.subscriptions.clone(),
             bus: bus.clone(),
             clock,

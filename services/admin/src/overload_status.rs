@@ -20,7 +20,7 @@ fn method_limit(method: &Method, limiter: &Limiter) -> MethodLimit {
     MethodLimit {
         method: method.name.clone(),
         limit: count(limiter.limit()),
-        active_count: count(limiter.under_way()),
+        active_count: count(limiter.in_flight()),
         refused_count: large(limiter.refused()),
     }
 }
@@ -49,7 +49,7 @@ fn bulkhead(bulkhead: &Bulkhead) -> BulkheadStatus {
     BulkheadStatus {
         bulkhead: bulkhead.name().to_owned(),
         limit: count(bulkhead.limit()),
-        active_count: count(bulkhead.under_way()),
+        active_count: count(bulkhead.in_flight()),
         waiting_count: count(bulkhead.waiting()),
         refused_count: large(bulkhead.refused()),
     }
