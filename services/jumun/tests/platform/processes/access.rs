@@ -445,7 +445,12 @@ async fn only_what_the_table_allows_gets_through() {
                     Whose::Unmade => NOT_FOUND,
                     _ => None,
                 };
-                assert_eq!(denied(&own), expected, "{protocol:?} {name} {role:?}, own: {own:?}");
+                let claim = ROLES.claim(*role);
+                assert_eq!(
+                    denied(&own),
+                    expected,
+                    "{protocol:?} {name} as {claim}, own: {own:?}; see \"Admit a new role\" in docs/how-to/add-an-endpoint.md"
+                );
                 let other = caller.call(&method, &(expectation.request)(&theirs)).await;
                 let is_owner = matches!(
                     *role,
@@ -458,13 +463,13 @@ async fn only_what_the_table_allows_gets_through() {
                     Whose::New if is_owner => NOT_YOURS,
                     Whose::Owned | Whose::New | Whose::Listed(..) | Whose::Nobodys => None,
                 };
-                assert_eq!(denied(&other), expected, "{protocol:?} {name} {role:?}, other's: {other:?}");
+                assert_eq!(denied(&other), expected, "{protocol:?} {name} as {claim}, other's: {other:?}");
                 if let (Whose::Listed(field, owner), Ok(page)) = (&expectation.whose, &own) {
                     let owners = owners(page, field, owner);
                     let role_shown = role_shown(owner);
                     let mut expected = vec![mine.owner(role_shown)];
                     expected.extend((!is_owner).then(|| theirs.owner(role_shown)));
-                    assert_eq!(owners, expected.into_iter().collect(), "{protocol:?} {name} {role:?}: {page}");
+                    assert_eq!(owners, expected.into_iter().collect(), "{protocol:?} {name} as {claim}: {page}");
                 }
             }
         }

@@ -255,7 +255,7 @@ async fn check_finds_what_is_wrong() {
     let damage = [
         ("warehouse", "UPDATE warehouse.stock_items SET quantity = 11".to_owned(), &["S6"][..], " stockItems/"),
         ("order", "DELETE FROM order_.orders_by_customer".to_owned(), &["I1"], " orders/"),
-        ("order", "UPDATE order_.requests SET reply = 'another'".to_owned(), &["S10"], " made another in order"),
+        ("order", "UPDATE order_.requests SET reply = 'another'".to_owned(), &["S10"], " created another in order"),
         // An unknown field: `tok_visa`, as field 100.
         (
             "store",
