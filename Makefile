@@ -50,7 +50,8 @@ test: tools ## Run all tests: on SQLite and the embedded bus, on PostgreSQL and 
 .PHONY: test-servers
 test-servers:
 	JUMUN_TEST_BACKEND=servers $(TEST) --test mechanism --test protocol
-	JUMUN_TEST_BACKEND=servers $(TEST) --test platform journeys::
+	# They wait more than they compute.
+	JUMUN_TEST_BACKEND=servers $(TEST) --test platform journeys:: -- --test-threads 4
 
 .PHONY: test-chart
 test-chart: ## Check the chart against the protos and the contexts, with helm lint, kube-score and istioctl

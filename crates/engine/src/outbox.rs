@@ -82,20 +82,38 @@ pub fn delete_published(connection: &mut Connection, published: &[BatchId]) -> R
     Ok(())
 }
 
+/// The result of a scan of the outbox.
+#[derive(Debug, Default)]
+pub struct Unpublished {
+    /// The oldest entries that are not in flight, in the order of their transactions.
+    pub batches: Vec<CommittedEvents>,
+    /// Whether there is no newer entry.
+    pub is_complete: bool,
+}
+
 /// Reads outbox entries that are not in flight.
-pub async fn unpublished(database: &Database, in_flight: HashSet<BatchId>) -> Result<Vec<CommittedEvents>, Error> {
+pub async fn unpublished(database: &Database, in_flight: HashSet<BatchId>) -> Result<Unpublished, Error> {
     let schema = database.schema().to_owned();
     let sql = format!("SELECT batch, size FROM unpublished ORDER BY batch LIMIT {SCAN_BATCH}");
     let read = move |connection: &mut Connection| {
         let (mut found, mut events) = (Vec::new(), 0);
-        for mut row in connection.query(&sql, &[])? {
+        let mut rows = connection.query(&sql, &[])?;
+        let mut is_complete = rows.len() < SCAN_BATCH;
+        for row in &mut rows {
             let (batch, size) = (BatchId::from(row.text()?), row.int()?);
-            if events < SCAN_BATCH && !in_flight.contains(&batch) {
-                events += usize::try_from(size).unwrap_or(SCAN_BATCH);
-                found.push(batch);
+            if in_flight.contains(&batch) {
+                continue;
             }
+            if events >= SCAN_BATCH {
+                is_complete = false;
+                break;
+            }
+            events += usize::try_from(size).unwrap_or(SCAN_BATCH);
+            found.push(batch);
         }
-        found.into_iter().map(|batch| read_batch(connection, &schema, batch)).collect()
+        let batches =
+            found.into_iter().map(|batch| read_batch(connection, &schema, batch)).collect::<Result<_, _>>()?;
+        Ok(Unpublished { batches, is_complete })
     };
     database.read(read).await
 }

@@ -2,7 +2,8 @@
 //! outbox entries once the bus has acknowledged them.
 //!
 //! The writer hands newly committed events over directly; the outbox table is read at the start, after an overflow, and
-//! periodically.
+//! periodically. While the table has older events, newer ones are not published: a consumer applies the events of an
+//! aggregate in order, and would wait for ever if more of them than it may hold came before their predecessors.
 //!
 //! Everything that the relay waits for (a free slot on the bus, an acknowledgement, the table, the bus's identity) is a
 //! future that its loop polls together with the others: waiting for a slot must never stop the acknowledgements that
@@ -16,7 +17,7 @@ use std::{
 
 use engine::{
     Engine, Stored, bus_identity,
-    outbox::{self, BatchId, CommittedEvents, CommittedReceiver},
+    outbox::{self, BatchId, CommittedEvents, CommittedReceiver, Unpublished},
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jumun_core::{
@@ -57,6 +58,10 @@ pub struct Relay<A: Stored> {
     marking: Option<BoxFuture<'static, Vec<BatchId>>>,
     /// Resolves to the batches found, and to whether nothing was in flight when the scan started.
     scanning: Option<BoxFuture<'static, Scanned>>,
+    /// Whether the table has events that neither the channel nor the running scan contains. They come first.
+    is_behind: bool,
+    /// Whether to read the table again at once.
+    rescan: bool,
     /// Resolves to the identity of the bus if all events must be published again.
     checking: Option<BoxFuture<'static, Result<Option<BusIdentity>, Error>>>,
     /// Since when events wait for the bus and none was acknowledged.
@@ -68,7 +73,7 @@ pub struct Relay<A: Stored> {
 type Published = (BatchId, Result<Acknowledgement, BusError>, tracing::Span);
 
 /// The result of a scan, and whether nothing was in flight when it started.
-type Scanned = (Result<Vec<CommittedEvents>, Error>, bool);
+type Scanned = (Result<Unpublished, Error>, bool);
 
 /// The progress of a batch in flight.
 struct BatchProgress {
@@ -90,6 +95,8 @@ impl<A: Stored> Relay<A> {
             sending: FuturesUnordered::new(),
             marking: None,
             scanning: None,
+            is_behind: true,
+            rescan: true,
             checking: None,
             unanswered_since: None,
             restarted: Instant::now(),
@@ -110,7 +117,11 @@ impl<A: Stored> Relay<A> {
             let scans = pending < MAX_IN_FLIGHT_AT_SCAN && self.scanning.is_none();
             // A batch that is received during a scan could be published and deleted before the scan returns it, and
             // then be published twice.
-            let room = pending < MAX_IN_FLIGHT && self.scanning.is_none();
+            let room = pending < MAX_IN_FLIGHT && self.scanning.is_none() && !self.is_behind;
+            if scans && self.rescan {
+                self.scan(&mut committed);
+                continue;
+            }
             tokio::select! {
                 Some((batch, accepted)) = self.sending.next(), if !self.sending.is_empty() => {
                     self.record_answer(batch, accepted);
@@ -130,8 +141,8 @@ impl<A: Stored> Relay<A> {
                 found = wait_for(&mut self.scanning) => self.scanned(found),
                 checked = wait_for(&mut self.checking) => self.checked(checked).await,
                 Some(events) = committed.receiver.recv(), if room => self.enqueue(events),
-                () = committed.overflow.notified(), if scans => self.scan(),
-                _ = scan.tick(), if scans => self.scan(),
+                () = committed.overflow.notified() => (self.is_behind, self.rescan) = (true, true),
+                _ = scan.tick(), if scans => self.scan(&mut committed),
                 _ = identity.tick(), if self.checking.is_none() => {
                     self.checking = Some(Box::pin(self.link.clone().check()));
                 }
@@ -163,6 +174,7 @@ impl<A: Stored> Relay<A> {
         self.sending = FuturesUnordered::new();
         self.publishing = None;
         self.scanning = None;
+        self.is_behind = true;
         self.waiting.clear();
         self.acknowledged.clear();
         if let Some(marking) = self.marking.take() {
@@ -223,7 +235,10 @@ impl<A: Stored> Relay<A> {
         progress.left -= 1;
         progress.has_failed |= !accepted;
         match progress {
-            BatchProgress { left: 0, has_failed: true } => drop(self.in_flight.remove(&batch)),
+            BatchProgress { left: 0, has_failed: true } => {
+                self.in_flight.remove(&batch);
+                self.is_behind = true;
+            }
             BatchProgress { left: 0, has_failed: false } => self.acknowledged.push(batch),
             BatchProgress { .. } => {}
         }
@@ -242,7 +257,12 @@ impl<A: Stored> Relay<A> {
         }
     }
 
-    fn scan(&mut self) {
+    fn scan(&mut self, committed: &mut CommittedReceiver) {
+        if self.is_behind {
+            // The table has these, too, and older ones.
+            while committed.receiver.try_recv().is_ok() {}
+        }
+        (self.is_behind, self.rescan) = (false, false);
         let in_flight: HashSet<_> = self.in_flight.keys().cloned().collect();
         let was_idle = in_flight.is_empty();
         let link = self.link.clone();
@@ -250,13 +270,21 @@ impl<A: Stored> Relay<A> {
             Some(Box::pin(async move { (outbox::unpublished(link.engine.database(), in_flight).await, was_idle) }));
     }
 
-    fn scanned(&mut self, (found, was_idle): (Result<Vec<CommittedEvents>, Error>, bool)) {
+    fn scanned(&mut self, (found, was_idle): Scanned) {
         self.scanning = None;
         match found {
             // The scan excluded the batches in flight, some of which may have failed meanwhile.
-            Ok(batches) if batches.is_empty() && was_idle => self.recovered(None),
-            Ok(batches) => batches.into_iter().for_each(|committed| self.enqueue(committed)),
-            Err(error) => tracing::warn!(%error, "cannot read the outbox"),
+            Ok(found) if found.batches.is_empty() && was_idle => self.recovered(None),
+            Ok(Unpublished { batches, is_complete }) => {
+                batches.into_iter().for_each(|committed| self.enqueue(committed));
+                if !is_complete {
+                    (self.is_behind, self.rescan) = (true, true);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot read the outbox");
+                self.is_behind = true;
+            }
         }
     }
 

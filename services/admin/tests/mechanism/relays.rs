@@ -40,10 +40,11 @@ fn fill(database: &Database) {
                     "INSERT INTO events (aggregate, number, kind, payload, time) VALUES ('a', ?, 'Added', ?, 0)";
                 connection.execute(event, &[number.into(), [8_u8, 1].as_slice().into()])?;
             }
+            // Entries are sorted by their id, which begins with the time of their transaction.
             let unpublished = "INSERT INTO unpublished (batch, events, size, time) VALUES (?, ?, ?, 0)";
             let events = format!("[{}]", keys.join(","));
             connection
-                .execute(unpublished, &[format!("{first:05}").into(), events.into(), Value::Int(EVENTS_OF_A_BATCH)])?;
+                .execute(unpublished, &[format!("{first:09}").into(), events.into(), Value::Int(EVENTS_OF_A_BATCH)])?;
         }
         Ok(())
     });
@@ -104,5 +105,25 @@ async fn a_relay_whose_consumer_settles_nothing_is_stalled_until_it_does() {
     until_stalled(&cluster.channel(), "counter", true).await;
     held.settle().await;
     until_stalled(&cluster.channel(), "counter", false).await;
+    cluster.finish().await;
+}
+
+/// Consumers that apply the events of an aggregate in order would wait for ever, if more of them than a consumer may
+/// hold came before their predecessors.
+#[tokio::test]
+async fn new_events_are_published_after_those_that_waited() {
+    let mut cluster = TestCluster::new(admin::platform(), vec![counter()]).await;
+    cluster.restart_without(&["counter"]).await;
+    fill(&cluster.database("counter", "counter"));
+    let mut idle = cluster.bus().subscribe("counter", "idle").await.expect("a subscription");
+    let mut process = cluster.replica_without(&[], cluster.bus()).await;
+    Built::last().add("b", 1).await.expect("counted");
+    for place in 0..=EVENTS {
+        let delivery = idle.next().await.expect("a subscription").expect("a delivery");
+        let is_new = delivery.envelope().expect("an envelope").aggregate == "b";
+        assert_eq!(is_new, place == EVENTS, "event {place}");
+        delivery.settle().await;
+    }
+    process.stop().await;
     cluster.finish().await;
 }
