@@ -125,5 +125,6 @@ async fn new_events_are_published_after_those_that_waited() {
         delivery.settle().await;
     }
     process.stop().await;
+    cluster.restart().await;
     cluster.finish().await;
 }
