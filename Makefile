@@ -49,7 +49,7 @@ test: tools ## Run all tests: on SQLite and the embedded bus, on PostgreSQL and 
 
 .PHONY: test-servers
 test-servers:
-	JUMUN_TEST_BACKEND=servers $(TEST) --test mechanism --test protocol
+	JUMUN_TEST_BACKEND=servers $(TEST) --test mechanism --test protocol -- --include-ignored
 	# They wait more than they compute.
 	JUMUN_TEST_BACKEND=servers $(TEST) --test platform journeys:: -- --test-threads 4
 

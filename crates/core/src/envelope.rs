@@ -7,6 +7,8 @@ use crate::Time;
 pub struct Envelope {
     /// The context that emitted it, e.g. "things".
     pub context: String,
+    /// Its position in the history of its context, which grows from one event to the next; 0 if it is not known.
+    pub sequence: i64,
     /// The aggregate's id.
     pub aggregate: String,
     /// Its sequence number within the aggregate: 1, 2, 3 … without gaps.

@@ -11,7 +11,8 @@ use prost::Message as _;
 
 use crate::{
     Decision, Stored,
-    job::{CommandOutcome, Decide, InboxEvent, Job},
+    event_log::{self, Step},
+    job::{Arrival, CommandOutcome, Decide, InboxEvent, Job},
     outbox::{self, CommittedEvents},
     request_key::{RequestKey, ReservationStep},
     row::{Revision, columns, read_stored, row, select},
@@ -77,15 +78,30 @@ struct Gate {
     last_event: i64,
     /// Dead letters of the aggregate; while there are any, its later events become dead letters, too.
     parked: i64,
+    /// Whether events that the consumer has read wait for a retry; later ones wait behind them.
+    retrying: bool,
     changed: bool,
 }
 
+/// What the writer knows of a consumer, from its first event on.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct KnownConsumer {
+    /// Whether it has gates: if not, they are not read for events that arrive in sequence.
+    has_gates: bool,
+    /// How far it has read the history, before it received events from a broker.
+    position: i64,
+}
+
+/// The consumers that the writer knows, by name.
+pub(crate) type KnownConsumers = HashMap<String, KnownConsumer>;
+
 /// The rows that the jobs need, and the rows to write.
-pub(crate) struct Batch<A: Stored> {
+pub(crate) struct Batch<'a, A: Stored> {
     schema: String,
     now: Time,
     slots: HashMap<String, Slot<A>>,
     gates: HashMap<String, Gate>,
+    consumers: &'a mut KnownConsumers,
     /// Fingerprints and first replies of requests, by id: those stored before, and those of this batch.
     replies: HashMap<String, (String, Vec<u8>)>,
     new_requests: Vec<RequestRow>,
@@ -121,7 +137,7 @@ impl<A: Stored> BatchOutcome<A> {
     }
 }
 
-impl<A: Stored> Batch<A> {
+impl<'a, A: Stored> Batch<'a, A> {
     /// Reads all rows that the jobs need, with one query per table. If `optimistic`, targets that are likely new are
     /// assumed not to exist and are not read; if that is wrong, an INSERT fails as stale.
     pub(crate) fn load(
@@ -130,11 +146,12 @@ impl<A: Stored> Batch<A> {
         now: Time,
         jobs: &[Job<A>],
         cache: &StateCache<A>,
+        consumers: &'a mut KnownConsumers,
         optimistic: bool,
     ) -> Result<Self, StorageError> {
         // Aggregates are read last, so that they are at least as recent as the gates and replies that refer to them.
         let replies = load_replies(connection, jobs, optimistic)?;
-        let gates = load_gates(connection, jobs)?;
+        let gates = load_gates(connection, jobs, consumers)?;
         let redrivable = load_redrivable(connection, jobs)?;
         Ok(Self {
             unverified: false,
@@ -142,6 +159,7 @@ impl<A: Stored> Batch<A> {
             now,
             slots: load_slots(connection, jobs, &replies, cache, optimistic)?,
             gates,
+            consumers,
             replies,
             new_requests: Vec::new(),
             dead_letters: Vec::new(),
@@ -199,7 +217,8 @@ impl<A: Stored> Batch<A> {
 
     fn pass_gate(&mut self, job: &mut Job<A>, event: &InboxEvent) -> Result<CommandOutcome<A>, Error> {
         let done = Ok(CommandOutcome { state: None, replay: None });
-        let gate = self.gates.get(&event.inbox_id()).copied().unwrap_or_default();
+        let known = self.gates.get(&event.inbox_id()).copied();
+        let gate = known.unwrap_or_default();
         let number = event.envelope.number;
         if let Some(dead_letter) = event.redriven {
             // A concurrent redrive was faster.
@@ -207,10 +226,15 @@ impl<A: Stored> Batch<A> {
                 return done;
             }
         } else {
-            if number <= gate.last_event {
+            let waits_for_retry = gate.retrying && event.arrival == Arrival::InSequence;
+            if number <= gate.last_event || waits_for_retry {
                 return done;
             }
-            if number > gate.last_event + 1 {
+            if event.arrival == Arrival::Broker && known.is_none() && self.has_read(event) {
+                self.record(event, |gate| gate.last_event = number);
+                return done;
+            }
+            if event.arrival == Arrival::Broker && number > gate.last_event + 1 {
                 return Err(Error::new(
                     &reasons::EARLIER_EVENT_MISSING,
                     format!("{} waits for event {}", event.envelope.id(), gate.last_event + 1),
@@ -228,21 +252,41 @@ impl<A: Stored> Batch<A> {
         };
         match (applied, event.redriven) {
             // It is retried; a redriven dead letter that fails again stays a dead letter.
-            (Err(error), redriven) if redriven.is_some() || error.is_transient() => return Err(error),
+            (Err(error), redriven) if redriven.is_some() || error.is_transient() => {
+                if event.arrival == Arrival::InSequence {
+                    self.record(event, |gate| (gate.last_event, gate.retrying) = (number - 1, true));
+                }
+                return Err(error);
+            }
             (Err(error), _) => self.park(event, &error.to_string()),
             (Ok(_), Some(dead_letter)) => {
                 self.redriven.push(dead_letter);
-                let gate = self.gates.entry(event.inbox_id()).or_default();
-                gate.parked -= 1;
-                gate.changed = true;
+                self.record(event, |gate| gate.parked -= 1);
             }
-            (Ok(_), None) => {
-                let gate = self.gates.entry(event.inbox_id()).or_default();
-                gate.last_event = number;
-                gate.changed = true;
-            }
+            // The position of the consumer records it.
+            (Ok(_), None) if event.arrival == Arrival::InSequence && known.is_none() => {}
+            (Ok(_), None) => self.record(event, |gate| gate.last_event = number),
         }
         done
+    }
+
+    /// Changes the gate of an event's consumer and aggregate.
+    fn record(&mut self, event: &InboxEvent, change: impl FnOnce(&mut Gate)) {
+        let gate = self.gates.entry(event.inbox_id()).or_default();
+        change(gate);
+        if let Arrival::Retry { more } = event.arrival {
+            gate.retrying = more;
+        }
+        gate.changed = true;
+        if let Some(consumer) = self.consumers.get_mut(&event.consumer) {
+            consumer.has_gates = true;
+        }
+    }
+
+    /// Whether the consumer has read the event in the history, before it received events from a broker.
+    fn has_read(&self, event: &InboxEvent) -> bool {
+        let sequence = event.envelope.sequence;
+        sequence > 0 && self.consumers.get(&event.consumer).is_some_and(|consumer| sequence <= consumer.position)
     }
 
     /// Runs the job's rule; returns the state after it.
@@ -262,6 +306,7 @@ impl<A: Stored> Batch<A> {
                     slot.now.last_event += 1;
                     self.events.push(Envelope {
                         context: self.schema.clone(),
+                        sequence: 0,
                         aggregate: id.clone(),
                         number: slot.now.last_event,
                         kind: event.kind().to_owned(),
@@ -319,10 +364,11 @@ impl<A: Stored> Batch<A> {
             reason: reason.to_owned(),
             time: self.now,
         });
-        let gate = self.gates.entry(event.inbox_id()).or_default();
-        gate.last_event = envelope.number;
-        gate.parked += 1;
-        gate.changed = true;
+        let number = envelope.number;
+        self.record(event, |gate| {
+            gate.last_event = number;
+            gate.parked += 1;
+        });
     }
 
     /// Writes the results of all decisions, with one statement per table.
@@ -330,13 +376,18 @@ impl<A: Stored> Batch<A> {
         mut self,
         connection: &mut Connection,
         answers: Vec<Result<CommandOutcome<A>, Error>>,
+        steps: &[Step],
+        is_relayed: bool,
     ) -> Result<BatchOutcome<A>, StorageError> {
         if self.unverified {
             return Err(StorageError::Stale("cached state"));
         }
         let written = self.save_aggregates(connection)?;
-        let events = self.save_events(connection)?;
+        let events = self.save_events(connection, is_relayed)?;
         self.save_gates(connection)?;
+        for step in steps {
+            step.save(connection)?;
+        }
         storage::insert(connection, &self.new_requests)?;
         storage::insert(connection, &self.dead_letters)?;
         for dead_letter in self.redriven {
@@ -345,18 +396,28 @@ impl<A: Stored> Batch<A> {
         Ok(BatchOutcome { answers, written, events, parked: self.new_parked })
     }
 
-    /// Inserts the events, and the outbox entry that marks them as unpublished.
-    fn save_events(&mut self, connection: &mut Connection) -> Result<CommittedEvents, StorageError> {
-        let committed = CommittedEvents { batch: new_id().into(), events: std::mem::take(&mut self.events) };
+    /// Inserts the events and, if a relay publishes them, the outbox entry that marks them as unpublished.
+    fn save_events(&mut self, connection: &mut Connection, is_relayed: bool) -> Result<CommittedEvents, StorageError> {
+        let events = std::mem::take(&mut self.events);
+        if events.is_empty() {
+            return Ok(CommittedEvents::default());
+        }
+        let committed = CommittedEvents { batch: new_id().into(), events };
+        if is_relayed {
+            let keys = committed.events.iter().map(Envelope::key);
+            outbox::insert_unpublished(connection, &committed.batch, keys, self.now)?;
+        } else {
+            event_log::append_in_sequence(connection)?;
+        }
         storage::insert(connection, &committed.events)?;
-        outbox::insert_unpublished(connection, &committed.batch, committed.events.iter().map(Envelope::key), self.now)?;
         Ok(committed)
     }
 
     fn save_gates(&mut self, connection: &mut Connection) -> Result<(), StorageError> {
         let (mut created, mut updated) = (Vec::new(), Vec::new());
         for (id, gate) in in_order(self.gates.drain().filter(|(_, gate)| gate.changed)) {
-            let row = InboxRow { id, version: gate.version + 1, last_event: gate.last_event, parked: gate.parked };
+            let Gate { version, last_event, parked, retrying, .. } = gate;
+            let row = InboxRow { id, version: version + 1, last_event, parked, retrying: retrying.into() };
             if gate.version == 0 { created.push(row) } else { updated.push(row) }
         }
         storage::insert(connection, &created)?;
@@ -451,17 +512,43 @@ fn load_slots<A: Stored>(
     Ok(slots)
 }
 
-fn load_gates<A: Stored>(connection: &mut Connection, jobs: &[Job<A>]) -> Result<HashMap<String, Gate>, StorageError> {
-    let ids: Vec<String> = jobs.iter().filter_map(|job| job.event.as_ref()).map(InboxEvent::inbox_id).collect();
+fn load_gates<A: Stored>(
+    connection: &mut Connection,
+    jobs: &[Job<A>],
+    consumers: &mut KnownConsumers,
+) -> Result<HashMap<String, Gate>, StorageError> {
+    let mut ids = Vec::new();
+    for event in jobs.iter().filter_map(|job| job.event.as_ref()) {
+        let consumer = match consumers.get(&event.consumer) {
+            Some(consumer) => *consumer,
+            None => {
+                let consumer = load_consumer(connection, &event.consumer)?;
+                consumers.insert(event.consumer.clone(), consumer);
+                consumer
+            }
+        };
+        if consumer.has_gates || event.arrival != Arrival::InSequence {
+            ids.push(event.inbox_id());
+        }
+    }
     let ids = distinct(ids.iter().map(String::as_str));
     let mut gates = HashMap::with_capacity(ids.len());
     if !ids.is_empty() {
         for mut row in connection.query_any(&storage::select::<InboxRow>(&[]), "id", &ids)? {
-            let InboxRow { id, version, last_event, parked } = InboxRow::from_row((), &mut row)?;
-            gates.insert(id, Gate { version, last_event, parked, changed: false });
+            let InboxRow { id, version, last_event, parked, retrying } = InboxRow::from_row((), &mut row)?;
+            gates.insert(id, Gate { version, last_event, parked, retrying: retrying > 0, changed: false });
         }
     }
     Ok(gates)
+}
+
+fn load_consumer(connection: &mut Connection, consumer: &str) -> Result<KnownConsumer, StorageError> {
+    let prefix = format!("{consumer}/");
+    let length = i64::try_from(prefix.len()).unwrap_or(i64::MAX);
+    let sql = "SELECT 1 FROM inbox WHERE SUBSTR(id, 1, CAST(? AS INTEGER)) = ? LIMIT 1";
+    let has_gates = !connection.query(sql, &[length.into(), prefix.into()])?.is_empty();
+    let position = event_log::stored_position(connection, consumer)?.unwrap_or_default();
+    Ok(KnownConsumer { has_gates, position })
 }
 
 fn load_redrivable<A: Stored>(connection: &mut Connection, jobs: &[Job<A>]) -> Result<HashSet<i64>, StorageError> {
@@ -496,7 +583,7 @@ fn distinct<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 /// Reservations and their releases; see [`RequestKey`].
-impl<A: Stored> Batch<A> {
+impl<A: Stored> Batch<'_, A> {
     fn reject_if_released(&self, key: &RequestKey) -> Result<(), Error> {
         match &key.step {
             ReservationStep::Reserve(release) if self.reply(release).is_some() => Err(Error::new(

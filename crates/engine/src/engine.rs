@@ -12,8 +12,8 @@ use tokio::sync::{broadcast, oneshot};
 
 use crate::{
     Decision, Stored,
-    job::{CommandOutcome, Decide, InboxEvent, Job},
-    outbox::{BatchId, CommittedSender, Stall},
+    job::{CommandOutcome, Decide, EventBatch, InboxEvent, Job},
+    outbox::{BatchId, Outlet, Stall},
     ownership::{has_owner_columns, require_own, require_visible},
     queue::{Maintenance, Queue},
     request_key::RequestKey,
@@ -37,14 +37,14 @@ impl<A: Stored> Clone for Engine<A> {
 
 impl<A: Stored> Engine<A> {
     /// Starts the writer thread. It finishes the queued jobs and ends when the engine is closed.
-    pub fn start(database: Database, clock: Clock, outbox: CommittedSender) -> anyhow::Result<Self> {
+    pub fn start(database: Database, clock: Clock, outlet: Outlet) -> anyhow::Result<Self> {
         anyhow::ensure!(has_owner_columns::<A>(), "an owner column of {} is not one of its columns", A::TABLE.name);
         let shared = Arc::new(Shared {
             queue: Queue::new(database.schema())?,
             changes: broadcast::Sender::new(MAX_UNSEEN_CHANGES),
             database,
             clock,
-            outbox,
+            outlet,
             stall: Stall::default(),
             runtime: tokio::runtime::Handle::try_current()?,
         });
@@ -163,6 +163,15 @@ impl<A: Stored> Engine<A> {
     /// Applies an event through the inbox; without a `target` it changes no aggregate. See [`InboxEvent`].
     pub async fn apply(&self, target: Option<String>, event: InboxEvent, decide: Decide<A>) -> Result<(), Error> {
         self.submit(Job::event(target, event, decide)).await.map(drop)
+    }
+
+    /// Applies events one after another, with their consumer's step to the next position, in one transaction. Returns a result
+    /// for each event: after an error the event, and later ones of its aggregate, are stored as retrying. Fails if
+    /// nothing was written.
+    pub async fn apply_batch(&self, batch: EventBatch<A>) -> Result<Vec<Result<(), Error>>, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.0.queue.push_batch(batch, answer)?;
+        answered.await.map_err(|_| Error::new(&reasons::STOPPING, "the process is stopping"))?
     }
 
     /// Deletes outbox entries whose events the bus has acknowledged, as part of the next transaction.

@@ -34,16 +34,75 @@ impl<A: Stored> CommandOutcome<A> {
     }
 }
 
+/// How an event arrived, which decides what records that it was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// From a broker, which may repeat and reorder events: the consumer's gate of the aggregate records it.
+    Broker,
+    /// From the history, one after another: the position of the consumer records it.
+    InSequence,
+    /// From the history, after earlier attempts failed: the gate of the aggregate records it. `more`: whether a later
+    /// event of the aggregate waits, too.
+    Retry {
+        /// Whether a later event of the aggregate waits, too.
+        more: bool,
+    },
+}
+
 /// An event to apply through the inbox.
 pub struct InboxEvent {
     /// The name of the subscription that received it, e.g. "shelves-on-things".
     pub consumer: String,
     /// The event.
     pub envelope: Arc<Envelope>,
-    /// Why it cannot be applied, if that is known already: it becomes a dead letter.
+    /// How it arrived.
+    pub arrival: Arrival,
+    /// Why it cannot be applied, if that is known already: it becomes a dead letter, or is retried if it may be applied
+    /// later.
     pub poison: Option<Error>,
     /// The `seq` of the dead letter that this attempt redrives.
     pub redriven: Option<i64>,
+}
+
+/// Events of one source for one consumer that are applied in one transaction with the consumer's step from
+/// one position to the next.
+pub struct EventBatch<A: Stored> {
+    /// The name of the subscription.
+    pub consumer: String,
+    /// The stored position of the consumer.
+    pub from: i64,
+    /// The position after these events; the same for retries.
+    pub to: i64,
+    pub(crate) jobs: Vec<Job<A>>,
+}
+
+impl<A: Stored> EventBatch<A> {
+    /// A batch without events.
+    pub fn new(consumer: String, from: i64, to: i64) -> Self {
+        Self { consumer, from, to, jobs: Vec::new() }
+    }
+
+    /// Adds an event; without a `target` it changes no aggregate.
+    pub fn push(
+        &mut self,
+        target: Option<String>,
+        envelope: Arc<Envelope>,
+        arrival: Arrival,
+        outcome: Result<Decide<A>, Error>,
+        traceparent: Option<String>,
+    ) {
+        let (decide, poison): (Decide<A>, _) = match outcome {
+            Ok(decide) => (decide, None),
+            Err(error) => (Box::new(|_| Ok(Decision::Leave)), Some(error)),
+        };
+        let event = InboxEvent { consumer: self.consumer.clone(), envelope, arrival, poison, redriven: None };
+        self.jobs.push(Job { traceparent, ..Job::event(target, event, decide) });
+    }
+
+    /// Whether the batch has no events.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
 }
 
 /// One job of the writer thread.

@@ -11,9 +11,12 @@ use std::{
 };
 
 use jumun_core::{Envelope, Error, Time, time::Instant};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
-use crate::storage::{Connection, Database, Record, StorageError, Value, json_column, select};
+use crate::{
+    rows::read_event,
+    storage::{Connection, Database, StorageError, Value, json_column, select},
+};
 
 /// Maximum number of outbox entries, and approximate number of events, per scan.
 const SCAN_BATCH: usize = 2048;
@@ -32,6 +35,15 @@ pub struct CommittedEvents {
     pub batch: BatchId,
     /// The events.
     pub events: Vec<Envelope>,
+}
+
+/// Where committed events go.
+#[derive(Clone)]
+pub enum Outlet {
+    /// To consumers of the same process, which read the history: told that there is more.
+    History(watch::Sender<()>),
+    /// To the relay, which publishes them on a broker.
+    Relay(CommittedSender),
 }
 
 /// Hands committed events from the writer over to the relay.
@@ -122,7 +134,7 @@ pub async fn unpublished(database: &Database, in_flight: HashSet<BatchId>) -> Re
 fn read_batch(connection: &mut Connection, schema: &str, batch: BatchId) -> Result<CommittedEvents, StorageError> {
     let row = connection.query("SELECT events FROM unpublished WHERE batch = ?", &[Value::from(&*batch)])?.pop();
     let keys: Vec<Key> = row.map_or(Ok(Vec::new()), |mut row| row.json())?;
-    let (select, mut rows) = (select::<Envelope>(&[]), Vec::with_capacity(keys.len()));
+    let (select, mut rows) = (select::<Envelope>(&["seq"]), Vec::with_capacity(keys.len()));
     match connection {
         Connection::Postgres(_) => {
             let (aggregates, numbers) = keys.into_iter().map(|(id, number)| (Some(id.into()), Some(number))).unzip();
@@ -139,7 +151,7 @@ fn read_batch(connection: &mut Connection, schema: &str, batch: BatchId) -> Resu
             }
         }
     }
-    let events = rows.iter_mut().map(|row| Envelope::from_row(schema.to_owned(), row)).collect::<Result<_, _>>()?;
+    let events = rows.into_iter().map(|row| read_event(schema, row)).collect::<Result<_, _>>()?;
     Ok(CommittedEvents { batch, events })
 }
 

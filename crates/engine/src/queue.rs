@@ -9,11 +9,12 @@ use std::{
 use prometheus::{Histogram, HistogramOpts};
 use tokio::sync::oneshot;
 
-use jumun_core::{Clock, Error, Time, reasons, time::Instant};
+use jumun_core::{Error, reasons, time::Instant};
 
 use crate::{
     Stored,
-    job::Job,
+    event_log::Step,
+    job::{EventBatch, Job},
     metrics::BATCH_SIZE,
     storage::{Connection, StorageError},
 };
@@ -22,19 +23,11 @@ use crate::{
 pub const MAX_QUEUED: usize = 4096;
 /// Maximum number of jobs per transaction.
 pub const MAX_BATCH: usize = 512;
-/// Under load, a transaction takes one event per so many commands, because callers wait for commands and not for
-/// events.
-const COMMANDS_PER_EVENT: usize = 8;
 /// How long load is assumed after the last large transaction of commands: callers that were answered together send
 /// their next commands together, after the other transactions that they wait for.
 const BUSY_FOR: Duration = Duration::from_millis(200);
-/// Maximum delay of events in favor of commands, counted from when they were emitted.
-const MAX_EVENT_DELAY: Duration = Duration::from_secs(10);
 /// Under load, a commit waits this long for more commands: fewer and larger transactions have a higher throughput.
 const COMMIT_DELAY: Duration = Duration::from_millis(1);
-/// Under load, event processing may wait this long to share a transaction with commands, because a transaction of its
-/// own would cost as much as theirs.
-const EVENT_DELAY: Duration = Duration::from_millis(20);
 /// A transaction of BUSY_BATCH commands indicates load; FULL_BATCH waiting commands are committed without delay.
 const BUSY_BATCH: usize = 16;
 const FULL_BATCH: usize = 96;
@@ -45,9 +38,17 @@ const BATCH_BUCKETS: usize = MAX_BATCH.ilog2() as usize + 1;
 /// Work on the engine's own tables, in a transaction of the writer thread.
 pub type Maintenance = Box<dyn FnMut(&mut Connection) -> Result<(), StorageError> + Send>;
 
+/// A batch of events that waits for a transaction.
+pub(crate) struct QueuedBatch<A: Stored> {
+    pub(crate) step: Step,
+    pub(crate) jobs: Vec<Job<A>>,
+    pub(crate) answer: oneshot::Sender<Result<Vec<Result<(), Error>>, Error>>,
+}
+
 /// The work of one transaction.
 pub(crate) struct QueuedWork<A: Stored> {
     pub(crate) jobs: Vec<Job<A>>,
+    pub(crate) batches: Vec<QueuedBatch<A>>,
     /// Outbox entries whose events the bus has acknowledged.
     pub(crate) published: Vec<Arc<str>>,
     pub(crate) marked: Vec<oneshot::Sender<()>>,
@@ -64,6 +65,7 @@ pub(crate) struct Queue<A: Stored> {
 struct Waiting<A: Stored> {
     commands: VecDeque<Job<A>>,
     events: VecDeque<Job<A>>,
+    batches: Vec<QueuedBatch<A>>,
     published: Vec<Arc<str>>,
     marked: Vec<oneshot::Sender<()>>,
     maintenance: Vec<(Maintenance, oneshot::Sender<Result<(), Error>>)>,
@@ -82,6 +84,7 @@ impl<A: Stored> Queue<A> {
             waiting: Mutex::new(Waiting {
                 commands: VecDeque::new(),
                 events: VecDeque::new(),
+                batches: Vec::new(),
                 published: Vec::new(),
                 marked: Vec::new(),
                 maintenance: Vec::new(),
@@ -115,6 +118,22 @@ impl<A: Stored> Queue<A> {
         Ok(())
     }
 
+    /// Queues a batch of events. Each consumer waits for its batch before it queues the next.
+    pub(crate) fn push_batch(
+        &self,
+        EventBatch { consumer, from, to, jobs }: EventBatch<A>,
+        answer: oneshot::Sender<Result<Vec<Result<(), Error>>, Error>>,
+    ) -> Result<(), Error> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(Error::new(&reasons::STOPPING, "the process is stopping"));
+        }
+        waiting.batches.push(QueuedBatch { step: Step { consumer, from, to }, jobs, answer });
+        drop(waiting);
+        self.ready.notify_one();
+        Ok(())
+    }
+
     /// Deletes outbox entries as part of the next transaction, and returns after it.
     pub(crate) async fn mark_published(&self, batches: &[Arc<str>]) {
         let (answer, answered) = oneshot::channel();
@@ -136,7 +155,7 @@ impl<A: Stored> Queue<A> {
     }
 
     /// Takes the waiting work, or waits for some; None when the queue is closed and empty.
-    pub(crate) fn take(&self, clock: &Clock) -> Option<QueuedWork<A>> {
+    pub(crate) fn take(&self) -> Option<QueuedWork<A>> {
         let mut waiting = self.lock();
         while waiting.is_empty() {
             if waiting.closed {
@@ -147,7 +166,6 @@ impl<A: Stored> Queue<A> {
         }
         let busy = waiting.last_busy.is_some_and(|at| at.elapsed() < BUSY_FOR);
         if busy {
-            waiting = self.gather(waiting, 1, EVENT_DELAY);
             waiting = self.gather(waiting, FULL_BATCH, COMMIT_DELAY);
         }
         let commands = waiting.commands.len().min(MAX_BATCH);
@@ -155,17 +173,19 @@ impl<A: Stored> Queue<A> {
             waiting.last_busy = Some(Instant::now());
         }
         waiting.wakes_at = usize::MAX;
-        let prefers_commands = (busy || commands > 0) && !waiting.is_overdue(clock.now());
-        let room = if prefers_commands { commands / COMMANDS_PER_EVENT + 1 } else { MAX_BATCH };
-        let events = waiting.events.len().min(room);
+        // Callers wait for commands, and consumers have no more than their batches waiting: each transaction takes both.
+        let events = waiting.events.len().min(MAX_BATCH);
         let mut jobs: Vec<_> = waiting.commands.drain(..commands).collect();
         jobs.extend(waiting.events.drain(..events));
-        if !jobs.is_empty() {
-            // Counts of at most MAX_BATCH are exact.
-            self.batch_sizes.observe(jobs.len() as f64);
+        let size = jobs.len() + waiting.batches.iter().map(|batch| batch.jobs.len()).sum::<usize>();
+        if size > 0 {
+            // Counts of a few thousand are exact.
+            self.batch_sizes.observe(size as f64);
         }
+        let batches = std::mem::take(&mut waiting.batches);
         Some(QueuedWork {
             jobs,
+            batches,
             published: std::mem::take(&mut waiting.published),
             marked: std::mem::take(&mut waiting.marked),
             maintenance: std::mem::take(&mut waiting.maintenance),
@@ -189,7 +209,8 @@ impl<A: Stored> Queue<A> {
     /// The numbers of waiting commands and events.
     pub(crate) fn lengths(&self) -> (usize, usize) {
         let waiting = self.lock();
-        (waiting.commands.len(), waiting.events.len())
+        let in_batches: usize = waiting.batches.iter().map(|batch| batch.jobs.len()).sum();
+        (waiting.commands.len(), waiting.events.len() + in_batches)
     }
 
     /// Ends the writer thread once it has finished the waiting work.
@@ -205,13 +226,11 @@ impl<A: Stored> Queue<A> {
 
 impl<A: Stored> Waiting<A> {
     fn is_empty(&self) -> bool {
-        self.commands.is_empty() && self.events.is_empty() && self.published.is_empty() && self.maintenance.is_empty()
-    }
-
-    /// Whether the next event was delayed for as long as allowed.
-    fn is_overdue(&self, now: Time) -> bool {
-        let next = self.events.front().and_then(|job| job.event.as_ref());
-        next.is_some_and(|event| event.envelope.time < now - MAX_EVENT_DELAY)
+        self.commands.is_empty()
+            && self.events.is_empty()
+            && self.batches.is_empty()
+            && self.published.is_empty()
+            && self.maintenance.is_empty()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use jumun_core::{Envelope, Time};
 
+use crate::storage::{Record as _, Row, StorageError};
+
 /// The inbox gate of one consumer and one aggregate: the last event that passed.
 pub(crate) struct InboxRow {
     /// `{consumer}/{aggregate}`.
@@ -10,10 +12,12 @@ pub(crate) struct InboxRow {
     pub(crate) last_event: i64,
     /// Dead letters of the aggregate; while there are any, its later events become dead letters, too.
     pub(crate) parked: i64,
+    /// 1 while events of the aggregate that the consumer has read wait for a retry.
+    pub(crate) retrying: i64,
 }
 
 crate::record! {
-    InboxRow in "inbox" { id, version, last_event, parked }
+    InboxRow in "inbox" { id, version, last_event, parked, retrying }
 }
 
 /// The first reply to a request.
@@ -30,7 +34,13 @@ crate::record! {
 }
 
 crate::record! {
-    Envelope(context: String) in "events" { aggregate, number, kind, payload, time, traceparent, causation }
+    Envelope(context: String, sequence: i64) in "events" { aggregate, number, kind, payload, time, traceparent, causation }
+}
+
+/// Reads an event from a row with its sequence and its columns.
+pub(crate) fn read_event(context: &str, mut row: Row) -> Result<Envelope, StorageError> {
+    let sequence = row.int()?;
+    Envelope::from_row((context.to_owned(), sequence), &mut row)
 }
 
 /// An event that could not be applied, with everything that is needed to redrive it.
@@ -85,6 +95,7 @@ impl DeadLetter {
     pub fn into_envelope(self) -> Envelope {
         Envelope {
             context: self.context,
+            sequence: 0,
             aggregate: self.aggregate,
             number: self.number,
             kind: self.kind,
@@ -114,9 +125,10 @@ mod tests {
         database.migrate(&MIGRATIONS).expect("migrated");
         let mut connection = database.connect().expect("a database");
         let tables = [Envelope::TABLE, InboxRow::TABLE, RequestRow::TABLE, DeadLetter::TABLE];
-        for (table, counted) in tables.into_iter().zip([None, None, None, Some(("seq".to_owned(), Kind::Int))]) {
+        let counted = Some("seq");
+        for (table, counted) in tables.into_iter().zip([counted, None, None, counted]) {
             let declared = table.columns.iter().map(|column| (column.name.to_owned(), column.kind));
-            let declared: BTreeMap<_, _> = declared.chain(counted).collect();
+            let declared: BTreeMap<_, _> = declared.chain(counted.map(|name| (name.to_owned(), Kind::Int))).collect();
             assert_eq!(columns_of(&mut connection, table.name).expect("a table"), declared, "{}", table.name);
         }
     }

@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     Stored,
-    outbox::{CommittedEvents, CommittedSender, Stall},
+    outbox::{CommittedEvents, Outlet, Stall},
     queue::Queue,
     row::Revision,
     storage::Database,
@@ -18,7 +18,7 @@ pub(crate) struct Shared<A: Stored> {
     pub(crate) clock: Clock,
     pub(crate) queue: Queue<A>,
     pub(crate) changes: broadcast::Sender<Arc<A>>,
-    pub(crate) outbox: CommittedSender,
+    pub(crate) outlet: Outlet,
     pub(crate) stall: Stall,
     /// The runtime of the callers.
     pub(crate) runtime: tokio::runtime::Handle,
@@ -32,8 +32,14 @@ impl<A: Stored> Shared<A> {
                 let _ = self.changes.send(state.clone());
             }
         }
-        if !events.events.is_empty() && self.outbox.sender.try_send(events).is_err() {
-            self.outbox.overflow.notify_one();
+        match &self.outlet {
+            _ if events.events.is_empty() => {}
+            Outlet::History(committed) => committed.send_replace(()),
+            Outlet::Relay(relay) => {
+                if relay.sender.try_send(events).is_err() {
+                    relay.overflow.notify_one();
+                }
+            }
         }
     }
 }

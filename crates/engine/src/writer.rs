@@ -3,14 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use jumun_core::{Error, task, time::block_for};
+use tokio::sync::oneshot;
 
 use crate::{
     Stored,
-    batch::{Batch, BatchOutcome, Parked, StateCache},
+    batch::{Batch, BatchOutcome, KnownConsumers, Parked, StateCache},
     deferred_index::MAX_WAITING_ENTRIES,
-    job::Job,
-    outbox,
-    queue::QueuedWork,
+    event_log::Step,
+    job::{CommandOutcome, Job},
+    outbox::{self, Outlet},
+    queue::{QueuedBatch, QueuedWork},
     shared::Shared,
     storage::{Connection, StorageError},
 };
@@ -28,11 +30,70 @@ pub(crate) fn run<A: Stored>(shared: &Shared<A>) {
         shared,
         connection: None,
         cache: StateCache::new(),
+        consumers: KnownConsumers::new(),
         pessimistic_batches: 0,
         unmerged: MAX_WAITING_ENTRIES - 1,
     };
-    while let Some(work) = shared.queue.take(&shared.clock) {
+    while let Some(work) = shared.queue.take() {
         writer.write(work);
+    }
+}
+
+/// The jobs of one transaction: single ones, then those of the batches.
+struct Together<A: Stored> {
+    jobs: Vec<Job<A>>,
+    singles: usize,
+    steps: Vec<Step>,
+    batches: Vec<BatchAnswer>,
+}
+
+/// Whom to tell the results of a batch, and how many there are.
+struct BatchAnswer {
+    size: usize,
+    answer: oneshot::Sender<Result<Vec<Result<(), Error>>, Error>>,
+}
+
+impl BatchAnswer {
+    fn answer(self, results: Result<Vec<Result<(), Error>>, Error>) {
+        // It fails only if the consumer has stopped.
+        let _ = self.answer.send(results);
+    }
+}
+
+impl<A: Stored> Together<A> {
+    fn of(work: &mut QueuedWork<A>) -> Self {
+        let mut jobs = std::mem::take(&mut work.jobs);
+        let (singles, mut steps, mut batches) = (jobs.len(), Vec::new(), Vec::new());
+        for QueuedBatch { step, jobs: batch, answer } in work.batches.drain(..) {
+            batches.push(BatchAnswer { size: batch.len(), answer });
+            jobs.extend(batch);
+            steps.push(step);
+        }
+        Self { jobs, singles, steps, batches }
+    }
+
+    /// Answers the batches; the answers of single jobs stay.
+    fn answer_batches(&mut self, answers: &mut Vec<Result<CommandOutcome<A>, Error>>) {
+        self.jobs.truncate(self.singles);
+        let mut rest = answers.drain(self.singles..);
+        for batch in self.batches.drain(..) {
+            let results = rest.by_ref().take(batch.size).map(|answer| answer.map(drop)).collect();
+            batch.answer(Ok(results));
+        }
+    }
+
+    /// The single jobs, and the batches as they were queued.
+    fn apart(mut self) -> (Vec<Job<A>>, Vec<QueuedBatch<A>>) {
+        let mut rest = self.jobs.split_off(self.singles).into_iter();
+        let batches = self.batches.into_iter().zip(self.steps);
+        let batches = batches
+            .map(|(BatchAnswer { size, answer }, step)| QueuedBatch {
+                step,
+                jobs: rest.by_ref().take(size).collect(),
+                answer,
+            })
+            .collect();
+        (self.jobs, batches)
     }
 }
 
@@ -40,6 +101,7 @@ struct Writer<'a, A: Stored> {
     shared: &'a Shared<A>,
     connection: Option<Connection>,
     cache: StateCache<A>,
+    consumers: KnownConsumers,
     /// Batches that still read all their targets, before likely new ones are assumed not to exist again.
     pessimistic_batches: usize,
     /// Entries that wait for the next merge of the deferred index. Their number is unknown at the start, so the first
@@ -55,23 +117,36 @@ impl<A: Stored> Writer<'_, A> {
         }
         let optimistic = self.pessimistic_batches == 0;
         self.pessimistic_batches = self.pessimistic_batches.saturating_sub(1);
-        let mut result = self.attempt(&mut work.jobs, &work.published, optimistic);
+        let mut together = Together::of(&mut work);
+        let mut result = self.attempt(&mut together.jobs, &together.steps, &work.published, optimistic);
         if optimistic && matches!(result, Err(StorageError::Stale(_))) {
             self.pessimistic_batches = PESSIMISTIC_BATCHES;
         }
         // Run again, with a new connection, or from stored states instead of assumed ones.
         if matches!(result, Err(StorageError::Lost(_) | StorageError::Stale(_))) {
-            result = self.attempt(&mut work.jobs, &work.published, false);
+            result = self.attempt(&mut together.jobs, &together.steps, &work.published, false);
         }
         match result {
-            Ok(outcome) => self.answer(work.jobs, outcome),
+            Ok(mut outcome) => {
+                together.answer_batches(&mut outcome.answers);
+                self.answer(together.jobs, outcome);
+            }
             // No single job is at fault, and each would wait for the same lock or server.
-            Err(error) if error.is_outage() => self.reject(work.jobs, error),
+            Err(error) if error.is_outage() => {
+                let cause = Error::from(error);
+                together.batches.into_iter().for_each(|batch| batch.answer(Err(cause.clone())));
+                together.jobs.truncate(together.singles);
+                self.reject(together.jobs, &cause);
+            }
             Err(error) => {
-                tracing::debug!(%error, jobs = work.jobs.len(), "batch failed; its jobs run one by one");
-                self.write_one_by_one(work.jobs);
+                tracing::debug!(%error, jobs = together.jobs.len(), "batch failed; its jobs run one by one");
+                let (jobs, batches) = together.apart();
+                self.write_one_by_one(jobs);
+                for batch in batches {
+                    self.write_batch_one_by_one(batch);
+                }
                 // Events whose outbox entry stays are published again; the inbox skips duplicates.
-                if let Err(error) = self.attempt(&mut [], &work.published, false) {
+                if let Err(error) = self.attempt(&mut [], &[], &work.published, false) {
                     tracing::warn!(%error, "cannot delete the outbox entries of published events");
                 }
             }
@@ -92,8 +167,7 @@ impl<A: Stored> Writer<'_, A> {
         }
     }
 
-    fn reject(&mut self, jobs: Vec<Job<A>>, cause: StorageError) {
-        let error = Error::from(cause);
+    fn reject(&mut self, jobs: Vec<Job<A>>, error: &Error) {
         let answers = jobs.iter().map(|_| Err(error.clone())).collect();
         self.answer(jobs, BatchOutcome::without_writes(answers));
     }
@@ -103,25 +177,29 @@ impl<A: Stored> Writer<'_, A> {
     fn attempt(
         &mut self,
         jobs: &mut [Job<A>],
+        steps: &[Step],
         published: &[Arc<str>],
         optimistic: bool,
     ) -> Result<BatchOutcome<A>, StorageError> {
-        if jobs.is_empty() && published.is_empty() {
+        if jobs.is_empty() && steps.is_empty() && published.is_empty() {
             return Ok(BatchOutcome::without_writes(Vec::new()));
         }
         let shared = self.shared;
         let now = shared.clock.now();
         let _writing = shared.database.lock_writing();
-        // The cache is restored only after a commit.
+        // The cache, and what is known of consumers, are restored only after a commit.
         let cache = std::mem::replace(&mut self.cache, StateCache::new());
+        let mut consumers = std::mem::take(&mut self.consumers);
+        let is_relayed = matches!(shared.outlet, Outlet::Relay(_));
         let result = self.connection()?.transaction(|connection| {
-            let mut batch = Batch::load(connection, shared.database.schema(), now, jobs, &cache, optimistic)?;
+            let schema = shared.database.schema();
+            let mut batch = Batch::load(connection, schema, now, jobs, &cache, &mut consumers, optimistic)?;
             let answers = jobs.iter_mut().map(|job| batch.decide(job)).collect();
             outbox::delete_published(connection, published)?;
-            batch.save(connection, answers)
+            batch.save(connection, answers, steps, is_relayed)
         });
         match &result {
-            Ok(_) => self.cache = cache,
+            Ok(_) => (self.cache, self.consumers) = (cache, consumers),
             // A session that started while the server was read-only stays read-only.
             Err(error) if error.is_outage() => self.connection = None,
             Err(_) => {}
@@ -133,9 +211,9 @@ impl<A: Stored> Writer<'_, A> {
     fn write_one_by_one(&mut self, jobs: Vec<Job<A>>) {
         let mut jobs = jobs.into_iter();
         while let Some(mut job) = jobs.next() {
-            match self.attempt_alone(&mut job) {
+            match self.attempt_alone(std::slice::from_mut(&mut job), &[]) {
                 Err(error) if error.is_outage() => {
-                    return self.reject(std::iter::once(job).chain(jobs).collect(), error);
+                    return self.reject(std::iter::once(job).chain(jobs).collect(), &error.into());
                 }
                 result => {
                     let outcome = result.unwrap_or_else(|error| BatchOutcome::without_writes(vec![Err(error.into())]));
@@ -145,10 +223,41 @@ impl<A: Stored> Writer<'_, A> {
         }
     }
 
-    fn attempt_alone(&mut self, job: &mut Job<A>) -> Result<BatchOutcome<A>, StorageError> {
+    /// Runs each event of a batch in its own transaction, with the consumer's step to it. An event that the database
+    /// refuses becomes a dead letter. After another error the remaining events are not applied.
+    fn write_batch_one_by_one(&mut self, QueuedBatch { step, jobs, answer }: QueuedBatch<A>) {
+        let mut position = step.from;
+        let mut answers = Vec::with_capacity(jobs.len());
+        for mut job in jobs {
+            let sequence = job.event.as_ref().map_or(0, |event| event.envelope.sequence);
+            let to = if step.from == step.to { position } else { sequence };
+            let steps = [Step { consumer: step.consumer.clone(), from: position, to }];
+            let mut result = self.attempt_alone(std::slice::from_mut(&mut job), &steps);
+            if let Err(error @ (StorageError::Refused(_) | StorageError::Unreadable(_))) = result {
+                if let Some(event) = &mut job.event {
+                    event.poison = Some(error.into());
+                    job.target = None;
+                }
+                result = self.attempt_alone(std::slice::from_mut(&mut job), &steps);
+            }
+            match result {
+                Ok(mut outcome) => {
+                    answers.extend(outcome.answers.drain(..).map(|answer| answer.map(drop)));
+                    position = to;
+                    self.answer(Vec::new(), outcome);
+                }
+                // The consumer reads its stored position, and goes on from there.
+                Err(error) => return drop(answer.send(Err(error.into()))),
+            }
+        }
+        let rest = [Step { from: position, ..step }];
+        let _ = answer.send(self.attempt_alone(&mut [], &rest).map(|_| answers).map_err(Error::from));
+    }
+
+    fn attempt_alone(&mut self, jobs: &mut [Job<A>], steps: &[Step]) -> Result<BatchOutcome<A>, StorageError> {
         let mut attempts = 0;
         loop {
-            match self.attempt(std::slice::from_mut(job), &[], false) {
+            match self.attempt(jobs, steps, &[], false) {
                 Err(StorageError::Stale(_)) if attempts < MAX_STALE_ATTEMPTS => attempts += 1,
                 result => return result,
             }

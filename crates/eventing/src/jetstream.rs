@@ -17,7 +17,7 @@ use async_nats::{
         stream::{Config as StreamConfig, RetentionPolicy, StorageType},
     },
 };
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 use jumun_core::{Envelope, Time, time::timeout};
 use net::tls::ClientTls;
@@ -42,6 +42,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// JetStream context, so each relay has its own context and limit. The broker must keep so many events of one stream
 /// within REQUEST_TIMEOUT, even if it syncs each one to a slow disk.
 const MAX_UNACKNOWLEDGED: usize = 256;
+/// The redelivery delay of events that a stopping subscription returns: long enough that it has ended by then.
+const RETURN_DELAY: Duration = Duration::from_millis(300);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(4);
 /// The number of partitions in subjects. All events of an aggregate are in one partition.
@@ -110,7 +112,7 @@ impl JetStreamBus {
 
     /// The same connection, with its own limit of unacknowledged events. A lost acknowledgement frees its slot after
     /// REQUEST_TIMEOUT, whether or not it is awaited.
-    pub(super) fn for_relay(&self) -> Self {
+    pub(crate) fn for_relay(&self) -> Self {
         let context = jetstream::context::ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
             .ack_timeout(REQUEST_TIMEOUT)
@@ -146,13 +148,16 @@ impl JetStreamBus {
         format!("{}-{context}", self.settings.prefix)
     }
 
-    pub(crate) async fn identity(&self, context: &str) -> Result<BusIdentity, BusError> {
+    /// The identity of a context's stream.
+    pub async fn identity(&self, context: &str) -> Result<BusIdentity, BusError> {
         let stream = self.stream(context).await?;
         let created = stream.cached_info().created;
         Ok(BusIdentity(format!("jetstream-{}-{}", self.stream_name(context), created.unix_timestamp_nanos())))
     }
 
-    pub(crate) async fn publish(&self, envelope: &Envelope) -> Result<Acknowledgement, BusError> {
+    /// Publishes an event. The order of calls is the order of delivery; the returned future waits for the
+    /// acknowledgement.
+    pub async fn publish(&self, envelope: &Envelope) -> Result<Acknowledgement, BusError> {
         let subject = format!(
             "{}.{}.{:02}.{}.{}",
             self.settings.prefix,
@@ -173,7 +178,8 @@ impl JetStreamBus {
         }))
     }
 
-    pub(crate) async fn subscribe(&self, context: &str, consumer: &str) -> Result<JetStreamIncoming, BusError> {
+    /// Receives a context's events as `consumer`, from where that consumer stopped.
+    pub async fn subscribe(&self, context: &str, consumer: &str) -> Result<JetStreamIncoming, BusError> {
         let stream = self.stream(context).await?;
         let config = pull::Config {
             durable_name: Some(consumer.to_owned()),
@@ -200,7 +206,8 @@ impl JetStreamBus {
         let _ = timeout(FLUSH_TIMEOUT, self.client.flush()).await;
     }
 
-    pub(crate) async fn unsettled(&self, context: &str, consumer: &str) -> Result<u64, BusError> {
+    /// The number of events that a consumer has not settled.
+    pub async fn unsettled(&self, context: &str, consumer: &str) -> Result<u64, BusError> {
         let found = self.context.get_consumer_from_stream(consumer, self.stream_name(context)).await;
         let consumer: jetstream::consumer::PullConsumer = found.map_err(BusError::new)?;
         let info = consumer.cached_info();
@@ -226,6 +233,9 @@ fn headers(envelope: &Envelope) -> HeaderMap {
     headers.insert("ce-subject", envelope.aggregate.as_str());
     headers.insert("ce-number", envelope.number.to_string());
     headers.insert("ce-timemicros", envelope.time.0.to_string());
+    if envelope.sequence > 0 {
+        headers.insert("ce-sequence", envelope.sequence.to_string());
+    }
     headers.insert("ce-datacontenttype", "application/protobuf");
     if let Some(traceparent) = &envelope.traceparent {
         headers.insert("traceparent", traceparent.as_str());
@@ -244,6 +254,7 @@ fn decode(context: &str, delivered: &async_nats::Message) -> Result<Envelope, St
     let kind = required("ce-type")?;
     Ok(Envelope {
         context: context.to_owned(),
+        sequence: header("ce-sequence").and_then(|sequence| sequence.parse().ok()).unwrap_or_default(),
         aggregate: required("ce-subject")?,
         number: number("ce-number")?,
         kind: kind.rsplit('.').next().unwrap_or_default().to_owned(),
@@ -261,7 +272,15 @@ pub struct JetStreamIncoming {
 }
 
 impl JetStreamIncoming {
-    pub(crate) async fn next(&mut self) -> Option<Result<Box<JetStreamDelivery>, BusError>> {
+    /// Returns deliveries that were not started.
+    pub(crate) async fn return_unstarted(&mut self) {
+        while let Some(Some(Ok(delivery))) = self.next().now_or_never() {
+            delivery.retry(RETURN_DELAY).await;
+        }
+    }
+
+    /// The next delivery. After an error or None the caller must subscribe again.
+    pub async fn next(&mut self) -> Option<Result<JetStreamDelivery, BusError>> {
         let delivered = match self.messages.next().await? {
             Ok(delivered) => delivered,
             // After a missed heartbeat the stream yields nothing more: the caller must subscribe again.
@@ -269,23 +288,35 @@ impl JetStreamIncoming {
         };
         let attempt = delivered.info().map_or(1, |info| u32::try_from(info.delivered).unwrap_or(u32::MAX));
         let envelope = decode(&self.context, &delivered.message).map(Arc::new);
-        Some(Ok(Box::new(JetStreamDelivery { envelope, attempt, delivered })))
+        Some(Ok(JetStreamDelivery { envelope, attempt, delivered }))
     }
 }
 
-/// An event for one consumer.
+/// An event to settle. If it is dropped, the broker delivers it again.
 pub struct JetStreamDelivery {
-    pub(crate) envelope: Result<Arc<Envelope>, String>,
-    pub(crate) attempt: u32,
+    envelope: Result<Arc<Envelope>, String>,
+    attempt: u32,
     delivered: jetstream::Message,
 }
 
 impl JetStreamDelivery {
-    pub(crate) async fn settle(self) {
+    /// The event, or why it cannot be read.
+    pub fn envelope(&self) -> Result<Arc<Envelope>, String> {
+        self.envelope.clone()
+    }
+
+    /// The number of deliveries of this event, including this one.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Acknowledges the event: it was applied, or became a dead letter.
+    pub async fn settle(self) {
         self.acknowledge(AckKind::Ack).await;
     }
 
-    pub(crate) async fn retry(self, delay: Duration) {
+    /// Requests redelivery after `delay`: the event could not be applied now.
+    pub async fn retry(self, delay: Duration) {
         self.acknowledge(AckKind::Nak(Some(delay))).await;
     }
 

@@ -28,7 +28,7 @@ use jumun_core::{
 use tracing::Instrument;
 
 use crate::{
-    bus::Bus,
+    jetstream::JetStreamBus,
     transport::{Acknowledgement, BusError, BusIdentity},
 };
 
@@ -39,9 +39,8 @@ const MAX_IN_FLIGHT_AT_SCAN: usize = MAX_IN_FLIGHT / 2;
 /// How often the table is read without a trigger, and how often the identity of the bus is checked.
 const SCAN_INTERVAL: Duration = Duration::from_millis(500);
 const IDENTITY_INTERVAL: Duration = Duration::from_secs(2);
-/// A relay that has events to publish and gets no acknowledgement for this long is stalled: it reports that and, on a
-/// broker, drops what is in flight and reads the table again, once per interval. Longer than the timeout of an
-/// acknowledgement.
+/// A relay that has events to publish and gets no acknowledgement for this long is stalled: it reports that,
+/// drops what is in flight and reads the table again, once per interval. Longer than the timeout of an acknowledgement.
 const STALL_AFTER: Duration = Duration::from_secs(10);
 const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -85,7 +84,7 @@ struct BatchProgress {
 
 impl<A: Stored> Relay<A> {
     /// A relay from the engine's outbox to this bus.
-    pub fn new(engine: Engine<A>, bus: &Bus) -> Self {
+    pub fn new(engine: Engine<A>, bus: &JetStreamBus) -> Self {
         Self {
             link: Arc::new(Link { engine, bus: bus.for_relay() }),
             in_flight: HashMap::new(),
@@ -303,14 +302,14 @@ impl<A: Stored> Relay<A> {
         }
     }
 
-    /// Reports a relay that makes no progress, and drops what is in flight if acknowledgements may have been lost.
+    /// Reports a relay that makes no progress, and drops what is in flight: acknowledgements may have been lost.
     async fn restart_if_stalled(&mut self) {
         let Some(since) = self.unanswered_since.filter(|since| since.elapsed() >= STALL_AFTER) else { return };
         if self.link.engine.stall().set(Some(since)).is_none() {
             let (context, seconds) = (self.link.engine.database().schema(), since.elapsed().as_secs());
             tracing::warn!(context, seconds, "the relay is stalled: events wait and the bus acknowledges none");
         }
-        if self.link.bus.loses_acknowledgements() && self.restarted.elapsed() >= STALL_AFTER {
+        if self.restarted.elapsed() >= STALL_AFTER {
             self.restarted = Instant::now();
             self.drop_in_flight().await;
         }
@@ -320,7 +319,7 @@ impl<A: Stored> Relay<A> {
 /// An outbox, and the bus that its events are published on.
 struct Link<A: Stored> {
     engine: Engine<A>,
-    bus: Bus,
+    bus: JetStreamBus,
 }
 
 impl<A: Stored> Link<A> {
@@ -334,7 +333,7 @@ impl<A: Stored> Link<A> {
             messaging.system = "nats",
             messaging.message.id = envelope.id(),
         );
-        let result = self.bus.publish(Arc::new(envelope)).instrument(span.clone()).await;
+        let result = self.bus.publish(&envelope).instrument(span.clone()).await;
         (batch, result, span)
     }
 

@@ -2,17 +2,20 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::{
     oneshot::{self, error::TryRecvError},
     watch,
 };
 use tracing::Instrument;
 
-use engine::{Decide, Decision, Engine, InboxEvent, Stored, existing};
-use jumun_core::{Envelope, Error, RequestContext, name::id_in, time::sleep, trace_span};
+use engine::{Arrival, Decide, Decision, Engine, InboxEvent, Stored, existing};
+use jumun_core::{Envelope, Error, RequestContext, name::id_in, time::sleep, trace, trace_span};
 
-use crate::bus::{Bus, Delivery, Incoming};
+use crate::{
+    bus::Bus,
+    jetstream::{JetStreamBus, JetStreamDelivery, JetStreamIncoming},
+};
 
 /// Maximum number of events that one subscription processes concurrently.
 const MAX_UNSETTLED: usize = 512;
@@ -21,8 +24,8 @@ const MAX_TURNS: usize = 2 * MAX_UNSETTLED;
 /// The pause before subscribing again after an error of the bus.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(500);
 /// Delays before an event is retried after a transient failure: doubled each time, up to MAX_RETRY.
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const MAX_RETRY: Duration = Duration::from_secs(5);
+pub(crate) const FIRST_RETRY: Duration = Duration::from_millis(100);
+pub(crate) const MAX_RETRY: Duration = Duration::from_secs(5);
 
 /// The effect of an event on the receiving context.
 pub enum EventEffect<A: Stored> {
@@ -93,34 +96,46 @@ pub struct Subscription<A: Stored> {
     pub stopping: watch::Receiver<bool>,
 }
 
+/// What the policy says of an event, and the `traceparent` of the events that it causes.
+pub(crate) struct Judged<A: Stored> {
+    pub(crate) effect: Result<EventEffect<A>, Error>,
+    pub(crate) traceparent: Option<String>,
+}
+
 impl<A: Stored> Subscription<A> {
-    /// Subscribes to the bus; None after an error, which `run` retries. It is separate from `run`, so that a local bus
-    /// knows all consumers before events are published.
-    pub async fn subscribe(&self) -> Option<Incoming> {
-        match self.bus.subscribe(self.source, &self.name).await {
-            Ok(incoming) => Some(incoming),
-            Err(error) => {
-                tracing::debug!(%error, consumer = self.name, "cannot subscribe yet");
-                None
+    /// Receives events from a broker until the process stops or the future is dropped.
+    pub(crate) async fn receive_from(&self, bus: &JetStreamBus) {
+        while !*self.stopping.borrow() {
+            match bus.subscribe(self.source, &self.name).await {
+                Ok(incoming) => self.receive(incoming).await,
+                Err(error) => tracing::debug!(%error, consumer = self.name, "cannot subscribe yet"),
+            }
+            let mut stopping = self.stopping.clone();
+            tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+                () = sleep(RESUBSCRIBE_PAUSE) => {}
             }
         }
     }
 
-    /// Runs until the process stops or the future is dropped.
-    pub async fn run(self, mut incoming: Option<Incoming>) {
-        loop {
-            if let Some(incoming) = incoming.take() {
-                self.receive(incoming).await;
-            }
-            if *self.stopping.borrow() {
-                return;
-            }
-            sleep(RESUBSCRIBE_PAUSE).await;
-            incoming = self.subscribe().await;
-        }
+    /// Asks the policy about an event.
+    pub(crate) fn judge(&self, envelope: Arc<Envelope>) -> BoxFuture<'static, Judged<A>> {
+        let span = trace_span!(
+            envelope.traceparent.as_deref(),
+            "process",
+            otel.name = format!("process {}.{} by {}", envelope.context, envelope.kind, self.name),
+            otel.kind = "consumer",
+            messaging.system = "jumun",
+            messaging.message.id = envelope.id(),
+            messaging.consumer.group.name = self.name,
+        );
+        let context = RequestContext { traceparent: envelope.traceparent.clone(), ..RequestContext::default() };
+        let policy = self.policy.clone();
+        let judging = async move { Judged { effect: policy(envelope).await, traceparent: trace::traceparent() } };
+        context.scope(judging).instrument(span).boxed()
     }
 
-    async fn receive(&self, mut incoming: Incoming) {
+    async fn receive(&self, mut incoming: JetStreamIncoming) {
         let (mut unsettled, mut turns) = (FuturesUnordered::new(), Turns::default());
         let mut stopping = self.stopping.clone();
         loop {
@@ -146,7 +161,7 @@ impl<A: Stored> Subscription<A> {
         tokio::join!(incoming.return_unstarted(), finish);
     }
 
-    async fn process(&self, delivery: Delivery, mut turn: Option<Turn>) {
+    async fn process(&self, delivery: JetStreamDelivery, mut turn: Option<Turn>) {
         let envelope = match delivery.envelope() {
             Ok(envelope) => envelope,
             Err(reason) => {
@@ -188,15 +203,16 @@ impl<A: Stored> Subscription<A> {
             Err(error) => (None, Box::new(|_| Ok(Decision::Leave)), Some(error)),
         };
         let consumer = self.name.clone();
-        let applied =
-            self.engine.apply(target, InboxEvent { consumer, envelope: envelope.clone(), poison, redriven }, decide);
+        let event = InboxEvent { consumer, envelope: envelope.clone(), arrival: Arrival::Broker, poison, redriven };
+        let applied = self.engine.apply(target, event, decide);
         // Polling `applied` queues the job before the next turn can run, so events stay in sequence.
         drop(turn);
         match applied.await {
             // The database rejects the result permanently: the event becomes a dead letter, and other events go on.
             Err(error) if redriven.is_none() && !error.is_transient() => {
                 let consumer = self.name.clone();
-                let dead_letter = InboxEvent { consumer, envelope, poison: Some(error), redriven: None };
+                let arrival = Arrival::Broker;
+                let dead_letter = InboxEvent { consumer, envelope, arrival, poison: Some(error), redriven: None };
                 self.engine.apply(None, dead_letter, Box::new(|_: Option<&A>| Ok(Decision::Leave))).await
             }
             result => result,

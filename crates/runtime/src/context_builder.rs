@@ -2,8 +2,11 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use engine::{Engine, EngineHandle, Stored, outbox};
-use eventing::{Bus, Policy, Relay, Subscription, SubscriptionHandle};
+use engine::{
+    Engine, EngineHandle, Stored,
+    outbox::{self, Outlet},
+};
+use eventing::{Bus, Policy, Relay, Subscription, SubscriptionHandle, consume, record_identity};
 use futures::future::BoxFuture;
 use jumun_core::{Caller, Clock, Error, RoleTable};
 use net::tls::ClientTls;
@@ -15,9 +18,6 @@ use tower::Service;
 use crate::{
     context_setting::ContextSetting, service_registry::ServiceRegistry, settings::Settings, topology::Topology,
 };
-
-/// Subscribes first, and returns the future that applies events for as long as the process runs.
-pub(crate) type Subscribing = Box<dyn FnOnce() -> BoxFuture<'static, BoxFuture<'static, ()>> + Send>;
 
 /// One round of a worker.
 pub(crate) type Round = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
@@ -49,7 +49,7 @@ pub(crate) struct RuntimeParts {
     pub(crate) roles: RoleTable,
     pub(crate) registry: ServiceRegistry,
     pub(crate) relays: Vec<BoxFuture<'static, ()>>,
-    pub(crate) subscribing: Vec<Subscribing>,
+    pub(crate) consumers: Vec<BoxFuture<'static, ()>>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) engines: Vec<Arc<dyn EngineHandle>>,
     pub(crate) engines_without_events: Vec<Arc<dyn EngineHandle>>,
@@ -66,9 +66,21 @@ impl ContextBuilder<'_> {
     /// The same for another aggregate of the context, in a database of its own.
     pub fn engine_in<A: Stored>(&mut self, schema: &str) -> anyhow::Result<Engine<A>> {
         let database = self.parts.topology.database(self.name, schema)?;
-        let (outgoing, fresh) = outbox::channel();
-        let engine = Engine::start(database, self.parts.clock.clone(), outgoing)?;
-        self.parts.relays.push(Box::pin(Relay::new(engine.clone(), &self.parts.bus).run(fresh)));
+        let clock = self.parts.clock.clone();
+        let engine = match &self.parts.bus {
+            Bus::Local(bus) => {
+                let committed = bus.add_history(database.clone());
+                let engine = Engine::start(database, clock, Outlet::History(committed))?;
+                self.parts.relays.push(Box::pin(record_identity(engine.clone())));
+                engine
+            }
+            Bus::JetStream(bus) => {
+                let (committed, receiver) = outbox::channel();
+                let engine = Engine::start(database, clock, Outlet::Relay(committed))?;
+                self.parts.relays.push(Box::pin(Relay::new(engine.clone(), bus).run(receiver)));
+                engine
+            }
+        };
         self.parts.engines.push(Arc::new(engine.clone()));
         Ok(engine)
     }
@@ -76,7 +88,8 @@ impl ContextBuilder<'_> {
     /// Starts an engine whose aggregate has no events, in a database of its own.
     pub fn engine_without_events<A: Stored>(&mut self, schema: &str) -> anyhow::Result<Engine<A>> {
         let database = self.parts.topology.database(self.name, schema)?;
-        let engine = Engine::start(database, self.parts.clock.clone(), outbox::channel().0)?;
+        let outlet = Outlet::Relay(outbox::channel().0);
+        let engine = Engine::start(database, self.parts.clock.clone(), outlet)?;
         self.parts.engines_without_events.push(Arc::new(engine.clone()));
         Ok(engine)
     }
@@ -134,7 +147,6 @@ impl ContextBuilder<'_> {
 
     /// Subscribes to the events of another context, and applies them to `engine` by `policy`. The consumer is named
     /// `{schema}-on-{source}`.
-    #[expect(clippy::async_yields_async, reason = "a consumer subscribes first, and runs later")]
     pub fn subscribe<A: Stored>(&mut self, source: &'static str, engine: &Engine<A>, policy: &Policy<A>) {
         let subscription = || Subscription {
             bus: self.parts.bus.clone(),
@@ -145,14 +157,7 @@ impl ContextBuilder<'_> {
             stopping: self.parts.stopping.subscribe(),
         };
         self.parts.subscriptions.push(Arc::new(subscription()));
-        let subscription = subscription();
-        self.parts.subscribing.push(Box::new(move || {
-            Box::pin(async move {
-                let incoming = subscription.subscribe().await;
-                let running: BoxFuture<'static, ()> = Box::pin(subscription.run(incoming));
-                running
-            })
-        }));
+        self.parts.consumers.push(Box::pin(consume(subscription())));
     }
 
     /// Adds a worker that runs at the start and then periodically, e.g. to finish what a crash interrupted.
@@ -201,7 +206,7 @@ impl RuntimeParts {
             roles,
             registry: ServiceRegistry::default(),
             relays: Vec::new(),
-            subscribing: Vec::new(),
+            consumers: Vec::new(),
             workers: Vec::new(),
             engines: Vec::new(),
             engines_without_events: Vec::new(),

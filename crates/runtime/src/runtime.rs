@@ -22,7 +22,7 @@ use transcode::{HttpApi, Origins};
 
 use crate::{
     context::Context,
-    context_builder::{ContextBuilder, RuntimeParts, Subscribing, Worker},
+    context_builder::{ContextBuilder, RuntimeParts, Worker},
     http_listener::HttpListener,
     listener,
     metrics_page::{MetricsPage, Sources},
@@ -49,7 +49,7 @@ pub struct Runtime {
     services: Vec<&'static str>,
     bus: Bus,
     relays: Vec<BoxFuture<'static, ()>>,
-    subscribing: Vec<Subscribing>,
+    waiting_consumers: Vec<BoxFuture<'static, ()>>,
     workers: Vec<Worker>,
     engines: Vec<Arc<dyn EngineHandle>>,
     engines_without_events: Vec<Arc<dyn EngineHandle>>,
@@ -122,7 +122,7 @@ impl Runtime {
             services: names,
             bus,
             relays: parts.relays,
-            subscribing: parts.subscribing,
+            waiting_consumers: parts.consumers,
             workers: parts.workers,
             engines,
             engines_without_events: parts.engines_without_events,
@@ -138,11 +138,9 @@ impl Runtime {
         self.listener = self.listener.clone().shared_with(origins);
     }
 
-    /// Starts the process: subscribes every consumer, then starts the relays (the local bus delivers only to present
-    /// consumers), then reports every service as SERVING.
+    /// Starts the process: its consumers and relays; then reports every service as SERVING.
     pub async fn start(&mut self) {
-        for subscribe in self.subscribing.drain(..) {
-            let consumer = subscribe().await;
+        for consumer in self.waiting_consumers.drain(..) {
             self.consumers.spawn(consumer);
         }
         for relay in self.relays.drain(..) {

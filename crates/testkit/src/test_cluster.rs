@@ -12,9 +12,9 @@ use std::{
 };
 
 use engine::{outbox, storage::Database};
-use eventing::{Bus, LocalBus};
+use eventing::{Bus, JetStreamBus, LocalBus};
 use futures::future::join_all;
-use jumun_core::{Clock, Time, task};
+use jumun_core::{Clock, Envelope, Time, task};
 use rpc::GrpcStack;
 use runtime::{Context, HttpListener, Platform, Runtime, Settings, Topology, listener};
 use tokio::net::TcpListener;
@@ -92,9 +92,46 @@ impl TestCluster {
         self.clock.now()
     }
 
-    /// The bus, for tests that publish events of their own.
+    /// The bus, for tests that start another process.
     pub fn bus(&self) -> &Bus {
         &self.bus
+    }
+
+    /// The broker, for tests that publish and receive events themselves. They run on servers only.
+    pub fn broker(&self) -> &JetStreamBus {
+        match &self.bus {
+            Bus::JetStream(broker) => broker,
+            Bus::Local(_) => panic!("this test needs a broker: `make test` runs it"),
+        }
+    }
+
+    /// Makes an event known to consumers that no context has committed: publishes it on the broker, or adds it to the
+    /// history.
+    pub async fn announce(&self, event: Envelope) {
+        match &self.bus {
+            Bus::JetStream(broker) => {
+                let start = Instant::now();
+                // The consumer, which creates the stream, may not have subscribed yet.
+                while broker.publish(&event).await.expect("a connection").await.is_err() {
+                    assert!(start.elapsed() < SETTLE_TIMEOUT, "the broker takes no event");
+                    tokio::time::sleep(SETTLE_POLL).await;
+                }
+            }
+            Bus::Local(_) => {
+                let sql = "INSERT INTO events (aggregate, number, kind, payload, time, traceparent) \
+                           VALUES (?, ?, ?, ?, ?, ?)";
+                let database = self.database(&event.context, &event.context);
+                let binds = [
+                    event.aggregate.as_str().into(),
+                    event.number.into(),
+                    event.kind.as_str().into(),
+                    event.payload.as_slice().into(),
+                    event.time.0.into(),
+                    event.traceparent.as_deref().into(),
+                ];
+                database.connect().expect("a database").execute(sql, &binds).expect("a new event");
+            }
+        }
     }
 
     /// One of a context's databases, for tests that read or change it.

@@ -1,6 +1,9 @@
 //! The dashboard in a process of its own: events arrive by the bus, and callers by gRPC.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use contracts::{
     Money,
@@ -13,21 +16,28 @@ use contracts::{
     payment::v1::{self as payment, payment_event::Kind as Paid},
 };
 use dashboard::{OrderView, View as _};
-use engine::Aggregate;
+use diesel_migrations::EmbeddedMigrations;
+use engine::{
+    Aggregate,
+    storage::{Database, DatabaseUrl},
+};
 use eventing::{Bus, LocalBus};
-use futures::future::join_all;
 use jumun_core::{Clock, Envelope, Time, reason_of};
 use rpc::GrpcStack;
 use runtime::{Runtime, Settings, Topology};
+use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
 
 /// The changes that a watcher may lag behind, and the watchers at the same time; see `engine::Engine` and `grpc.rs`.
 const MAX_UNSEEN_CHANGES: usize = 1024;
 const MAX_WATCHERS: usize = 1000;
+/// The contexts whose events the tests publish.
+const SOURCES: [&str; 4] = ["order", "payment", "store", "delivery"];
 
 struct Dashboard {
     runtime: Runtime,
-    bus: Bus,
+    /// The histories of the contexts whose events it shows, and their notices.
+    histories: BTreeMap<String, (Database, watch::Sender<()>)>,
     client: DashboardServiceClient<GrpcStack>,
     _directory: tempfile::TempDir,
 }
@@ -39,26 +49,45 @@ impl Dashboard {
         let mut topology = Topology::default();
         topology.databases.insert("dashboard".to_owned(), url.parse().expect("a database"));
         topology.migrate(&[dashboard::context()]).expect("a schema");
-        let bus = Bus::Local(LocalBus::default());
+        let bus = LocalBus::default();
+        let mut histories = BTreeMap::new();
+        for context in SOURCES {
+            let file = directory.path().join(format!("{context}.db"));
+            let database = Database::new(context, DatabaseUrl::Sqlite(file));
+            database.migrate(&EmbeddedMigrations::new(&[])).expect("a history");
+            histories.insert(context.to_owned(), (database.clone(), bus.add_history(database)));
+        }
         let mut runtime = Runtime::build(
             &admin::platform(),
             &[dashboard::context()],
             topology,
             Settings::default(),
             Clock::System,
-            bus.clone(),
+            Bus::Local(bus),
         )
         .expect("a runtime");
         runtime.start().await;
         let client = DashboardServiceClient::new(runtime.stack());
-        Self { runtime, bus, client, _directory: directory }
+        Self { runtime, histories, client, _directory: directory }
     }
 
     /// Publishes events, and waits until each is applied or a dead letter.
     async fn publish(&self, messages: &[Envelope]) {
-        let publish = messages.iter().map(|message| self.bus.publish(Arc::new(message.clone())));
-        for acknowledged in join_all(publish).await {
-            acknowledged.expect("accepted").await.expect("applied");
+        for message in messages {
+            let (database, committed) = &self.histories[&message.context];
+            let sql = "INSERT INTO events (aggregate, number, kind, payload, time) VALUES (?, ?, ?, ?, ?)";
+            let binds = [
+                message.aggregate.as_str().into(),
+                message.number.into(),
+                message.kind.as_str().into(),
+                message.payload.as_slice().into(),
+                message.time.0.into(),
+            ];
+            database.connect().expect("a history").execute(sql, &binds).expect("a new event");
+            committed.send_replace(());
+        }
+        while !self.runtime.is_settled().await {
+            jumun_core::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -90,6 +119,7 @@ impl Dashboard {
 fn message(context: &str, id: &str, number: i64, time: i64, event: &impl prost::Message) -> Envelope {
     Envelope {
         context: context.to_owned(),
+        sequence: 0,
         aggregate: id.to_owned(),
         number,
         kind: String::new(),
@@ -143,8 +173,6 @@ async fn a_stored_view_is_the_fold_of_the_events() {
         dashboard.publish(&events[count - 1..count]).await;
         assert_eq!(dashboard.get("a").await.expect("a view"), fold(&events[..count]));
     }
-    dashboard.publish(&events).await;
-    assert_eq!(dashboard.get("a").await.expect("a view"), fold(&events), "each event counts once");
 }
 
 #[tokio::test]

@@ -168,8 +168,10 @@ pub(crate) struct Log {
     pub(crate) stuck: i64,
     /// The number of the last event of each aggregate, stored with the aggregate.
     pub(crate) last_events: HashMap<String, i64>,
-    /// `consumer/aggregate`, and the number of the last event that was applied.
+    /// `consumer/aggregate`, and the number of the last event that was applied from a broker.
     pub(crate) applied: Vec<(String, i64)>,
+    /// The consumers that read the histories themselves.
+    pub(crate) readers: Vec<String>,
     pub(crate) dead_letters: i64,
 }
 
@@ -234,8 +236,11 @@ impl Snapshot {
 
     /// Whether the dashboard views in this schema applied events of a context.
     pub(crate) fn has_applied(&self, schema: &str, source: &str) -> bool {
-        let subscription = format!("-on-{source}/");
-        self.logs.get(schema).is_some_and(|log| log.applied.iter().any(|(inbox, _)| inbox.contains(&subscription)))
+        let (consumer, subscription) = (format!("-on-{source}"), format!("-on-{source}/"));
+        self.logs.get(schema).is_some_and(|log| {
+            log.readers.iter().any(|reader| reader.ends_with(&consumer))
+                || log.applied.iter().any(|(inbox, _)| inbox.contains(&subscription))
+        })
     }
 
     /// The types of payables that were read.
@@ -253,12 +258,14 @@ impl Snapshot {
 async fn read_inbox(database: &Database) -> anyhow::Result<Log> {
     let number = |row: &mut Row| Ok((row.text()?, row.int()?));
     let applied = rows(database, "SELECT id, last_event FROM inbox".to_owned(), number).await?;
+    let readers = "SELECT consumer FROM positions WHERE position > 0".to_owned();
+    let readers = rows(database, readers, Row::text).await?;
     let mut last_events = HashMap::new();
     for table in aggregate_tables(database).await? {
         last_events.extend(rows(database, format!("SELECT id, last_event FROM {table}"), number).await?);
     }
     let dead_letters = count(database, "SELECT COUNT(*) FROM dead_letters".to_owned()).await?;
-    Ok(Log { applied, last_events, dead_letters, ..Log::default() })
+    Ok(Log { applied, readers, last_events, dead_letters, ..Log::default() })
 }
 
 /// The tables of aggregates: those with an event number, except the inbox.
@@ -276,8 +283,9 @@ async fn aggregate_tables(database: &Database) -> anyhow::Result<Vec<String>> {
 
 async fn read_log(database: &Database, log: &mut Log, settled_before: Time) -> anyhow::Result<()> {
     let context = database.schema().to_owned();
-    log.events = rows(database, format!("{} ORDER BY aggregate, number", select::<Envelope>(&[])), move |row| {
-        Envelope::from_row(context.clone(), row)
+    log.events = rows(database, format!("{} ORDER BY aggregate, number", select::<Envelope>(&["seq"])), move |row| {
+        let sequence = row.int()?;
+        Envelope::from_row((context.clone(), sequence), row)
     })
     .await?;
     let stuck = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM unpublished WHERE time <";

@@ -10,7 +10,7 @@ pub trait Record: Sized {
     /// Its table.
     const TABLE: Table;
 
-    /// A value that is not in the list of columns and is passed in when a row is read: for an aggregate its id, which
+    /// Values that are not in the list of columns and are passed in when a row is read: for an aggregate its id, which
     /// the engine stores.
     type Given;
 
@@ -49,7 +49,7 @@ pub struct Json;
 /// }
 ///
 /// engine::record! {
-///     // The field in parentheses is not a column; it is passed in when a row is read.
+///     // The fields in parentheses are not written; they are passed in when a row is read.
 ///     Thing(id: String) in "things" {
 ///         // A column with the field's name.
 ///         reader,
@@ -77,7 +77,7 @@ pub struct Json;
 #[macro_export]
 macro_rules! record {
     (
-        $record:ident $(($given:ident: $given_type:ty))? in $table:literal {
+        $record:ident $(($($given:ident: $given_type:ty),+))? in $table:literal {
             $([$derived:ident = $of:path])*
             $($field:ident $(as $how:tt)?),+ $(,)?
         }
@@ -96,7 +96,7 @@ macro_rules! record {
                 $crate::storage::Table { name: $table, columns: &COLUMNS }
             };
 
-            type Given = $crate::record!(@given_type $($given_type)?);
+            type Given = $crate::record!(@given_type $($($given_type),+)?);
 
             fn to_row(&self) -> Vec<$crate::storage::Value<'_>> {
                 let mut row = Vec::with_capacity(Self::TABLE.columns.len());
@@ -106,12 +106,12 @@ macro_rules! record {
             }
 
             fn from_row(
-                $crate::record!(@given $($given)?): Self::Given,
+                $crate::record!(@given $($($given),+)?): Self::Given,
                 row: &mut $crate::storage::Row,
             ) -> Result<Self, $crate::storage::StorageError> {
                 $(let _ = (stringify!($derived), row.text()?);)*
                 Ok(Self {
-                    $($given,)?
+                    $($($given,)+)?
                     $($field: $crate::storage::Field::<$crate::record!(@how $($how)?)>::read(row)?,)+
                 })
             }
@@ -123,8 +123,10 @@ macro_rules! record {
     (@how $(($($column:literal),+))?) => { () };
     (@given) => { () };
     (@given $given:ident) => { $given };
+    (@given $($given:ident),+) => { ($($given),+) };
     (@given_type) => { () };
     (@given_type $given:ty) => { $given };
+    (@given_type $($given:ty),+) => { ($($given),+) };
 }
 
 /// The names and kinds of one field's columns.

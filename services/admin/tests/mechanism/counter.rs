@@ -308,6 +308,7 @@ pub(super) fn admin(cluster: &TestCluster) -> AdminServiceClient<GrpcStack> {
 pub(super) fn added(id: &str, number: i64, by: i64) -> Envelope {
     Envelope {
         context: "counter".to_owned(),
+        sequence: 0,
         aggregate: id.to_owned(),
         number,
         kind: "Added".to_owned(),

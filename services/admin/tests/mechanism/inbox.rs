@@ -1,7 +1,5 @@
 //! Applying events: each once and in order, whatever the bus repeats or reorders. Poison events become dead letters.
 
-use std::sync::Arc;
-
 use contracts::admin::v1::{
     DeadLetter, DiscardDeadLettersRequest, ListDeadLettersRequest, RedriveDeadLettersRequest,
     RedriveDeadLettersResponse,
@@ -15,8 +13,7 @@ use super::counter::{IGNORED, added, admin, counting_cluster, cure, poison, poli
 /// Publishes events in this order, without waiting until they are applied.
 async fn publish(cluster: &TestCluster, messages: impl IntoIterator<Item = Envelope>) {
     for message in messages {
-        // The acknowledgement is not awaited: if an event were lost, the test would fail later.
-        drop(cluster.bus().publish(Arc::new(message)).await.expect("published"));
+        cluster.announce(message).await;
     }
 }
 
@@ -36,6 +33,7 @@ async fn redrive(cluster: &TestCluster) -> RedriveDeadLettersResponse {
 }
 
 #[tokio::test]
+#[ignore = "needs a broker: `make test` runs it"]
 async fn duplicates_and_reordering_change_nothing() {
     let (cluster, built) = counting_cluster().await;
     let numbers = [2, 1, 1, 3, 2, 3, 5, 1, 4, 5, 4];
@@ -48,6 +46,7 @@ async fn duplicates_and_reordering_change_nothing() {
 }
 
 #[tokio::test]
+#[ignore = "needs a broker: `make test` runs it"]
 async fn events_of_many_aggregates_in_reverse_order_are_applied_in_order() {
     let (cluster, built) = counting_cluster().await;
     let backwards = (1..=20).rev().flat_map(|number| ["a", "b", "c"].map(|id| added(id, number, number)));
@@ -72,6 +71,7 @@ async fn events_are_applied_in_turn_however_long_a_policy_takes_for_one() {
 }
 
 #[tokio::test]
+#[ignore = "needs a broker: `make test` runs it"]
 async fn an_event_waits_for_the_one_before_it() {
     let (cluster, built) = counting_cluster().await;
     publish(&cluster, [added("a", 2, 20), added("a", 3, 30), added("b", 1, 1)]).await;

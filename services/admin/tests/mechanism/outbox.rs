@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use contracts::admin::v1::GetOutboxStatusRequest;
-use eventing::{Bus, Incoming, JetStreamBus, JetStreamSettings};
+use engine::event_log;
+use eventing::{Bus, JetStreamBus, JetStreamIncoming, JetStreamSettings};
 use runtime::Runtime;
 use testkit::TestCluster;
 
@@ -37,7 +38,7 @@ async fn count_while_the_bus_is_down(cluster: &TestCluster, bys: &[i64]) -> Runt
 }
 
 /// Receives events until there are `expected` distinct numbers; returns the numbers.
-async fn numbers(incoming: &mut Incoming, expected: usize) -> BTreeSet<i64> {
+async fn numbers(incoming: &mut JetStreamIncoming, expected: usize) -> BTreeSet<i64> {
     let mut numbers = BTreeSet::new();
     let all = async {
         while numbers.len() < expected {
@@ -51,6 +52,7 @@ async fn numbers(incoming: &mut Incoming, expected: usize) -> BTreeSet<i64> {
 }
 
 #[tokio::test]
+#[ignore = "needs a broker: `make test` runs it"]
 async fn events_committed_while_the_bus_is_down_are_published_when_it_is_up() {
     let (mut cluster, built) = counting_cluster().await;
     built.add("a", 1).await.expect("counted");
@@ -103,6 +105,7 @@ async fn events_that_a_stopped_process_did_not_apply_are_applied_by_the_next_at_
 }
 
 #[tokio::test]
+#[ignore = "needs a broker: `make test` runs it"]
 async fn a_new_consumer_receives_every_event_from_the_beginning() {
     // More than one range of events that are published again.
     const EVENTS: i64 = 1_100;
@@ -110,7 +113,7 @@ async fn a_new_consumer_receives_every_event_from_the_beginning() {
     futures::future::join_all((1..=EVENTS).map(|by| built.add("a", by))).await;
     built.add("b", 1).await.expect("counted");
     cluster.settle().await;
-    let mut newcomer = cluster.bus().subscribe("counter", "newcomer").await.expect("a subscription");
+    let mut newcomer = cluster.broker().subscribe("counter", "newcomer").await.expect("a subscription");
     let all: Vec<_> = (1..=EVENTS).collect();
     assert_eq!(numbers(&mut newcomer, all.len()).await, all.iter().copied().collect());
     cluster.settle().await;
@@ -119,6 +122,7 @@ async fn a_new_consumer_receives_every_event_from_the_beginning() {
 }
 
 #[tokio::test]
+#[ignore = "needs a broker: `make test` runs it"]
 async fn after_the_broker_lost_its_streams_every_event_is_published_again() {
     let (cluster, built) = counting_cluster().await;
     for by in 1..=20 {
@@ -126,7 +130,7 @@ async fn after_the_broker_lost_its_streams_every_event_is_published_again() {
     }
     cluster.settle().await;
     cluster.lose_streams().await;
-    let mut newcomer = cluster.bus().subscribe("counter", "newcomer").await.expect("a subscription");
+    let mut newcomer = cluster.broker().subscribe("counter", "newcomer").await.expect("a subscription");
     assert_eq!(numbers(&mut newcomer, 20).await, (1..=20).collect());
     built.add("a", 21).await.expect("counted");
     assert_eq!(numbers(&mut newcomer, 1).await, BTreeSet::from([21]));
@@ -137,15 +141,13 @@ async fn after_the_broker_lost_its_streams_every_event_is_published_again() {
 #[tokio::test]
 async fn an_event_carries_its_cause_and_its_trace() {
     let (cluster, built) = counting_cluster().await;
-    let mut incoming = cluster.bus().subscribe("counter", "witness").await.expect("a subscription");
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let context = jumun_core::RequestContext { traceparent: Some(traceparent.to_owned()), ..Default::default() };
     context.scope(built.add("a", 5)).await.expect("counted");
-    let delivery = incoming.next().await.expect("a subscription").expect("a delivery");
-    let message = delivery.envelope().expect("a readable event");
+    let history = event_log::after(&cluster.database("counter", "counter"), 0, 2).await.expect("a history");
+    let message = &history[0];
     assert_eq!((message.id().as_str(), message.kind.as_str(), message.time), ("counter/a/1", "Added", cluster.now()));
     assert_eq!((message.traceparent.as_deref(), message.causation.as_deref()), (Some(traceparent), None));
-    delivery.settle().await;
     cluster.finish().await;
 }
 

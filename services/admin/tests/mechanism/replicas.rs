@@ -16,12 +16,12 @@ use tokio::sync::oneshot;
 
 use super::counter::{self, Built, Counter, added, counting_cluster};
 
-/// A cluster with a second process, which has its own bus.
-async fn two_processes() -> (TestCluster, Built, Built, (Runtime, Bus)) {
+/// A cluster with a second process. Without a broker each has its own bus.
+async fn two_processes() -> (TestCluster, Built, Built, Runtime) {
     let (cluster, first) = counting_cluster().await;
-    let bus = Bus::Local(LocalBus::default());
+    let bus = if testkit::on_servers() { cluster.bus().clone() } else { Bus::Local(LocalBus::default()) };
     let replica = cluster.replica_without(&[], &bus).await;
-    (cluster, first, Built::last(), (replica, bus))
+    (cluster, first, Built::last(), replica)
 }
 
 /// A command that adds 1, and blocks after its first read until [`HeldUp::finish`]. Counts how often its rule runs.
@@ -59,7 +59,7 @@ impl HeldUp {
 
 #[tokio::test]
 async fn two_processes_that_write_the_same_counter_lose_no_update() {
-    let (cluster, first, second, (mut replica, _)) = two_processes().await;
+    let (cluster, first, second, mut replica) = two_processes().await;
     let adds = (0..100).flat_map(|_| [first.add("a", 1), second.add("a", 1)]);
     let answers = join_all(adds).await;
     assert!(answers.iter().all(Result::is_ok), "{:?}", answers.iter().find(|answer| answer.is_err()));
@@ -73,7 +73,7 @@ async fn two_processes_that_write_the_same_counter_lose_no_update() {
 /// Without events, only the versions of rows detect a conflict.
 #[tokio::test]
 async fn two_processes_without_events_lose_no_update_either() {
-    let (cluster, first, second, (mut replica, _)) = two_processes().await;
+    let (cluster, first, second, mut replica) = two_processes().await;
     first.add("a", 1).await.expect("counted");
     let add = |built: &Built| {
         let counters = built.counters();
@@ -97,7 +97,7 @@ async fn two_processes_without_events_lose_no_update_either() {
 
 #[tokio::test]
 async fn a_decision_on_a_state_that_another_process_changed_meanwhile_is_repeated() {
-    let (cluster, first, second, (mut replica, _)) = two_processes().await;
+    let (cluster, first, second, mut replica) = two_processes().await;
     for (id, before) in [("new", 0), ("old", 1)] {
         if before > 0 {
             first.add(id, before).await.expect("counted");
@@ -117,7 +117,7 @@ async fn a_decision_on_a_state_that_another_process_changed_meanwhile_is_repeate
 
 #[tokio::test]
 async fn the_same_request_to_two_processes_at_once_is_done_once() {
-    let (cluster, first, second, (mut replica, _)) = two_processes().await;
+    let (cluster, first, second, mut replica) = two_processes().await;
     let key = || RequestKey::new("Add", "r-1", &1_i64);
     let held_up = HeldUp::start(&first, "a", key()).await;
     let other = second.add_for("a", 1, "r-1").await.expect("counted").into_response().expect("an answer");
@@ -131,7 +131,7 @@ async fn the_same_request_to_two_processes_at_once_is_done_once() {
 
 #[tokio::test]
 async fn the_same_requests_to_two_processes_at_once_are_each_done_once() {
-    let (cluster, first, second, (mut replica, _)) = two_processes().await;
+    let (cluster, first, second, mut replica) = two_processes().await;
     for round in 0..5 {
         let ids: Vec<_> = (0..50).map(|index| format!("r-{round}-{index}")).collect();
         let adds = ids.iter().flat_map(|id| [first.add_for(id, 1, id), second.add_for(id, 1, id)]);
@@ -145,11 +145,9 @@ async fn the_same_requests_to_two_processes_at_once_are_each_done_once() {
 
 #[tokio::test]
 async fn both_processes_receive_the_same_events_and_apply_each_once() {
-    let (cluster, first, second, (mut replica, other_bus)) = two_processes().await;
-    let buses = [cluster.bus().clone(), other_bus];
-    let publish = (1..=30).flat_map(|number| buses.iter().map(move |bus| (bus, number)));
-    for (bus, number) in publish {
-        drop(bus.publish(Arc::new(added("a", number, number))).await.expect("published"));
+    let (cluster, first, second, mut replica) = two_processes().await;
+    for number in 1..=30 {
+        cluster.announce(added("a", number, number)).await;
     }
     first.until_applied("a", &(1..=30).collect::<Vec<_>>()).await;
     second.until_applied("a", &(1..=30).collect::<Vec<_>>()).await;
@@ -157,26 +155,19 @@ async fn both_processes_receive_the_same_events_and_apply_each_once() {
     cluster.finish().await;
 }
 
-/// The position of a consumer must not go back because a slower process receives an earlier event again.
 #[tokio::test]
-async fn a_slower_process_does_not_set_back_the_position_of_a_consumer() {
-    let (cluster, quick, _, (mut replica, slow_bus)) = two_processes().await;
+async fn a_process_that_is_held_up_does_not_set_back_the_position_of_a_consumer() {
+    let (cluster, quick, _, mut replica) = two_processes().await;
     let id = new_id();
     let (has_read, go_on) = counter::hold_up(&id);
-    let ignored = || Arc::new(added(&id, 1, counter::LEFT));
-    drop(slow_bus.publish(ignored()).await.expect("published"));
+    cluster.announce(added(&id, 1, counter::LEFT)).await;
     has_read.await.expect("the slow one reads");
-    for message in [ignored(), Arc::new(added(&id, 2, 2))] {
-        drop(cluster.bus().publish(message).await.expect("published"));
-    }
-    if testkit::on_servers() {
-        quick.until_applied(&id, &[2]).await;
-    }
-    // The slow process does not know of event 2 when it records event 1.
+    let second = cluster.announce(added(&id, 2, 2));
     let _ = go_on.send(());
+    second.await;
     quick.until_applied(&id, &[2]).await;
     replica.stop().await;
-    drop(cluster.bus().publish(Arc::new(added(&id, 3, 3))).await.expect("published"));
+    cluster.announce(added(&id, 3, 3)).await;
     quick.until_applied(&id, &[2, 3]).await;
     cluster.finish().await;
 }

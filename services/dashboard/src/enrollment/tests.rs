@@ -120,6 +120,7 @@ fn message(index: usize, (context, payload): &Event) -> Envelope {
     let number = i64::try_from(index).expect("few");
     Envelope {
         context: (*context).to_owned(),
+        sequence: 0,
         aggregate: "7".to_owned(),
         number,
         kind: String::new(),

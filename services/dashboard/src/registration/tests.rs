@@ -10,6 +10,7 @@ use super::*;
 fn message(context: &str, aggregate: &str, number: i64, event: &impl prost::Message) -> Envelope {
     Envelope {
         context: context.to_owned(),
+        sequence: 0,
         aggregate: aggregate.to_owned(),
         number,
         kind: String::new(),

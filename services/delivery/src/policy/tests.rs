@@ -68,6 +68,7 @@ async fn effect_of(clock: &Clock, order: &str, kind: Kind) -> Result<EventEffect
     let event = TicketEvent { order: order.to_owned(), store: "stores/gangnam".to_owned(), kind: Some(kind) };
     let message = Envelope {
         context: "store".to_owned(),
+        sequence: 0,
         aggregate: "7".to_owned(),
         number: 1,
         kind: String::new(),

@@ -62,6 +62,7 @@ async fn an_incomplete_event_becomes_a_dead_letter() {
 async fn effect_of(clock: &Clock, kind: Kind) -> Result<EventEffect<Registration>, Error> {
     let message = Envelope {
         context: "enrollment".to_owned(),
+        sequence: 0,
         aggregate: "7".to_owned(),
         number: 1,
         kind: String::new(),

@@ -72,6 +72,7 @@ async fn an_incomplete_event_becomes_a_dead_letter() {
 async fn effect_of(clock: &Clock, kind: Kind) -> Result<EventEffect<Ticket>, Error> {
     let message = Envelope {
         context: "order".to_owned(),
+        sequence: 0,
         aggregate: "7".to_owned(),
         number: 1,
         kind: String::new(),

@@ -170,6 +170,7 @@ pub(super) fn messages(course: Vec<Event>, time: impl Fn(i64) -> i64) -> Vec<Env
         *number += 1;
         Envelope {
             context: context.to_owned(),
+            sequence: 0,
             aggregate: ID.to_owned(),
             number: *number,
             kind: String::new(),

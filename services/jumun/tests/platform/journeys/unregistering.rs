@@ -111,9 +111,9 @@ async fn no_phone_address_age_or_name_is_in_any_event() {
         let database = food.cluster.database(context, context);
         let read = database.read(move |connection| {
             connection
-                .query(&select::<Envelope>(&[]), &[])?
+                .query(&select::<Envelope>(&["seq"]), &[])?
                 .iter_mut()
-                .map(|row| Envelope::from_row(context.to_owned(), row))
+                .map(|row| Envelope::from_row((context.to_owned(), row.int()?), row))
                 .collect::<Result<Vec<_>, _>>()
         });
         for event in read.await.expect("readable events") {

@@ -1,0 +1,3 @@
+ALTER TABLE inbox DROP COLUMN retrying;
+DROP TABLE positions;
+ALTER TABLE events DROP COLUMN seq;
