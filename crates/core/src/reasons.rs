@@ -88,6 +88,9 @@ crate::reasons! {
     OVERLOADED: ResourceExhausted retry 1000 ms,
         "The adaptive concurrency limit of this method is exceeded; nothing changed.",
         "Repeat the request after the delay in RetryInfo, and send fewer requests.";
+    CATCHING_UP: ResourceExhausted retry 1000 ms,
+        "Events of earlier requests have waited for too long to be applied; nothing changed.",
+        "Repeat the request after the delay in RetryInfo, and send fewer requests.";
     PROVIDER_BUSY: ResourceExhausted retry 1000 ms,
         "Too many calls to the external provider `provider` are waiting; it was not called.",
         "Repeat the same request later, and send fewer requests.";

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jumun_core::Time;
+
 use crate::{
     jetstream::JetStreamBus,
     local::{self, LocalBus},
@@ -23,6 +25,14 @@ impl Bus {
         match self {
             Self::Local(_) => Ok(BusIdentity(local::IDENTITY.to_owned())),
             Self::JetStream(bus) => bus.identity(context).await,
+        }
+    }
+
+    /// When the oldest event that a consumer of this process is applying was emitted; None: all are applied.
+    pub fn oldest_event(&self) -> Option<Time> {
+        match self {
+            Self::Local(bus) => bus.oldest_event(),
+            Self::JetStream(_) => None,
         }
     }
 

@@ -20,6 +20,7 @@ use jumun_core::{
 
 use crate::{
     local::{History, Progress},
+    stall::StallWatch,
     subscription::{EventEffect, FIRST_RETRY, Judged, MAX_RETRY, Subscription},
 };
 
@@ -86,11 +87,15 @@ impl<'a, A: Stored> CatchUp<'a, A> {
             judging: JoinSet::new(),
         };
         let mut is_current = false;
+        let mut watch = StallWatch::new(&subscription.name, &subscription.stall);
         while !*stopping.borrow() {
+            let before = (catch_up.read, catch_up.retries.len());
             let result = if is_current { catch_up.round().await } else { catch_up.load().await.map(|()| true) };
             match result {
                 Ok(has_more) => {
                     is_current = true;
+                    let waits = catch_up.is_full() && (catch_up.read, catch_up.retries.len()) == before;
+                    if waits { watch.waits() } else { watch.progressed() }
                     if !has_more {
                         tokio::select! {
                             _ = stopping.wait_for(|stopping| *stopping) => {}
@@ -100,7 +105,9 @@ impl<'a, A: Stored> CatchUp<'a, A> {
                 }
                 Err(error) => {
                     tracing::debug!(%error, consumer = subscription.name, "cannot read or apply events now");
+                    watch.waits();
                     is_current = false;
+                    catch_up.progress.oldest.store(0, Relaxed);
                     tokio::select! {
                         _ = stopping.wait_for(|stopping| *stopping) => {}
                         () = sleep(PAUSE) => {}
@@ -124,15 +131,17 @@ impl<'a, A: Stored> CatchUp<'a, A> {
     /// Applies the next events and those whose retry is due; returns whether there may be more at once.
     async fn round(&mut self) -> Result<bool, Error> {
         self.retry().await?;
-        if self.retries.len() >= MAX_RETRYING {
+        if self.is_full() {
+            // It fails, and is not overloaded: new work does not have to wait for it.
+            self.progress.oldest.store(0, Relaxed);
             return Ok(false);
         }
         // Before reading, so that a notice of later events is not lost.
         self.history.committed.mark_unchanged();
-        let events = event_log::after(&self.history.database, self.read, MAX_EVENTS).await?;
+        let events = self.history.after(self.read, MAX_EVENTS).await?;
         self.progress.oldest.store(events.first().map_or(0, |event| event.time.0), Relaxed);
         let Some(last) = events.last() else { return Ok(false) };
-        let (to, has_more) = (last.sequence, events.len() == MAX_EVENTS);
+        let to = last.sequence;
         let mut batch = EventBatch::new(self.subscription.name.clone(), self.stored, to);
         let mut applied = Vec::new();
         for (envelope, judged) in self.judge(events).await {
@@ -154,7 +163,12 @@ impl<'a, A: Stored> CatchUp<'a, A> {
         }
         self.read = to;
         self.show_progress();
-        Ok(has_more)
+        Ok(true)
+    }
+
+    /// Whether as many aggregates wait for a retry as may.
+    fn is_full(&self) -> bool {
+        self.retries.len() >= MAX_RETRYING
     }
 
     fn show_progress(&self) {
@@ -274,7 +288,7 @@ impl<'a, A: Stored> CatchUp<'a, A> {
 
     /// Waits until there may be more events, or a retry is due.
     async fn wait(&mut self) {
-        let is_full = self.retries.len() >= MAX_RETRYING;
+        let is_full = self.is_full();
         let due = self.retries.values().filter_map(|retry| match retry.state {
             RetryState::Due(at) => Some(at),
             RetryState::Judging => None,

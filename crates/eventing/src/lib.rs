@@ -9,6 +9,7 @@ mod consumer;
 mod jetstream;
 mod local;
 mod relay;
+mod stall;
 mod subscription;
 mod transport;
 

@@ -9,12 +9,18 @@ use tokio::sync::{
 };
 use tracing::Instrument;
 
-use engine::{Arrival, Decide, Decision, Engine, InboxEvent, Stored, existing};
-use jumun_core::{Envelope, Error, RequestContext, name::id_in, time::sleep, trace, trace_span};
+use engine::{Arrival, Decide, Decision, Engine, InboxEvent, Stored, existing, outbox::Stall};
+use jumun_core::{
+    Envelope, Error, RequestContext,
+    name::id_in,
+    time::{interval, sleep},
+    trace, trace_span,
+};
 
 use crate::{
     bus::Bus,
     jetstream::{JetStreamBus, JetStreamDelivery, JetStreamIncoming},
+    stall::StallWatch,
 };
 
 /// Maximum number of events that one subscription processes concurrently.
@@ -23,6 +29,8 @@ const MAX_UNSETTLED: usize = 512;
 const MAX_TURNS: usize = 2 * MAX_UNSETTLED;
 /// The pause before subscribing again after an error of the bus.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(500);
+/// How often a subscription checks whether it makes progress.
+const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Delays before an event is retried after a transient failure: doubled each time, up to MAX_RETRY.
 pub(crate) const FIRST_RETRY: Duration = Duration::from_millis(100);
 pub(crate) const MAX_RETRY: Duration = Duration::from_secs(5);
@@ -94,6 +102,8 @@ pub struct Subscription<A: Stored> {
     pub policy: Policy<A>,
     /// Becomes true when the process stops.
     pub stopping: watch::Receiver<bool>,
+    /// Since when it is stalled: since when events wait and none is applied.
+    pub stall: Arc<Stall>,
 }
 
 /// What the policy says of an event, and the `traceparent` of the events that it causes.
@@ -138,10 +148,15 @@ impl<A: Stored> Subscription<A> {
     async fn receive(&self, mut incoming: JetStreamIncoming) {
         let (mut unsettled, mut turns) = (FuturesUnordered::new(), Turns::default());
         let mut stopping = self.stopping.clone();
+        let mut watch = StallWatch::new(&self.name, &self.stall);
+        let mut ticks = interval(STALL_CHECK_INTERVAL);
         loop {
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => break,
-                Some(()) = unsettled.next(), if !unsettled.is_empty() => {}
+                Some(is_settled) = unsettled.next(), if !unsettled.is_empty() => {
+                    if is_settled { watch.progressed() } else { watch.waits() }
+                }
+                _ = ticks.tick() => if !unsettled.is_empty() { watch.waits() },
                 delivery = incoming.next(), if unsettled.len() < MAX_UNSETTLED => match delivery {
                     Some(Ok(delivery)) => {
                         let turn = delivery.envelope().ok().map(|envelope| turns.next(&envelope.aggregate));
@@ -161,13 +176,15 @@ impl<A: Stored> Subscription<A> {
         tokio::join!(incoming.return_unstarted(), finish);
     }
 
-    async fn process(&self, delivery: JetStreamDelivery, mut turn: Option<Turn>) {
+    /// Applies an event; returns whether it is settled.
+    async fn process(&self, delivery: JetStreamDelivery, mut turn: Option<Turn>) -> bool {
         let envelope = match delivery.envelope() {
             Ok(envelope) => envelope,
             Err(reason) => {
                 // Its aggregate is unknown, so it cannot become a dead letter.
                 tracing::error!(reason, consumer = self.name, "dropped an event with an unreadable envelope");
-                return delivery.settle().await;
+                delivery.settle().await;
+                return true;
             }
         };
         if let Some(before) = turn.as_mut().and_then(|turn| turn.before.take()) {
@@ -185,11 +202,15 @@ impl<A: Stored> Subscription<A> {
         );
         let context = RequestContext { traceparent: envelope.traceparent.clone(), ..RequestContext::default() };
         match context.scope(self.apply(envelope, None, turn)).instrument(span).await {
-            Ok(()) => delivery.settle().await,
+            Ok(()) => {
+                delivery.settle().await;
+                true
+            }
             Err(error) => {
                 let delay = (FIRST_RETRY * 2_u32.pow(delivery.attempt().min(10) - 1)).min(MAX_RETRY);
                 tracing::debug!(%error, consumer = self.name, ?delay, "cannot apply an event now; retrying");
                 delivery.retry(error.retry_after.map_or(delay, |after| after.min(delay))).await;
+                false
             }
         }
     }
@@ -253,6 +274,9 @@ pub trait SubscriptionHandle: Send + Sync {
     /// The context that emits the events.
     fn source(&self) -> &'static str;
 
+    /// How long it has been stalled; None while it makes progress or is idle.
+    fn stalled_for(&self) -> Option<Duration>;
+
     /// Applies a dead letter again.
     fn redrive(&self, envelope: Arc<Envelope>, dead_letter: i64) -> BoxFuture<'_, Result<(), Error>>;
 }
@@ -264,6 +288,10 @@ impl<A: Stored> SubscriptionHandle for Subscription<A> {
 
     fn source(&self) -> &'static str {
         self.source
+    }
+
+    fn stalled_for(&self) -> Option<Duration> {
+        self.stall.elapsed()
     }
 
     fn redrive(&self, envelope: Arc<Envelope>, dead_letter: i64) -> BoxFuture<'_, Result<(), Error>> {

@@ -54,6 +54,11 @@ impl AdmissionControl {
         Arc::new(Self { overload, meters, start: Instant::now(), spread: AtomicU32::new(0) })
     }
 
+    /// The limits by which it admits.
+    pub(crate) fn overload(&self) -> Arc<Overload> {
+        self.overload.clone()
+    }
+
     /// Admits a call, or fails with OVERLOADED. `asked` is the caller's timeout.
     fn admit(self: &Arc<Self>, method: &Arc<Method>, asked: Option<Duration>) -> Result<Admission, Status> {
         let is_counted = self.overload.is_protected && !method.is_essential;

@@ -5,6 +5,8 @@
 
 mod admission;
 mod authorize;
+mod backlog;
+mod backpressure;
 mod bounded_stream;
 mod breaker;
 mod bulkhead;
@@ -29,6 +31,7 @@ mod stack;
 mod trace;
 
 pub use admission::AdmissionControl;
+pub use backlog::Backlog;
 pub use breaker::{Counts, State};
 pub use bulkhead::{Bulkhead, Permit};
 pub use call::grpc_timeout;

@@ -25,6 +25,9 @@ const STANDARD: [(&str, bool); 4] = [
 /// Prefixes of standard services that are exempt from limits and faults.
 const ESSENTIAL: [&str; 2] = ["grpc.health.", "grpc.reflection."];
 
+/// The prefix of the standard methods that create.
+const CREATE: &str = "Create";
+
 /// A method, as its contract declares it.
 #[derive(Debug)]
 pub struct Method {
@@ -38,6 +41,8 @@ pub struct Method {
     pub is_stream: bool,
     /// Exempt from limits and faults.
     pub is_essential: bool,
+    /// A standard method `Create…` (AIP-133): what it accepts, the platform has to carry on.
+    pub creates: bool,
 }
 
 /// Every method that can be called.
@@ -60,7 +65,8 @@ impl MethodTable {
         let entry = |(index, (name, deadline, is_stream)): (usize, (String, Duration, bool))| {
             let mut essential = ESSENTIAL.iter().chain(contracts.essential_services);
             let is_essential = essential.any(|prefix| name.starts_with(prefix));
-            Arc::new(Method { index, name, deadline, is_stream, is_essential })
+            let creates = name.split('/').next_back().is_some_and(|method| method.starts_with(CREATE));
+            Arc::new(Method { index, name, deadline, is_stream, is_essential, creates })
         };
         let methods: Vec<_> = [other].into_iter().chain(standard).chain(declared).enumerate().map(entry).collect();
         let by_path = methods.iter().map(|method| (format!("/{}", method.name), method.index)).collect();

@@ -10,6 +10,7 @@ use std::sync::{
 };
 
 use crate::{
+    backlog::Backlog,
     bulkhead::Bulkhead,
     circuit::Circuit,
     limiter::{Limiter, MAX_LIMIT},
@@ -30,6 +31,8 @@ pub struct Overload {
     pub bulkheads: Vec<Arc<Bulkhead>>,
     /// The connections of the listener.
     pub connections: Connections,
+    /// The events that wait.
+    pub backlog: Backlog,
 }
 
 /// Counts of connections.
@@ -50,7 +53,8 @@ impl Overload {
         bulkheads: Vec<Arc<Bulkhead>>,
     ) -> Self {
         let limiters = methods.iter().map(|_| Limiter::new()).collect();
-        Self { is_protected, methods, limiters, circuits, bulkheads, connections: Connections::default() }
+        let (connections, backlog) = (Connections::default(), Backlog::default());
+        Self { is_protected, methods, limiters, circuits, bulkheads, connections, backlog }
     }
 
     /// The limit of a method.

@@ -21,6 +21,7 @@ use tower::{Service, ServiceBuilder};
 use crate::{
     admission::{AdmissionControl, AdmissionLayer},
     authorize::AuthorizeLayer,
+    backpressure::BackpressureLayer,
     call::Call,
     deadline::DeadlineLayer,
     explain_errors::ExplainErrorsLayer,
@@ -60,10 +61,12 @@ impl GrpcStack {
     /// Puts services behind the layers. The first layer is the outermost.
     pub fn new(services: Services, parts: StackParts) -> Self {
         let StackParts { methods, served_by, admission, authorizer, faults } = parts;
+        let overload = admission.overload();
         let stack = ServiceBuilder::new()
             .layer(ServedByLayer(served_by.clone()))
             .layer(AdmissionLayer(admission))
             .layer(DeadlineLayer)
+            .layer(BackpressureLayer(overload))
             .layer(TraceLayer)
             .layer(ExplainErrorsLayer)
             .layer(AuthorizeLayer(authorizer))

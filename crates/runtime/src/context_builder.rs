@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use engine::{
     Engine, EngineHandle, Stored,
-    outbox::{self, Outlet},
+    outbox::{self, Outlet, Stall},
 };
 use eventing::{Bus, Policy, Relay, Subscription, SubscriptionHandle, consume, record_identity};
 use futures::future::BoxFuture;
@@ -148,6 +148,7 @@ impl ContextBuilder<'_> {
     /// Subscribes to the events of another context, and applies them to `engine` by `policy`. The consumer is named
     /// `{schema}-on-{source}`.
     pub fn subscribe<A: Stored>(&mut self, source: &'static str, engine: &Engine<A>, policy: &Policy<A>) {
+        let stall = Arc::new(Stall::default());
         let subscription = || Subscription {
             bus: self.parts.bus.clone(),
             engine: engine.clone(),
@@ -155,6 +156,7 @@ impl ContextBuilder<'_> {
             name: format!("{}-on-{source}", engine.database().schema()),
             policy: policy.clone(),
             stopping: self.parts.stopping.subscribe(),
+            stall: stall.clone(),
         };
         self.parts.subscriptions.push(Arc::new(subscription()));
         self.parts.consumers.push(Box::pin(consume(subscription())));

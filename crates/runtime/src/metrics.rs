@@ -22,6 +22,8 @@ jumun_core::metrics! {
         "How long events have waited with none acknowledged; 0: the relay makes progress.";
     DEAD_LETTERS: Gauge "jumun_dead_letters" in "events" [context], "Events that could not be applied.";
     CONSUMER_LAG: Gauge "jumun_consumer_lag" in "events" [consumer], "Events that a consumer has not settled.";
+    CONSUMER_STALLED_SECONDS: Gauge "jumun_consumer_stalled_seconds" in "seconds" [consumer],
+        "How long events have waited with none applied; 0: the consumer makes progress.";
     CONNECTIONS: Gauge "jumun_connections" in "connections" [], "Connections that are open.";
     CONNECTIONS_REFUSED: Counter "jumun_connections_refused_total" in "connections" [], "Rejected connections.";
 }

@@ -68,6 +68,7 @@ struct Gauges {
     stalled: IntGaugeVec,
     dead_letters: IntGaugeVec,
     lag: IntGaugeVec,
+    consumer_stalled: IntGaugeVec,
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
 }
@@ -108,6 +109,10 @@ impl MetricsPage {
         for engine in &self.sources.engines {
             let stalled = engine.stalled_since().map_or(Duration::ZERO, |since| self.sources.clock.now().since(since));
             set(&self.gauges.stalled, &[engine.database().schema()], stalled.as_secs());
+        }
+        for subscription in &self.sources.subscriptions {
+            let stalled = subscription.stalled_for().unwrap_or_default();
+            set(&self.gauges.consumer_stalled, &[subscription.name()], stalled.as_secs());
         }
         let outboxes =
             self.sources.engines.iter().map(|engine| timeout(LOOK_WITHIN, self.look_at_outbox(engine.database())));
@@ -193,6 +198,7 @@ impl Gauges {
             stalled: gauge(&metrics::RELAY_STALLED_SECONDS)?,
             dead_letters: gauge(&metrics::DEAD_LETTERS)?,
             lag: gauge(&metrics::CONSUMER_LAG)?,
+            consumer_stalled: gauge(&metrics::CONSUMER_STALLED_SECONDS)?,
             connections: gauge(&metrics::CONNECTIONS)?,
             connections_refused: counter(&metrics::CONNECTIONS_REFUSED)?,
         })

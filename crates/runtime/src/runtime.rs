@@ -34,6 +34,8 @@ use crate::{
 
 /// How long a process keeps serving after its health is NOT_SERVING: time for load balancers to notice.
 const LAME_DUCK: Duration = Duration::from_millis(500);
+/// How often the age of the oldest waiting event is determined.
+const BACKLOG_INTERVAL: Duration = Duration::from_millis(20);
 /// How long shutdown waits for the relays to publish the last events.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 const FLUSH_POLL: Duration = Duration::from_millis(20);
@@ -48,6 +50,7 @@ pub struct Runtime {
     health: tonic_health::server::HealthReporter,
     services: Vec<&'static str>,
     bus: Bus,
+    clock: Clock,
     relays: Vec<BoxFuture<'static, ()>>,
     waiting_consumers: Vec<BoxFuture<'static, ()>>,
     workers: Vec<Worker>,
@@ -111,7 +114,7 @@ impl Runtime {
             engines_without_events: parts.engines_without_events.clone(),
             subscriptions: parts.subscriptions.clone(),
             bus: bus.clone(),
-            clock,
+            clock: clock.clone(),
         };
         let page = MetricsPage::new(metrics, sources, version, platform.about.version)?;
         Ok(Self {
@@ -121,6 +124,7 @@ impl Runtime {
             health,
             services: names,
             bus,
+            clock,
             relays: parts.relays,
             waiting_consumers: parts.consumers,
             workers: parts.workers,
@@ -142,6 +146,10 @@ impl Runtime {
     pub async fn start(&mut self) {
         for consumer in self.waiting_consumers.drain(..) {
             self.consumers.spawn(consumer);
+        }
+        // A clock that a test moves says nothing about how long events really wait.
+        if matches!(self.clock, Clock::System) {
+            self.running.spawn(watch_backlog(self.bus.clone(), self.overload.clone(), self.clock.clone()));
         }
         for relay in self.relays.drain(..) {
             self.running.spawn(relay);
@@ -261,6 +269,16 @@ impl Runtime {
     /// The HTTP service of the process, to be called without a network.
     pub fn listener(&self) -> HttpListener {
         self.listener.clone()
+    }
+}
+
+/// Tells the overload protection how long the oldest event of the process has waited.
+async fn watch_backlog(bus: Bus, overload: Arc<Overload>, clock: Clock) {
+    let mut ticks = interval(BACKLOG_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        overload.backlog.set_age(bus.oldest_event().map_or(Duration::ZERO, |oldest| clock.now().since(oldest)));
     }
 }
 

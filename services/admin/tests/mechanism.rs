@@ -17,6 +17,7 @@ mod mechanism {
     mod relays;
     mod replicas;
     mod reservations;
+    mod retries;
     mod storage;
     mod validation;
 }

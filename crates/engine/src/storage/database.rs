@@ -1,8 +1,9 @@
 //! The database of one context: its URL, connections, reads and migrations.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -15,7 +16,7 @@ use openssl_sys as _;
 use diesel::{Connection as _, migration::MigrationSource, pg::PgConnection, sqlite::SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use ring::hmac;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, oneshot};
 
 use jumun_core::{Error, task, url::without_password};
 
@@ -103,6 +104,30 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
+/// The reads of a database that wait for a thread, and the number of threads that run them.
+#[derive(Default)]
+struct Reads {
+    waiting: VecDeque<Box<dyn FnOnce(&Database) + Send>>,
+    threads: usize,
+}
+
+impl Reads {
+    /// Adds a read; returns whether it needs one more thread.
+    fn push(&mut self, read: Box<dyn FnOnce(&Database) + Send>) -> bool {
+        self.waiting.push_back(read);
+        let needs_thread = self.threads < MAX_READERS;
+        self.threads += usize::from(needs_thread);
+        needs_thread
+    }
+
+    /// The next read; if there is none, the thread ends.
+    fn pop(&mut self) -> Option<Box<dyn FnOnce(&Database) + Send>> {
+        let read = self.waiting.pop_front();
+        self.threads -= usize::from(read.is_none());
+        read
+    }
+}
+
 /// The database of one context. On PostgreSQL each context has its own schema, so that contexts can share a server.
 #[derive(Clone)]
 pub struct Database(Arc<Inner>);
@@ -111,7 +136,7 @@ struct Inner {
     schema: String,
     url: DatabaseUrl,
     idle: Mutex<Vec<Connection>>,
-    readers: Semaphore,
+    reads: Mutex<Reads>,
     /// SQLite allows one writer at a time. Waiting for this lock is fair and ends at once, whereas SQLite's busy
     /// handler sleeps.
     writing: Mutex<()>,
@@ -125,7 +150,7 @@ impl Database {
             schema: schema.into(),
             url,
             idle: Mutex::default(),
-            readers: Semaphore::new(MAX_READERS),
+            reads: Mutex::default(),
             writing: Mutex::default(),
             page_key: OnceCell::new(),
         }))
@@ -165,26 +190,46 @@ impl Database {
             .then(|| self.0.writing.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs a read on a thread of the blocking pool, with its own connection. It may run twice.
+    /// Runs a read on a thread of the blocking pool, with its own connection. It may run twice, or not at all if the
+    /// caller stops waiting.
     pub async fn read<T: Send + 'static>(
         &self,
         mut work: impl FnMut(&mut Connection) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, Error> {
-        let _permit = self.0.readers.acquire().await.map_err(Error::internal)?;
-        let database = self.clone();
-        task::spawn_blocking(move || {
-            database.read_blocking(&mut work).or_else(|error| match error {
+        let (answer, answered) = oneshot::channel();
+        let read = move |database: &Self| {
+            if answer.is_closed() {
+                return;
+            }
+            let result = database.read_blocking(&mut work).or_else(|error| match error {
                 // Idle connections may have been lost meanwhile. Repeating a read is safe.
                 StorageError::Lost(_) => {
                     database.idle().clear();
                     database.read_blocking(&mut work)
                 }
                 error => Err(error),
-            })
-        })
-        .await
-        .map_err(Error::internal)?
-        .map_err(Error::from)
+            });
+            // It fails only if the caller stopped waiting.
+            let _ = answer.send(result);
+        };
+        if self.reads().push(Box::new(read)) {
+            let database = self.clone();
+            task::spawn_blocking(move || database.run_reads());
+        }
+        answered.await.map_err(Error::internal)?.map_err(Error::from)
+    }
+
+    /// Runs the waiting reads, one after another: a thread that serves many of them is woken once.
+    fn run_reads(&self) {
+        loop {
+            let Some(read) = self.reads().pop() else { return };
+            // A read that panics fails only its own caller.
+            let _ = catch_unwind(AssertUnwindSafe(|| read(self)));
+        }
+    }
+
+    fn reads(&self) -> MutexGuard<'_, Reads> {
+        self.0.reads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The key of the HMAC in page tokens.

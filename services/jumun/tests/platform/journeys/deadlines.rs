@@ -44,7 +44,7 @@ async fn a_deadline_too_short_for_payment_is_exceeded_and_the_order_is_rejected(
 #[tokio::test]
 async fn a_deadline_that_passes_while_payment_works_leaves_an_order_that_is_placed_later() {
     let food = Food::open().await;
-    let error = order_within(&food, Duration::from_millis(300), "tok_slow").await;
+    let error = order_within(&food, Duration::from_millis(390), "tok_slow").await;
     assert_eq!(error.code(), Code::DeadlineExceeded);
     let order = the_order(&food).await;
     let start = Instant::now();
