@@ -26,7 +26,7 @@ use crate::{
     process::{Usage, folder_bytes},
     progress,
     tally::{Tallies, Tally},
-    watch::{Pages, Seen, Settling, Watch},
+    watch::{Lags, Pages, Seen, Settling, Watch},
 };
 
 /// The interval of reading the pages before the load. They are made anew at most once a second.
@@ -86,7 +86,9 @@ pub(crate) struct Settled {
     pub(crate) waiting: BTreeMap<String, u64>,
     /// Events that became dead letters since the start.
     pub(crate) dead_letters: u64,
-    pub(crate) seen: Seen,
+    pub(crate) lags: Lags,
+    /// Samples for which a page could not be read.
+    pub(crate) failed_samples: u64,
 }
 
 impl Bench<'_> {
@@ -96,77 +98,84 @@ impl Bench<'_> {
         workload: &Workload,
         mut interrupt: Pin<&mut impl Future<Output = ()>>,
     ) -> anyhow::Result<(Run, bool)> {
-        let args = self.args;
         let pages = self.pages.as_ref().filter(|_| workload.places_orders());
-        let mut watch = Watch::start(pages.cloned(), args.pid.clone());
         let dead_letters = match pages {
             Some(pages) => self.until_idle(pages).await?,
             None => 0,
         };
         let callers = self.callers(workload).await?;
         let (usages, stored) = (self.usages()?, self.stored());
-
-        let start = Instant::now();
-        let measure_from = start + Duration::from_secs(args.warm_up_seconds);
-        let end = measure_from + Duration::from_secs(args.seconds);
-        let load = Arc::new(Load::new(args.max_requests));
-        let probes = self.start_probes(workload, &callers, measure_from);
-        let calls = run_load(args.clone(), callers, workload.mix.clone(), Arc::clone(&load), start, measure_from);
-        let calls = task::spawn(calls);
-        let mut is_last = tokio::select! {
-            () = sleep_until(end) => false,
-            () = load.exhausted.notified() => false,
-            () = interrupt.as_mut() => true,
-            never = progress::show_load(workload.name, start, end, &load) => match never {},
-        };
-        load.stop();
-        let stopped = Instant::now();
-        if let Some(probes) = &probes {
-            probes.stop.notify_one();
-        }
-        let (tallies, not_started) = calls.await??;
-
-        let mut settled = None;
+        let mut watch = Watch::start(pages.cloned(), self.args.pid.clone());
+        let loaded = self.load(workload, callers, interrupt.as_mut()).await?;
+        let mut is_last = loaded.is_interrupted;
+        let mut rest = None;
         if pages.is_some() && !is_last {
             tokio::select! {
-                done = self.settle(&mut watch, stopped, dead_letters) => settled = Some(done?),
+                done = self.settle(&mut watch, loaded.stopped) => rest = Some(done?),
                 () = interrupt.as_mut() => is_last = true,
             }
         }
         let processes = self.processes(&usages)?;
         let stored_bytes = stored.zip(self.stored()).map(|(before, after)| after.saturating_sub(before));
-        let lasted = match settled.as_ref().and_then(|settled| settled.0) {
-            Some(at) => at - start,
-            None => stopped - start,
-        };
         let mut ages = None;
-        if let Some(probes) = probes
+        if let Some(probes) = loaded.probes
             && !is_last
         {
             tokio::select! {
-                done = probes.ages => ages = Some(done??),
+                done = probes => ages = Some(done??),
                 () = interrupt => is_last = true,
             }
         }
         let seen = watch.finish();
-        let processes = processes.into_iter().map(|process| process.with_resident(&seen)).collect();
-        let probed = ages.as_ref().map_or(0, |ages| ages.placed);
+        let settled_at = rest.as_ref().and_then(|rest| rest.settled_at);
         let whole = Whole {
-            lasted,
-            calls: load.correct.load(Relaxed),
-            orders: load.placed.load(Relaxed) + probed,
-            processes,
+            lasted: settled_at.unwrap_or(loaded.stopped) - loaded.start,
+            calls: loaded.load.correct.load(Relaxed),
+            orders: loaded.load.placed.load(Relaxed) + ages.as_ref().map_or(0, |ages| ages.placed),
+            processes: processes.into_iter().map(|process| process.with_resident(&seen)).collect(),
             stored_bytes,
         };
-        let settled = settled.map(|(at, waiting, dead_letters)| Settled {
-            after: at.map(|at| at.saturating_duration_since(stopped)),
-            waiting,
-            dead_letters,
-            seen,
-        });
-        let (name, measured) = (workload.name, stopped.saturating_duration_since(measure_from));
-        let total = tallies.total()?;
-        Ok((Run { name, measured, tallies, total, not_started, whole, settled, ages }, is_last))
+        let settled = rest.map(|rest| Settled::new(rest, loaded.stopped, dead_letters, &seen)).transpose()?;
+        let run = Run {
+            name: workload.name,
+            measured: loaded.stopped.saturating_duration_since(loaded.measure_from),
+            total: loaded.tallies.total()?,
+            tallies: loaded.tallies,
+            not_started: loaded.not_started,
+            whole,
+            settled,
+            ages,
+        };
+        Ok((run, is_last))
+    }
+
+    /// Puts the instance under load for the time of the warm-up and the measurement.
+    async fn load(
+        &self,
+        workload: &Workload,
+        callers: Vec<Caller>,
+        interrupt: Pin<&mut impl Future<Output = ()>>,
+    ) -> anyhow::Result<Loaded> {
+        let args = self.args;
+        let start = Instant::now();
+        let measure_from = start + Duration::from_secs(args.warm_up_seconds);
+        let end = measure_from + Duration::from_secs(args.seconds);
+        let load = Arc::new(Load::new(args.max_requests));
+        let stop_probes = Arc::new(Notify::new());
+        let probes = self.start_probes(workload, &callers, measure_from, Arc::clone(&stop_probes));
+        let calls = run_load(args.clone(), callers, workload.mix.clone(), Arc::clone(&load), start, measure_from);
+        let calls = task::spawn(calls);
+        let is_interrupted = tokio::select! {
+            () = sleep_until(end) => false,
+            () = load.exhausted.notified() => false,
+            () = interrupt => true,
+            never = progress::show_load(workload.name, start, end, &load) => match never {},
+        };
+        load.stop();
+        let stopped = Instant::now();
+        stop_probes.notify_one();
+        let (tallies, not_started) = calls.await??;
+        Ok(Loaded { start, measure_from, stopped, load, tallies, not_started, probes, is_interrupted })
     }
 
     /// One caller for each connection. If orders are to be read, there is one.
@@ -182,12 +191,16 @@ impl Bench<'_> {
         Ok(callers)
     }
 
-    fn start_probes(&self, workload: &Workload, callers: &[Caller], start: Instant) -> Option<Probes> {
+    fn start_probes(
+        &self,
+        workload: &Workload,
+        callers: &[Caller],
+        start: Instant,
+        stop: Arc<Notify>,
+    ) -> Option<JoinHandle<anyhow::Result<Ages>>> {
         let (store, rate) = self.store.clone().zip(self.args.probe_age).filter(|_| workload.places_orders())?;
         let caller = callers.first()?.clone();
-        let stop = Arc::new(Notify::new());
-        let ages = task::spawn(probe_ages(caller, store, Pace::new(start, rate), start, Arc::clone(&stop)));
-        Some(Probes { stop, ages })
+        Some(task::spawn(probe_ages(caller, store, Pace::new(start, rate), start, stop)))
     }
 
     /// Waits until nothing waits from before; returns the number of dead letters.
@@ -207,30 +220,23 @@ impl Bench<'_> {
         }
     }
 
-    /// Waits until the instance has settled after the load; returns since when, what waits otherwise, and the number of
-    /// new dead letters.
-    async fn settle(
-        &self,
-        watch: &mut Watch,
-        stopped: Instant,
-        dead_letters: u64,
-    ) -> anyhow::Result<(Option<Instant>, BTreeMap<String, u64>, u64)> {
-        let (mut settling, mut shown, mut last) = (Settling::default(), stopped, Backlog::default());
-        while stopped.elapsed() < self.args.settle_within() {
+    /// Waits until the instance has settled after the load, or for too long.
+    async fn settle(&self, watch: &mut Watch, stopped: Instant) -> anyhow::Result<Rest> {
+        let (mut settling, mut shown) = (Settling::default(), stopped);
+        let mut rest = Rest { settled_at: None, backlog: Backlog::default() };
+        watch.skip();
+        while rest.settled_at.is_none() && stopped.elapsed() < self.args.settle_within() {
             let sample = watch.next().await?;
-            let at = settling.add(Instant::now(), &sample);
+            rest.settled_at = settling.add(Instant::now(), &sample);
             if let Some(backlog) = sample {
-                last = backlog;
-            }
-            if at.is_some() {
-                return Ok((at, BTreeMap::new(), last.dead_letters().saturating_sub(dead_letters)));
+                rest.backlog = backlog;
             }
             if shown.elapsed() >= progress::LINE_INTERVAL {
                 shown = Instant::now();
-                progress::show_settling(&last.waiting(), stopped);
+                progress::show_settling(&rest.backlog.waiting(), stopped);
             }
         }
-        Ok((None, last.waiting(), last.dead_letters().saturating_sub(dead_letters)))
+        Ok(rest)
     }
 
     fn usages(&self) -> anyhow::Result<Vec<Usage>> {
@@ -263,10 +269,36 @@ impl Process {
     }
 }
 
-/// The task that probes.
-struct Probes {
-    stop: Arc<Notify>,
-    ages: JoinHandle<anyhow::Result<Ages>>,
+impl Settled {
+    fn new(rest: Rest, stopped: Instant, dead_letters_before: u64, seen: &Seen) -> anyhow::Result<Self> {
+        Ok(Self {
+            after: rest.settled_at.map(|at| at.saturating_duration_since(stopped)),
+            waiting: rest.backlog.waiting(),
+            dead_letters: rest.backlog.dead_letters().saturating_sub(dead_letters_before),
+            lags: seen.lags(rest.settled_at.unwrap_or_else(Instant::now))?,
+            failed_samples: seen.failed_samples,
+        })
+    }
+}
+
+/// What is known when the load has ended.
+struct Loaded {
+    start: Instant,
+    measure_from: Instant,
+    stopped: Instant,
+    load: Arc<Load>,
+    tallies: Tallies,
+    not_started: Option<u64>,
+    /// Probes end by themselves.
+    probes: Option<JoinHandle<anyhow::Result<Ages>>>,
+    is_interrupted: bool,
+}
+
+/// How waiting for the instance ended.
+struct Rest {
+    settled_at: Option<Instant>,
+    /// The last backlog that was read.
+    backlog: Backlog,
 }
 
 async fn probe_ages(

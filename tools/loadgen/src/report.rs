@@ -229,7 +229,7 @@ fn settled_text(run: &Run, settled: &Settled) -> String {
     if settled.dead_letters > 0 {
         let _ = writeln!(text, "{:>12} events became dead letters", settled.dead_letters);
     }
-    let lags: Vec<_> = settled.seen.lags.iter().filter(|(_, lags)| lags.max() > 0).collect();
+    let lags: Vec<_> = settled.lags.iter().filter(|(_, lags)| lags.max() > 0).collect();
     if !lags.is_empty() {
         let _ = writeln!(text, "{:<40} {:>9} {:>9} {:>9}", "  lag in events", "p50", "p99", "max");
     }
@@ -277,7 +277,7 @@ fn settled_json(run: &Run, settled: &Settled) -> Value {
     let lag = |lags: &Histogram<u64>| -> BTreeMap<_, _> {
         LAG_QUANTILES.iter().map(|(name, quantile)| (*name, lags.value_at_quantile(*quantile))).collect()
     };
-    let lags = settled.seen.lags.iter().map(|(consumer, lags)| (consumer, lag(lags)));
+    let lags = settled.lags.iter().map(|(consumer, lags)| (consumer, lag(lags)));
     json!({
         "is_settled": settled.after.is_some(),
         "settle_seconds": settled.after.map(|after| after.as_secs_f64()),
@@ -286,8 +286,8 @@ fn settled_json(run: &Run, settled: &Settled) -> Value {
         "waiting": settled.waiting,
         "dead_letters": settled.dead_letters,
         "lag_events": lags.collect::<BTreeMap<_, _>>(),
-        "samples": settled.seen.samples,
-        "failed_samples": settled.seen.failed_samples,
+        "samples": settled.lags.values().map(Histogram::len).max().unwrap_or_default(),
+        "failed_samples": settled.failed_samples,
     })
 }
 

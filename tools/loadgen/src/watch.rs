@@ -53,31 +53,39 @@ impl Pages {
 /// What was seen.
 #[derive(Default)]
 pub(crate) struct Seen {
-    /// The lag of each consumer at each sample, in events.
-    pub(crate) lags: BTreeMap<String, Histogram<u64>>,
-    pub(crate) samples: u64,
+    /// The lag of each consumer in events, at the time of each sample.
+    samples: Vec<(Instant, BTreeMap<String, u64>)>,
     /// Samples for which a page could not be read.
     pub(crate) failed_samples: u64,
     /// The most resident memory of each process, in bytes.
     pub(crate) resident: BTreeMap<u32, u64>,
 }
 
+/// The lag of each consumer over all samples, in events.
+pub(crate) type Lags = BTreeMap<String, Histogram<u64>>;
+
 impl Seen {
-    fn add(&mut self, sample: &anyhow::Result<Backlog>) -> anyhow::Result<()> {
-        let Ok(backlog) = sample else {
-            self.failed_samples += 1;
-            return Ok(());
-        };
-        self.samples += 1;
-        for (consumer, lag) in backlog.lags() {
-            if !self.lags.contains_key(consumer) {
-                self.lags.insert(consumer.to_owned(), Histogram::new(LAG_DIGITS)?);
+    fn add(&mut self, at: Instant, sample: &Sample) {
+        match sample {
+            Some(backlog) => {
+                self.samples.push((at, backlog.lags().map(|(consumer, lag)| (consumer.to_owned(), lag)).collect()));
             }
-            if let Some(lags) = self.lags.get_mut(consumer) {
-                lags.record(lag)?;
+            None => self.failed_samples += 1,
+        }
+    }
+
+    /// The lags up to this moment: what follows is the proof that nothing waits.
+    pub(crate) fn lags(&self, until: Instant) -> anyhow::Result<Lags> {
+        let mut all = Lags::new();
+        for (consumer, lag) in self.samples.iter().filter(|(at, _)| *at <= until).flat_map(|(_, lags)| lags) {
+            if !all.contains_key(consumer) {
+                all.insert(consumer.clone(), Histogram::new(LAG_DIGITS)?);
+            }
+            if let Some(lags) = all.get_mut(consumer) {
+                lags.record(*lag)?;
             }
         }
-        Ok(())
+        Ok(all)
     }
 }
 
@@ -100,6 +108,11 @@ impl Watch {
         Self { latest, seen, _task: task }
     }
 
+    /// Leaves out the samples until now.
+    pub(crate) fn skip(&mut self) {
+        self.latest.mark_unchanged();
+    }
+
     /// The next sample.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Sample> {
         self.latest.changed().await.context("no more samples")?;
@@ -117,7 +130,7 @@ async fn take_samples(pages: Option<Pages>, pids: Vec<u32>, latest: watch::Sende
     loop {
         ticks.tick().await;
         let sample = match &pages {
-            Some(pages) => Some(pages.read().await),
+            Some(pages) => Some(pages.read().await.ok()),
             None => None,
         };
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,9 +141,8 @@ async fn take_samples(pages: Option<Pages>, pids: Vec<u32>, latest: watch::Sende
             *peak = resident.max(*peak);
         }
         if let Some(sample) = sample {
-            // A lag that the histogram cannot hold is not a sample.
-            let _ = seen.add(&sample);
-            latest.send_replace(sample.ok());
+            seen.add(Instant::now(), &sample);
+            latest.send_replace(sample);
         }
     }
 }
@@ -180,15 +192,18 @@ mod tests {
     }
 
     #[test]
-    fn lags_are_kept_by_consumer() {
+    fn lags_are_kept_by_consumer_until_it_had_settled() {
+        let start = Instant::now();
         let mut seen = Seen::default();
         for lag in 1..=100 {
             let page = format!("jumun_consumer_lag{{consumer=\"a\"}} {lag}\njumun_consumer_lag{{consumer=\"b\"}} 0\n");
-            seen.add(&Backlog::read(&page).map_err(anyhow::Error::msg)).expect("a sample");
+            seen.add(start + Duration::from_secs(lag), &Backlog::read(&page).ok());
         }
-        seen.add(&Err(anyhow::anyhow!("no answer"))).expect("a sample");
-        let of = |consumer: &str, quantile| seen.lags[consumer].value_at_quantile(quantile);
+        seen.add(start + Duration::from_secs(101), &sample(0));
+        seen.add(start, &None);
+        let lags = seen.lags(start + Duration::from_secs(100)).expect("a histogram");
+        let of = |consumer: &str, quantile| lags[consumer].value_at_quantile(quantile);
         assert_eq!([of("a", 0.5), of("a", 0.99), of("a", 1.0), of("b", 1.0)], [50, 99, 100, 0]);
-        assert_eq!((seen.samples, seen.failed_samples), (100, 1));
+        assert_eq!((lags["a"].len(), seen.failed_samples), (100, 1));
     }
 }
