@@ -162,8 +162,9 @@ impl Bench<'_> {
         let end = measure_from + Duration::from_secs(args.seconds);
         let load = Arc::new(Load::new(args.max_requests));
         let stop_probes = Arc::new(Notify::new());
-        let probes = self.start_probes(workload, &callers, measure_from, Arc::clone(&stop_probes));
-        let calls = run_load(args.clone(), callers, workload.mix.clone(), Arc::clone(&load), start, measure_from);
+        let probes = self.start_probes(workload, &callers, measure_from, end, Arc::clone(&stop_probes));
+        let pace = args.rate.map(|rate| Pace::new(start, end, rate));
+        let calls = run_load(args.clone(), callers, workload.mix.clone(), Arc::clone(&load), pace, measure_from);
         let calls = task::spawn(calls);
         let is_interrupted = tokio::select! {
             () = sleep_until(end) => false,
@@ -196,11 +197,12 @@ impl Bench<'_> {
         workload: &Workload,
         callers: &[Caller],
         start: Instant,
+        end: Instant,
         stop: Arc<Notify>,
     ) -> Option<JoinHandle<anyhow::Result<Ages>>> {
         let (store, rate) = self.store.clone().zip(self.args.probe_age).filter(|_| workload.places_orders())?;
         let caller = callers.first()?.clone();
-        Some(task::spawn(probe_ages(caller, store, Pace::new(start, rate), start, stop)))
+        Some(task::spawn(probe_ages(caller, store, Pace::new(start, end, rate), start, stop)))
     }
 
     /// Waits until nothing waits from before; returns the number of dead letters.
@@ -321,11 +323,11 @@ async fn run_load(
     callers: Vec<Caller>,
     mix: Mix,
     load: Arc<Load>,
-    start: Instant,
+    pace: Option<Pace>,
     measure_from: Instant,
 ) -> anyhow::Result<(Tallies, Option<u64>)> {
-    if let Some(rate) = args.rate {
-        let (pace, max_in_flight) = (Pace::new(start, rate), usize::try_from(args.max_in_flight)?);
+    if let Some(pace) = pace {
+        let max_in_flight = usize::try_from(args.max_in_flight)?;
         let (tallies, not_started) = load::open(callers, mix, pace, max_in_flight, load, measure_from).await?;
         return Ok((tallies, Some(not_started)));
     }

@@ -11,12 +11,14 @@ use jumun_core::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     start: Instant,
+    end: Instant,
     per_second: u64,
 }
 
 impl Pace {
-    pub(crate) fn new(start: Instant, per_second: u64) -> Self {
-        Self { start, per_second: per_second.max(1) }
+    /// From `start` until before `end`.
+    pub(crate) fn new(start: Instant, end: Instant, per_second: u64) -> Self {
+        Self { start, end, per_second: per_second.max(1) }
     }
 
     /// The intended start of number `index`. It depends on nothing that happened before.
@@ -26,7 +28,7 @@ impl Pace {
     }
 }
 
-/// Starts futures at the pace until `stopped`, at most `max_in_flight` at once, and hands their outputs to `ended`, also
+/// Starts futures at the pace, or until `stopped`, at most `max_in_flight` at once, and hands their outputs to `ended`, also
 /// those of the futures that end later. `begin` gets the number and the intended start; `None` from it ends the starts.
 /// Returns how many with an intended start from `count_from` could not be started: `max_in_flight` were in flight, or
 /// this process was too slow.
@@ -45,7 +47,7 @@ where
     let mut in_flight = JoinSet::new();
     let (mut next, mut not_started, mut is_exhausted) = (0, 0, false);
     let mut stopped = std::pin::pin!(stopped);
-    'starts: loop {
+    'starts: while pace.due(next) < pace.end {
         tokio::select! {
             biased;
             () = &mut stopped => break,
@@ -56,7 +58,7 @@ where
             }
         }
         let now = Instant::now();
-        while pace.due(next) <= now {
+        while pace.due(next) <= now && pace.due(next) < pace.end {
             while let Some(output) = in_flight.try_join_next() {
                 ended(output?)?;
             }
@@ -73,7 +75,7 @@ where
             next += 1;
         }
     }
-    let end = Instant::now();
+    let end = pace.end.min(Instant::now());
     while !is_exhausted && pace.due(next) < end {
         not_started += u64::from(pace.due(next) >= count_from);
         next += 1;
@@ -86,6 +88,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use jumun_core::time::sleep;
 
     use super::*;
@@ -111,15 +115,15 @@ mod tests {
             latencies.push(latency.as_millis());
             Ok(())
         };
-        let end = sleep_until(start + SECOND);
-        let not_started = run(Pace::new(start, per_second), max_in_flight, start, end, begin, ended).await;
+        let pace = Pace::new(start, start + SECOND, per_second);
+        let not_started = run(pace, max_in_flight, start, pending(), begin, ended).await;
         (latencies, not_started.expect("no panic"))
     }
 
     #[test]
     fn the_intended_starts_have_no_drift() {
         let start = Instant::now();
-        let pace = Pace::new(start, 3);
+        let pace = Pace::new(start, start, 3);
         assert_eq!(pace.due(0), start);
         assert_eq!(pace.due(1), start + Duration::from_nanos(333_333_333));
         assert_eq!(pace.due(3_000_000_000), start + Duration::from_secs(1_000_000_000));
@@ -151,7 +155,7 @@ mod tests {
             latencies.push(call);
             Ok(())
         };
-        run(Pace::new(start, 10), 100, start, sleep_until(start + SECOND), stalled, ended).await.expect("no panic");
+        run(Pace::new(start, start + SECOND, 10), 100, start, pending(), stalled, ended).await.expect("no panic");
         latencies.sort_unstable();
         assert_eq!(latencies[..6], [(0, 500), (1, 400), (2, 300), (3, 200), (4, 100), (5, 0)]);
         assert_eq!(latencies.len(), 10);
@@ -167,8 +171,8 @@ mod tests {
     async fn calls_before_the_measured_time_are_not_reported() {
         let start = Instant::now();
         let forever = |_, _| Some(sleep(Duration::from_secs(30)));
-        let end = sleep_until(start + 2 * SECOND);
-        let not_started = run(Pace::new(start, 10), 1, start + SECOND, end, forever, |()| Ok(())).await;
+        let pace = Pace::new(start, start + 2 * SECOND, 10);
+        let not_started = run(pace, 1, start + SECOND, pending(), forever, |()| Ok(())).await;
         assert_eq!(not_started.expect("no panic"), 10);
     }
 
@@ -181,7 +185,16 @@ mod tests {
             count += 1;
             Ok(())
         };
-        let not_started = run(Pace::new(start, 10), 9, start, sleep_until(start + SECOND), three, ended).await;
+        let not_started = run(Pace::new(start, start + SECOND, 10), 9, start, pending(), three, ended).await;
         assert_eq!((not_started.expect("no panic"), count), (0, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_due_before_it_was_stopped_counts() {
+        let start = Instant::now();
+        let pace = Pace::new(start, start + 60 * SECOND, 10);
+        let forever = |_, _| Some(sleep(90 * SECOND));
+        let not_started = run(pace, 1, start, sleep(SECOND), forever, |()| Ok(())).await;
+        assert_eq!(not_started.expect("no panic"), 9);
     }
 }

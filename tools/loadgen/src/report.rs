@@ -204,7 +204,7 @@ fn details(run: &Run) -> String {
         let (name, peak) = (run.name, peak as f64 / MEBIBYTE);
         let _ = writeln!(text, "{name}: {peak:.0} MiB of memory at most, {cpu:.0} µs of processor time per call");
     }
-    if let Some(bytes) = whole.bytes_per_call() {
+    if let Some(bytes) = whole.bytes_per_call().filter(|bytes| *bytes > 0.0) {
         let _ = writeln!(text, "{}: {bytes:.0} bytes stored per call", run.name);
     }
     text
