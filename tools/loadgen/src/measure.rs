@@ -135,7 +135,7 @@ impl Bench<'_> {
             processes: processes.into_iter().map(|process| process.with_resident(&seen)).collect(),
             stored_bytes,
         };
-        let settled = rest.map(|rest| Settled::new(rest, loaded.stopped, dead_letters, &seen)).transpose()?;
+        let settled = rest.map(|rest| Settled::new(&rest, loaded.stopped, dead_letters, &seen)).transpose()?;
         let run = Run {
             name: workload.name,
             measured: loaded.stopped.saturating_duration_since(loaded.measure_from),
@@ -272,7 +272,7 @@ impl Process {
 }
 
 impl Settled {
-    fn new(rest: Rest, stopped: Instant, dead_letters_before: u64, seen: &Seen) -> anyhow::Result<Self> {
+    fn new(rest: &Rest, stopped: Instant, dead_letters_before: u64, seen: &Seen) -> anyhow::Result<Self> {
         Ok(Self {
             after: rest.settled_at.map(|at| at.saturating_duration_since(stopped)),
             waiting: rest.backlog.waiting(),
