@@ -158,11 +158,16 @@ rollback: ## Remove the canary or, without one, roll back to the previous revisi
 	@scripts/release.sh rollback
 
 .PHONY: bench
-bench: ## Measure CreateOrder compared with an empty method, on SQLite and on PostgreSQL
+bench: ## Measure CreateOrder beside an empty method, on SQLite and PostgreSQL, and the whole life of an order (6 min)
 	cargo build --profile dist --locked -p jumun
 	@scripts/tools.sh postgres
-	@scripts/bench.sh sqlite
-	@scripts/servers.sh --only postgres scripts/bench.sh postgres
+	@scripts/servers.sh --only postgres scripts/bench.sh
+
+.PHONY: bench-split
+bench-split: ## The same for the whole life of an order in six processes, on PostgreSQL and JetStream
+	cargo build --profile dist --locked -p jumun
+	@scripts/tools.sh postgres nats-server
+	@scripts/servers.sh --only postgres,nats scripts/bench.sh split
 
 .PHONY: drill-overload
 drill-overload: ## Overload payment fivefold, with and without overload protection

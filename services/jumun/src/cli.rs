@@ -4,8 +4,8 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use audit::CheckArgs;
 use auth::SigningKey;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use loadgen::BenchArgs;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
+use loadgen::{BenchArgs, Instance};
 use scenarios::DemoArgs;
 
 use crate::{
@@ -114,6 +114,7 @@ pub(crate) fn command() -> clap::Command {
         .mut_subcommand("migrate", |migrate| config::with_context_args(migrate, true, false))
         .mut_subcommand("check", |check| config::with_context_args(check, true, false))
         .mut_subcommand("demo", |demo| config::with_context_args(demo, false, true))
+        .mut_subcommand("bench", |bench| config::with_context_args(bench, false, true))
         .mut_subcommand("health", |health| config::with_context_args(health, false, true))
 }
 
@@ -142,7 +143,8 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
                 .map(success)
         }
         Action::Bench { target, args } => {
-            loadgen::run(&args, &target.addr, &target.credentials.connector()?).await.map(success)
+            args.validate().unwrap_or_else(|error| error.exit());
+            loadgen::run(&args, &instance(&target, matches), &target.credentials.connector()?).await.map(success)
         }
         Action::Check { storage, args } => {
             let databases = config::databases(&storage, matches, &contexts::names())?;
@@ -170,6 +172,17 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// The instance that `bench` measures. A context without an address of its own is at the target's.
+fn instance(target: &Target, matches: &ArgMatches) -> Instance {
+    let addresses = config::addresses(matches);
+    let address = |context: &str| addresses.get(context).unwrap_or(&target.addr).clone();
+    let (order, store) = (address("order"), address("store"));
+    let processes = addresses.values().chain([&order]).cloned().collect();
+    let is_data_dir_given = matches.value_source("data_dir") != Some(ValueSource::DefaultValue);
+    let data_dir = is_data_dir_given.then(|| target.credentials.data_dir().to_owned());
+    Instance { order, store, processes, data_dir }
 }
 
 fn success((): ()) -> ExitCode {

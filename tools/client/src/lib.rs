@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use net::tls::ClientTls;
+use net::{fetch, tls::ClientTls};
 use tonic::{
     Code, Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::{Channel, Endpoint, Uri},
 };
 
 /// Creates connections that authenticate each call.
@@ -35,6 +35,12 @@ impl Connector {
         self.trust
             .endpoint(address)
             .with_context(|| format!("{address:?} is not a valid address, e.g. http://127.0.0.1:8080"))
+    }
+
+    /// Fetches the text at `url` over HTTP/1.1, without the token; fails if it has more than `limit` bytes.
+    pub async fn get(&self, url: &str, limit: u64) -> anyhow::Result<String> {
+        let uri: Uri = url.parse().with_context(|| format!("{url:?} is not a valid URL"))?;
+        fetch::get(&uri, &self.trust, limit).await.map_err(|error| anyhow::anyhow!("{url}: {error}"))
     }
 
     /// A connection that sends the token with each call.

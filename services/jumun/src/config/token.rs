@@ -160,6 +160,11 @@ impl Credentials {
         Connector::new(token, self.tls_ca_file.clone())
     }
 
+    /// The data folder.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
     /// A connector that sends no token.
     pub(crate) fn anonymous(&self) -> anyhow::Result<Connector> {
         Connector::new(None, self.tls_ca_file.clone())

@@ -16,6 +16,7 @@ pub(super) mod temp_env;
 mod trace;
 
 mod access;
+mod bench;
 mod broker_loss;
 mod broker_outage;
 mod coffee_kills;
