@@ -17,6 +17,7 @@ mod deferred_index;
 mod engine;
 mod filter;
 mod handle;
+pub mod history;
 mod job;
 mod list;
 pub mod metrics;

@@ -1,4 +1,5 @@
-//! AdminService: lets operators inspect and change a running process: dead letters, outboxes, limits and faults.
+//! AdminService: lets operators inspect and change a running process: events, dead letters, outboxes, limits and
+//! faults.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -6,7 +7,8 @@ use contracts::admin::v1::{
     ClearFaultsRequest, ClearFaultsResponse, DeadLetter as DeadLetterWire, DiscardDeadLettersRequest,
     DiscardDeadLettersResponse, Fault as FaultWire, GetOutboxStatusRequest, GetOutboxStatusResponse,
     GetOverloadStatusRequest, GetOverloadStatusResponse, ListDeadLettersRequest, ListDeadLettersResponse,
-    ListFaultsRequest, ListFaultsResponse, RedriveDeadLettersRequest, RedriveDeadLettersResponse, SetFaultRequest,
+    ListEventsRequest, ListEventsResponse, ListFaultsRequest, ListFaultsResponse, RedriveDeadLettersRequest,
+    RedriveDeadLettersResponse, SetFaultRequest,
     admin_service_server::{AdminService, AdminServiceServer},
     get_outbox_status_response,
 };
@@ -20,7 +22,7 @@ use rpc::{Faults, MAX_REQUEST_BYTES};
 use runtime::Operations;
 use tonic::{Request, Response, Status};
 
-use crate::{faults, overload_status};
+use crate::{events, faults, overload_status};
 
 /// The dead letters of each engine that one call redrives at most.
 const MAX_REDRIVEN: usize = 1000;
@@ -143,6 +145,10 @@ impl AdminService for Admin {
             }
         }
         Ok(Response::new(response))
+    }
+
+    async fn list_events(&self, request: Request<ListEventsRequest>) -> Result<Response<ListEventsResponse>, Status> {
+        Ok(Response::new(events::list(&self.0, request.get_ref()).await?))
     }
 
     async fn get_outbox_status(

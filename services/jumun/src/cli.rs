@@ -11,6 +11,7 @@ use scenarios::DemoArgs;
 use crate::{
     config::{self, Credentials, ServeSettings, StorageSettings, TokenArgs},
     contexts, errors,
+    events::{self, EventsArgs},
     health::{self, HealthArgs},
     serve,
 };
@@ -66,6 +67,13 @@ enum Action {
         #[command(flatten)]
         args: CheckArgs,
     },
+    /// Print the events of an order, or of another resource, and of everything that belongs to it
+    Events {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        args: EventsArgs,
+    },
     /// Check whether a running instance is serving; fails if it is not
     Health {
         #[command(flatten)]
@@ -114,6 +122,7 @@ pub(crate) fn command() -> clap::Command {
         .mut_subcommand("migrate", |migrate| config::with_context_args(migrate, true, false))
         .mut_subcommand("check", |check| config::with_context_args(check, true, false))
         .mut_subcommand("demo", |demo| config::with_context_args(demo, false, true))
+        .mut_subcommand("events", |events| config::with_context_args(events, false, true))
         .mut_subcommand("health", |health| config::with_context_args(health, false, true))
 }
 
@@ -147,6 +156,9 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
         Action::Check { storage, args } => {
             let databases = config::databases(&storage, matches, &contexts::names())?;
             audit::run(&args, &databases, &contexts::databases()).await
+        }
+        Action::Events { target, args } => {
+            events::run(&args, &target.addr, &config::addresses(matches), &target.credentials.connector()?).await
         }
         Action::Health { target, args } => {
             health::run(&args, &target.addr, &config::addresses(matches), &target.credentials.anonymous()?)

@@ -4,7 +4,9 @@ mod cli;
 mod config;
 mod contexts;
 mod errors;
+mod events;
 mod health;
+mod operator;
 #[cfg(test)]
 mod reference;
 mod serve;
