@@ -4,13 +4,15 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use audit::CheckArgs;
 use auth::SigningKey;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use loadgen::BenchArgs;
 use scenarios::DemoArgs;
 
 use crate::{
-    config::{self, Credentials, ServeSettings, StorageSettings, TokenArgs},
-    contexts, errors,
+    config::{self, ServeSettings, StorageSettings, Target, TokenArgs},
+    contexts,
+    dlq::{self, DlqCommand},
+    errors,
     events::{self, EventsArgs},
     health::{self, HealthArgs},
     serve,
@@ -67,6 +69,11 @@ enum Action {
         #[command(flatten)]
         args: CheckArgs,
     },
+    /// List dead letters of a running instance, show them, apply them again, or discard them
+    Dlq {
+        #[command(subcommand)]
+        command: DlqCommand,
+    },
     /// Print the events of an order, or of another resource, and of everything that belongs to it
     Events {
         #[command(flatten)]
@@ -96,16 +103,6 @@ enum Action {
         /// The shell
         shell: clap_complete::Shell,
     },
-}
-
-#[derive(Args)]
-struct Target {
-    /// Address of the running instance
-    #[arg(long, env = "JUMUN_ADDR", default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    addr: String,
-
-    #[command(flatten)]
-    credentials: Credentials,
 }
 
 /// The version, with the commit if it was set at build time.
@@ -157,6 +154,7 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
             let databases = config::databases(&storage, matches, &contexts::names())?;
             audit::run(&args, &databases, &contexts::databases()).await
         }
+        Action::Dlq { command } => dlq::run(&command).await.map(success),
         Action::Events { target, args } => {
             events::run(&args, &target.addr, &config::addresses(matches), &target.credentials.connector()?).await
         }

@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod contexts;
+mod dlq;
 mod errors;
 mod events;
 mod health;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use client::{AuthenticatedChannel, Connector, code_name};
-use contracts::POOL;
+use contracts::{POOL, admin::v1::admin_service_client::AdminServiceClient};
 use prost_reflect::DynamicMessage;
 use prost_types::Timestamp;
 use serde_json::Value as Json;
@@ -17,6 +17,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_INTEGER: f64 = 9_007_199_254_740_992.0;
 /// The maximum page size of every list.
 pub(crate) const PAGE_SIZE: i32 = 100;
+
+/// AdminService of a running instance.
+pub(crate) type AdminClient = AdminServiceClient<AuthenticatedChannel>;
 
 /// Connects to the instance at this address.
 pub(crate) async fn connect(address: &str, connector: &Connector) -> anyhow::Result<AuthenticatedChannel> {

@@ -1,6 +1,8 @@
 //! The commands for operators, against running contexts.
 
+mod dead_letters;
 mod events;
+mod tokens;
 
 use std::process::Output;
 

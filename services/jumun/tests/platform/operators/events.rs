@@ -4,16 +4,7 @@ use std::time::Duration;
 
 use contracts::customer::v1::Customer;
 
-use super::{
-    super::{
-        journeys::person,
-        processes::{
-            cluster::{ProcessCluster, text},
-            program::{JUMUN, bare},
-        },
-    },
-    Operator,
-};
+use super::{super::journeys::person, Operator};
 
 /// The type of each event that was printed.
 fn kinds(printed: &str) -> Vec<&str> {
@@ -74,23 +65,4 @@ async fn a_name_without_events_is_an_error_that_says_so() {
     let malformed = operator.fails(2, &["events", "orders"]).await;
     assert!(malformed.contains("orders/{uuid}"), "{malformed}");
     operator.food.close().await;
-}
-
-#[tokio::test]
-async fn only_operators_may_see_events() {
-    let mut cluster = ProcessCluster::whole();
-    cluster.set("JUMUN_AUTH", "required");
-    cluster.start().await;
-    let url = cluster.url("order");
-    let events = async |token: &str| cluster.run(&["events", "orders/a", "--addr", &url, "--token", token]).await;
-    let data = cluster.temp_env.path("data").display().to_string();
-    for (role, subject, words) in
-        [("customer", "customers/mina", "PERMISSION_DENIED"), ("operator", "operators/root", "orders/a has no events")]
-    {
-        let issue = ["token", "--role", role, "--subject", subject, "--data-dir", &data];
-        let token = bare(JUMUN).args(issue).output().expect("jumun runs");
-        let output = events(text(&token).trim()).await;
-        assert_eq!(output.status.code(), Some(1));
-        assert!(text(&output).contains(words), "{role}: {}", text(&output));
-    }
 }
