@@ -82,12 +82,13 @@ pub async fn list(
 fn page(read: Vec<Envelope>, kind: Option<&str>, after: Key, size: usize, limit: usize) -> EventPage {
     let (mut events, mut last, mut is_complete) = (Vec::new(), after, read.len() < limit);
     for event in read {
-        if events.len() == size {
+        let is_wanted = kind.is_none_or(|kind| kind == event.kind);
+        if is_wanted && events.len() == size {
             is_complete = false;
             break;
         }
         last = (event.aggregate.clone(), event.number);
-        if kind.is_none_or(|kind| kind == event.kind) {
+        if is_wanted {
             events.push(event);
         }
     }

@@ -3,19 +3,18 @@
 mod filter;
 mod paced;
 mod print;
+mod read;
 mod selection;
 
 use std::io::Write;
 
 use clap::{Args, Subcommand};
-use contracts::admin::v1::{
-    DeadLetter, GetDeadLetterRequest, ListDeadLettersRequest, admin_service_client::AdminServiceClient,
-};
+use contracts::admin::v1::admin_service_client::AdminServiceClient;
 use serde_json::json;
 
 use crate::{
     config::Target,
-    operator::{self, AdminClient, PAGE_SIZE, explain},
+    operator::{self, AdminClient},
 };
 use filter::Filter;
 use paced::Operation;
@@ -76,7 +75,7 @@ pub(crate) async fn run(command: &DlqCommand) -> anyhow::Result<()> {
     match command {
         DlqCommand::List { target, args } => list(args, connect(target).await?).await,
         DlqCommand::Show { target, name, json } => {
-            let letter = get(&mut connect(target).await?, name).await?;
+            let letter = read::get(&mut connect(target).await?, name).await?;
             let json_text = operator::to_json("DeadLetter", &letter)?;
             let text = if *json { format!("{json_text}\n") } else { print::details(&letter, &json_text["payload"])? };
             Ok(std::io::stdout().write_all(text.as_bytes())?)
@@ -97,7 +96,7 @@ async fn connect(target: &Target) -> anyhow::Result<AdminClient> {
 async fn list(args: &ListArgs, mut admin: AdminClient) -> anyhow::Result<()> {
     let limit = usize::try_from(args.limit)?;
     // One more shows whether there are others.
-    let mut letters = matching(&mut admin, &args.filter, limit.saturating_add(1)).await?;
+    let mut letters = read::matching(&mut admin, &args.filter, limit.saturating_add(1)).await?;
     let are_more = letters.len() > limit;
     letters.truncate(limit);
     let mut out = std::io::stdout().lock();
@@ -112,24 +111,4 @@ async fn list(args: &ListArgs, mut admin: AdminClient) -> anyhow::Result<()> {
         let _ = writeln!(std::io::stderr(), "jumun: there are more than {limit} (--limit)");
     }
     Ok(())
-}
-
-/// The dead letters that match, at most `limit`.
-async fn matching(admin: &mut AdminClient, filter: &Filter, limit: usize) -> anyhow::Result<Vec<DeadLetter>> {
-    let (mut letters, mut page_token) = (Vec::new(), String::new());
-    loop {
-        let request = ListDeadLettersRequest { page_size: PAGE_SIZE, page_token };
-        let page = admin.list_dead_letters(request).await.map_err(|status| explain(&status))?.into_inner();
-        letters.extend(page.dead_letters.into_iter().filter(|letter| filter.matches(letter)));
-        page_token = page.next_page_token;
-        if page_token.is_empty() || letters.len() >= limit {
-            letters.truncate(limit);
-            return Ok(letters);
-        }
-    }
-}
-
-async fn get(admin: &mut AdminClient, name: &str) -> anyhow::Result<DeadLetter> {
-    let answer = admin.get_dead_letter(GetDeadLetterRequest { name: name.to_owned() }).await;
-    Ok(answer.map_err(|status| explain(&status))?.into_inner())
 }

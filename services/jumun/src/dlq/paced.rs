@@ -6,7 +6,7 @@ use contracts::admin::v1::{DeadLetter, DiscardDeadLettersRequest, RedriveDeadLet
 use jumun_core::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
-    get, matching, print,
+    print, read,
     selection::{Selection, position},
 };
 use crate::operator::{AdminClient, explain};
@@ -69,14 +69,14 @@ pub(super) async fn run(operation: Operation, selection: &Selection, mut admin: 
 /// The dead letters that are selected, in their original order. Fails if one that is named does not exist.
 async fn select(selection: &Selection, admin: &mut AdminClient) -> anyhow::Result<Vec<DeadLetter>> {
     if selection.names.is_empty() {
-        return matching(admin, &selection.filter, usize::MAX).await;
+        return read::matching(admin, &selection.filter, usize::MAX).await;
     }
     let mut names = selection.names.clone();
     names.sort_by_key(|name| position(name).map(|(context, number)| (context.to_owned(), number)));
     names.dedup();
     let mut letters = Vec::with_capacity(names.len());
     for name in names {
-        letters.push(get(admin, &name).await?);
+        letters.push(read::get(admin, &name).await?);
     }
     Ok(letters)
 }
