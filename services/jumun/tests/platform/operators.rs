@@ -27,7 +27,10 @@ struct Operator {
 
 impl Operator {
     async fn new() -> Self {
-        let food = Food::open().await;
+        Self::of(Food::open().await).await
+    }
+
+    async fn of(food: Food) -> Self {
         let address = food.cluster.listen(&Origins::default()).await;
         Self { food, address: format!("http://{address}"), temp_env: TempEnv::new() }
     }

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use contracts::customer::v1::Customer;
+use testkit::TestCluster;
 
-use super::{super::journeys::person, Operator};
+use super::{
+    super::journeys::{Food, person},
+    Operator,
+};
 
 /// The type of each event that was printed.
 fn kinds(printed: &str) -> Vec<&str> {
@@ -64,5 +68,22 @@ async fn a_name_without_events_is_an_error_that_says_so() {
     assert!(collection.contains("INVALID_ARGUMENT") && collection.contains("orders"), "{collection}");
     let malformed = operator.fails(2, &["events", "orders"]).await;
     assert!(malformed.contains("orders/{uuid}"), "{malformed}");
+    operator.food.close().await;
+}
+
+#[tokio::test]
+async fn contexts_that_run_elsewhere_are_named() {
+    let cluster = TestCluster::new(admin::platform(), vec![order::context(), payment::context()]).await;
+    let operator = Operator::of(Food { cluster }).await;
+    let order = operator.food.place("1").await.name;
+    let output = operator.run(&["events", &order]).await;
+    assert!(output.status.success());
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(kinds(&printed), ["OrderPlaced", "PaymentAuthorized", "PaymentCaptured"], "{printed}");
+    let missing = format!("not running at {}: delivery, kitchen, notification, store", operator.address);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains(&missing), "{errors}");
+    let ticket = operator.fails(1, &["events", "tickets/a"]).await;
+    assert!(ticket.contains("tickets/a has no events; not running at") && ticket.contains(": store"), "{ticket}");
     operator.food.close().await;
 }
