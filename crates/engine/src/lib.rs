@@ -18,6 +18,7 @@ mod engine;
 pub mod event_log;
 mod filter;
 mod handle;
+pub mod history;
 mod job;
 mod list;
 pub mod metrics;

@@ -95,7 +95,11 @@ impl<'a, A: Stored> CatchUp<'a, A> {
                 Ok(has_more) => {
                     is_current = true;
                     let waits = catch_up.is_full() && (catch_up.read, catch_up.retries.len()) == before;
-                    if waits { watch.waits() } else { watch.progressed() }
+                    if waits {
+                        watch.waits();
+                    } else {
+                        watch.progressed();
+                    }
                     if !has_more {
                         tokio::select! {
                             _ = stopping.wait_for(|stopping| *stopping) => {}

@@ -1,6 +1,8 @@
 //! The services of every process beside those of its contexts: AdminService for operators, BenchService for benchmarks.
 
 mod bench;
+mod dead_letters;
+mod events;
 mod faults;
 mod overload_status;
 mod service;

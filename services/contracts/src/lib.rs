@@ -3,11 +3,13 @@
 
 #![allow(missing_docs, clippy::all)]
 
+mod event_type;
 mod money;
 mod platform;
 pub mod role;
 pub mod validation;
 
+pub use event_type::EventType;
 pub use platform::{POOL, contracts, methods};
 
 // A module for each package, e.g. `jumun::order::v1`.

@@ -4,13 +4,16 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use audit::CheckArgs;
 use auth::SigningKey;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use loadgen::{BenchArgs, Instance};
 use scenarios::DemoArgs;
 
 use crate::{
-    config::{self, Credentials, ServeSettings, StorageSettings, TokenArgs},
-    contexts, errors,
+    config::{self, ServeSettings, StorageSettings, Target, TokenArgs},
+    contexts,
+    dlq::{self, DlqCommand},
+    errors,
+    events::{self, EventsArgs},
     health::{self, HealthArgs},
     serve,
 };
@@ -66,6 +69,18 @@ enum Action {
         #[command(flatten)]
         args: CheckArgs,
     },
+    /// List dead letters of a running instance, show them, apply them again, or discard them
+    Dlq {
+        #[command(subcommand)]
+        command: DlqCommand,
+    },
+    /// Print the events of an order, or of another resource, and of everything that belongs to it
+    Events {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        args: EventsArgs,
+    },
     /// Check whether a running instance is serving; fails if it is not
     Health {
         #[command(flatten)]
@@ -90,16 +105,6 @@ enum Action {
     },
 }
 
-#[derive(Args)]
-struct Target {
-    /// Address of the running instance
-    #[arg(long, env = "JUMUN_ADDR", default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    addr: String,
-
-    #[command(flatten)]
-    credentials: Credentials,
-}
-
 /// The version, with the commit if it was set at build time.
 fn version() -> String {
     let version = env!("CARGO_PKG_VERSION");
@@ -115,6 +120,7 @@ pub(crate) fn command() -> clap::Command {
         .mut_subcommand("check", |check| config::with_context_args(check, true, false))
         .mut_subcommand("demo", |demo| config::with_context_args(demo, false, true))
         .mut_subcommand("bench", |bench| config::with_context_args(bench, false, true))
+        .mut_subcommand("events", |events| config::with_context_args(events, false, true))
         .mut_subcommand("health", |health| config::with_context_args(health, false, true))
 }
 
@@ -149,6 +155,10 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
         Action::Check { storage, args } => {
             let databases = config::databases(&storage, matches, &contexts::names())?;
             audit::run(&args, &databases, &contexts::databases()).await
+        }
+        Action::Dlq { command } => dlq::run(&command).await.map(success),
+        Action::Events { target, args } => {
+            events::run(&args, &target.addr, &config::addresses(matches), &target.credentials.connector()?).await
         }
         Action::Health { target, args } => {
             health::run(&args, &target.addr, &config::addresses(matches), &target.credentials.anonymous()?)

@@ -27,7 +27,7 @@ pub(crate) use access::AccessPlan;
 use access::AccessSettings;
 pub(crate) use contexts_own::{context_settings, with_context_settings};
 use tls::TlsArgs;
-pub(crate) use token::{Credentials, TokenArgs, issue};
+pub(crate) use token::{Target, TokenArgs, issue};
 
 /// Settings of every command that opens databases.
 #[derive(Args, Clone, Debug)]

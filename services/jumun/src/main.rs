@@ -3,8 +3,11 @@
 mod cli;
 mod config;
 mod contexts;
+mod dlq;
 mod errors;
+mod events;
 mod health;
+mod operator;
 #[cfg(test)]
 mod reference;
 mod serve;

@@ -11,6 +11,7 @@ mod platform {
     mod http;
     mod journeys;
     mod mesh;
+    mod operators;
     mod processes;
     mod smallest;
 }

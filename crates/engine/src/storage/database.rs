@@ -104,16 +104,19 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
+/// A read, which answers its caller.
+type Read = Box<dyn FnOnce(&Database) + Send>;
+
 /// The reads of a database that wait for a thread, and the number of threads that run them.
 #[derive(Default)]
 struct Reads {
-    waiting: VecDeque<Box<dyn FnOnce(&Database) + Send>>,
+    waiting: VecDeque<Read>,
     threads: usize,
 }
 
 impl Reads {
     /// Adds a read; returns whether it needs one more thread.
-    fn push(&mut self, read: Box<dyn FnOnce(&Database) + Send>) -> bool {
+    fn push(&mut self, read: Read) -> bool {
         self.waiting.push_back(read);
         let needs_thread = self.threads < MAX_READERS;
         self.threads += usize::from(needs_thread);
@@ -121,7 +124,7 @@ impl Reads {
     }
 
     /// The next read; if there is none, the thread ends.
-    fn pop(&mut self) -> Option<Box<dyn FnOnce(&Database) + Send>> {
+    fn pop(&mut self) -> Option<Read> {
         let read = self.waiting.pop_front();
         self.threads -= usize::from(read.is_none());
         read

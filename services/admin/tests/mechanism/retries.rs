@@ -213,7 +213,8 @@ async fn what_a_consumer_ignores_makes_no_transaction_and_no_row() {
     cluster.settle().await;
     let mirror = cluster.database("mirror", "mirror");
     let stored = mirror.read(|connection| {
-        let mut row = connection.query("SELECT (SELECT MAX(position) FROM positions), (SELECT COUNT(*) FROM inbox)", &[])?;
+        let mut row =
+            connection.query("SELECT (SELECT MAX(position) FROM positions), (SELECT COUNT(*) FROM inbox)", &[])?;
         let row = &mut row[0];
         Ok((row.int()?, row.int()?))
     });
@@ -225,4 +226,3 @@ async fn what_a_consumer_ignores_makes_no_transaction_and_no_row() {
     assert_eq!(position.await.expect("readable"), 51);
     cluster.finish().await;
 }
-

@@ -153,7 +153,7 @@ async fn responses_of_other_services_are_not_checked() {
 #[tokio::test]
 async fn a_service_refuses_before_its_handler_runs() {
     let (cluster, _) = counting_cluster().await;
-    let request = RedriveDeadLettersRequest { context: "No Such Context".to_owned() };
+    let request = RedriveDeadLettersRequest { context: "No Such Context".to_owned(), ..Default::default() };
     let error = admin(&cluster).redrive_dead_letters(request).await.expect_err("no context's name");
     // The handler itself would return NOT_FOUND.
     assert_eq!((error.code(), reason_of(&error).as_str()), (Code::InvalidArgument, "INVALID_ARGUMENT"));

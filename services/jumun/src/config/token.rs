@@ -131,6 +131,17 @@ pub(crate) fn issue(args: &TokenArgs) -> anyhow::Result<String> {
     }))
 }
 
+/// The running instance that a command calls.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Target {
+    /// Address of the running instance
+    #[arg(long, env = "JUMUN_ADDR", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    pub(crate) addr: String,
+
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
 /// The credentials of a command that calls a running instance.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Credentials {

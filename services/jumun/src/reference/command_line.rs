@@ -19,17 +19,22 @@ pub(super) fn page() -> anyhow::Result<String> {
     root.build();
     let mut page = INTRODUCTION.to_owned();
     add(&mut page, "jumun", &mut root)?;
-    let mut commands: Vec<_> = root.get_subcommands_mut().filter(|command| command.get_name() != "help").collect();
-    commands.sort_by(|one, other| one.get_name().cmp(other.get_name()));
-    for command in commands {
-        let name = format!("jumun {}", command.get_name());
-        add(&mut page, &name, command)?;
-    }
     Ok(page)
 }
 
-/// One command. Its help must not show what the environment of the writer says.
+/// A command, and the commands that it has.
 fn add(page: &mut String, name: &str, command: &mut Command) -> anyhow::Result<()> {
+    add_help(page, name, command)?;
+    let mut commands: Vec<_> = command.get_subcommands_mut().filter(|command| command.get_name() != "help").collect();
+    commands.sort_by(|one, other| one.get_name().cmp(other.get_name()));
+    for command in commands {
+        add(page, &format!("{name} {}", command.get_name()), command)?;
+    }
+    Ok(())
+}
+
+/// The help of one command. It must not show what the environment of the writer says.
+fn add_help(page: &mut String, name: &str, command: &mut Command) -> anyhow::Result<()> {
     let mut command = command.clone().mut_args(|arg| arg.hide_env_values(true));
     let help = command.render_long_help().to_string();
     let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");

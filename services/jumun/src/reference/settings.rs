@@ -55,6 +55,7 @@ fn settings() -> Vec<Setting> {
     for (command, arg) in commands.into_iter().flat_map(of_command) {
         let Some(variable) = arg.get_env().map(|name| name.to_string_lossy().into_owned()) else { continue };
         match settings.iter_mut().find(|setting| setting.variable == variable) {
+            Some(setting) if setting.commands.contains(&command) => {}
             Some(setting) => setting.commands.push(command),
             None => settings.push(Setting { arg, variable, commands: vec![command] }),
         }
@@ -63,8 +64,10 @@ fn settings() -> Vec<Setting> {
     settings
 }
 
+/// The arguments of a command and of the commands that it has.
 fn of_command(command: &Command) -> impl Iterator<Item = (String, Arg)> {
-    command.get_arguments().map(|arg| (command.get_name().to_owned(), arg.clone()))
+    let arguments = command.get_arguments().chain(command.get_subcommands().flat_map(Command::get_arguments));
+    arguments.map(|arg| (command.get_name().to_owned(), arg.clone()))
 }
 
 fn table(page: &mut String, title: &str, settings: &[Setting]) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ mod counter;
 mod course;
 mod deadlines;
 mod enrolling;
+mod events;
 mod food;
 mod learning;
 mod lists;
@@ -25,4 +26,5 @@ mod versions;
 mod watching;
 mod withdrawing;
 
+pub(crate) use cleaning::person;
 pub(crate) use food::{Food, wish, wrong_fields};

@@ -35,7 +35,7 @@ impl Food {
         CustomerServiceClient::new(self.cluster.channel())
     }
 
-    pub(super) async fn register(&self, request_id: &str, customer: &Customer) -> Result<Customer, Status> {
+    pub(crate) async fn register(&self, request_id: &str, customer: &Customer) -> Result<Customer, Status> {
         let request = CreateCustomerRequest { customer: Some(customer.clone()), request_id: request_id.to_owned() };
         inner(self.customers().create_customer(request).await)
     }

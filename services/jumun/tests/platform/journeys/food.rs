@@ -147,7 +147,7 @@ impl Food {
         inner(self.store().get_ticket(GetTicketRequest { name: ticket_name(order) }).await)
     }
 
-    pub(super) async fn accept(&self, order: &str) -> Result<Ticket, Status> {
+    pub(crate) async fn accept(&self, order: &str) -> Result<Ticket, Status> {
         let request = AcceptTicketRequest { name: ticket_name(order), request_id: String::new() };
         let answer = inner(self.store().accept_ticket(request).await);
         self.cluster.settle().await;
