@@ -55,6 +55,11 @@ async fn keys_after(database: &Database, (aggregate, number): Key) -> Result<Vec
     database.read(move |connection| connection.query(&sql, &binds)?.iter_mut().map(read_key).collect()).await
 }
 
+/// Deletes all outbox entries: no bus has to get the events.
+pub async fn clear_outbox(engine: &dyn EngineHandle) -> Result<(), Error> {
+    engine.maintain(Box::new(|connection| connection.execute("DELETE FROM unpublished", &[]).map(drop))).await
+}
+
 /// Stores the identity of the bus.
 pub async fn save_identity(engine: &dyn EngineHandle, identity: String) -> Result<(), Error> {
     let sql = "INSERT INTO bus_identity (id, identity) VALUES ('bus', ?) \

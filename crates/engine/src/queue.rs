@@ -29,7 +29,7 @@ const BUSY_FOR: Duration = Duration::from_millis(200);
 /// Under load, a commit waits this long for more commands: fewer and larger transactions have a higher throughput.
 const COMMIT_DELAY: Duration = Duration::from_millis(1);
 /// A transaction of BUSY_BATCH commands indicates load; FULL_BATCH waiting commands are committed without delay.
-const BUSY_BATCH: usize = 64;
+const BUSY_BATCH: usize = 24;
 const FULL_BATCH: usize = 96;
 
 /// Buckets of the histogram: 1, 2, 4 … MAX_BATCH.

@@ -32,10 +32,24 @@ const MAX_RETRYING: usize = 512;
 const MAX_UNSTORED: i64 = 100_000;
 /// How long a batch waits for its policies. Events whose policy takes longer are applied after it returns.
 const POLICY_PATIENCE: Duration = Duration::from_millis(50);
+/// After so many events in one transaction the consumer waits a moment for more: fewer and larger transactions cost
+/// less, and several events of one aggregate become one row.
+const BUSY_EVENTS: usize = 16;
+const GATHER: Duration = Duration::from_millis(20);
 /// How often the history is read without notice: another process may write it, too.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The pause after the database of the consumer or of its source has failed.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// What a round found.
+enum Round {
+    /// There may be more events at once.
+    More,
+    /// Some events; those that follow are worth waiting for.
+    Some,
+    /// No event that can be applied now.
+    Idle,
+}
 
 /// What a policy says of an event.
 type Judging<A> = BoxFuture<'static, Judged<A>>;
@@ -90,33 +104,28 @@ impl<'a, A: Stored> CatchUp<'a, A> {
         let mut watch = StallWatch::new(&subscription.name, &subscription.stall);
         while !*stopping.borrow() {
             let before = (catch_up.read, catch_up.retries.len());
-            let result = if is_current { catch_up.round().await } else { catch_up.load().await.map(|()| true) };
-            match result {
-                Ok(has_more) => {
-                    is_current = true;
-                    let waits = catch_up.is_full() && (catch_up.read, catch_up.retries.len()) == before;
-                    if waits {
-                        watch.waits();
-                    } else {
-                        watch.progressed();
-                    }
-                    if !has_more {
-                        tokio::select! {
-                            _ = stopping.wait_for(|stopping| *stopping) => {}
-                            () = catch_up.wait() => {}
-                        }
-                    }
+            let result = if is_current { catch_up.round().await } else { catch_up.load().await.map(|()| Round::More) };
+            if let Err(error) = &result {
+                tracing::debug!(%error, consumer = subscription.name, "cannot read or apply events now");
+                catch_up.progress.oldest.store(0, Relaxed);
+            }
+            if result.is_err() || catch_up.is_full() && (catch_up.read, catch_up.retries.len()) == before {
+                watch.waits();
+            } else if is_current {
+                watch.progressed();
+            }
+            is_current = result.is_ok();
+            let pause = async {
+                match result {
+                    Ok(Round::More) => {}
+                    Ok(Round::Some) => sleep(GATHER).await,
+                    Ok(Round::Idle) => catch_up.wait().await,
+                    Err(_) => sleep(PAUSE).await,
                 }
-                Err(error) => {
-                    tracing::debug!(%error, consumer = subscription.name, "cannot read or apply events now");
-                    watch.waits();
-                    is_current = false;
-                    catch_up.progress.oldest.store(0, Relaxed);
-                    tokio::select! {
-                        _ = stopping.wait_for(|stopping| *stopping) => {}
-                        () = sleep(PAUSE) => {}
-                    }
-                }
+            };
+            tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+                () = pause => {}
             }
         }
     }
@@ -132,20 +141,20 @@ impl<'a, A: Stored> CatchUp<'a, A> {
         Ok(())
     }
 
-    /// Applies the next events and those whose retry is due; returns whether there may be more at once.
-    async fn round(&mut self) -> Result<bool, Error> {
+    /// Applies the next events and those whose retry is due.
+    async fn round(&mut self) -> Result<Round, Error> {
         self.retry().await?;
         if self.is_full() {
             // It fails, and is not overloaded: new work does not have to wait for it.
             self.progress.oldest.store(0, Relaxed);
-            return Ok(false);
+            return Ok(Round::Idle);
         }
         // Before reading, so that a notice of later events is not lost.
         self.history.committed.mark_unchanged();
         let events = self.history.after(self.read, MAX_EVENTS).await?;
         self.progress.oldest.store(events.first().map_or(0, |event| event.time.0), Relaxed);
-        let Some(last) = events.last() else { return Ok(false) };
-        let to = last.sequence;
+        let Some(last) = events.last() else { return Ok(Round::Idle) };
+        let (to, count) = (last.sequence, events.len());
         let mut batch = EventBatch::new(self.subscription.name.clone(), self.stored, to);
         let mut applied = Vec::new();
         for (envelope, judged) in self.judge(events).await {
@@ -167,7 +176,7 @@ impl<'a, A: Stored> CatchUp<'a, A> {
         }
         self.read = to;
         self.show_progress();
-        Ok(true)
+        Ok(if (BUSY_EVENTS..MAX_EVENTS).contains(&count) { Round::Some } else { Round::More })
     }
 
     /// Whether as many aggregates wait for a retry as may.
