@@ -22,25 +22,30 @@ use crate::{
 
 /// A cache of aggregates as this writer last committed them. Only a decision that saves may start from a cached state,
 /// because the save detects a concurrent change; any other decision is repeated from storage.
-pub(crate) struct StateCache<A>(HashMap<String, (Arc<A>, Revision)>);
+///
+/// It has two generations: when the younger one is full, it replaces the older one.
+pub(crate) struct StateCache<A> {
+    young: HashMap<String, (Arc<A>, Revision)>,
+    old: HashMap<String, (Arc<A>, Revision)>,
+}
 
-/// Maximum number of cached aggregates; beyond it the cache is cleared.
-const MAX_CACHED: usize = 8192;
+/// Maximum number of cached aggregates of one generation, apart from those of the last transaction.
+const MAX_CACHED: usize = 1024;
 
 impl<A> StateCache<A> {
     pub(crate) fn new() -> Self {
-        Self(HashMap::new())
+        Self { young: HashMap::new(), old: HashMap::new() }
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
+    fn get(&self, id: &str) -> Option<&(Arc<A>, Revision)> {
+        self.young.get(id).or_else(|| self.old.get(id))
     }
 
-    pub(crate) fn insert(&mut self, written: impl ExactSizeIterator<Item = (String, (Arc<A>, Revision))>) {
-        if self.0.len() + written.len() > MAX_CACHED {
-            self.clear();
+    pub(crate) fn insert(&mut self, written: impl Iterator<Item = (String, (Arc<A>, Revision))>) {
+        if self.young.len() >= MAX_CACHED {
+            self.old = std::mem::take(&mut self.young);
         }
-        self.0.extend(written);
+        self.young.extend(written);
     }
 }
 
@@ -406,8 +411,6 @@ impl<'a, A: Stored> Batch<'a, A> {
         if is_relayed {
             let keys = committed.events.iter().map(Envelope::key);
             outbox::insert_unpublished(connection, &committed.batch, keys, self.now)?;
-        } else {
-            event_log::append_in_sequence(connection)?;
         }
         storage::insert(connection, &committed.events)?;
         Ok(committed)
@@ -494,7 +497,7 @@ fn load_slots<A: Stored>(
     let mut unknown = HashSet::new();
     for job in jobs {
         let Some(id) = job.target(replies) else { continue };
-        if let Some((state, revision)) = cache.0.get(&id) {
+        if let Some((state, revision)) = cache.get(&id) {
             slots.insert(id, Slot::of(state.clone(), *revision, true));
         } else if optimistic && job.likely_new {
             slots.insert(id, Slot { assumed: true, ..Slot::default() });

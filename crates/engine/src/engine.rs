@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, oneshot};
 
 use crate::{
     Decision, Stored,
-    job::{CommandOutcome, Decide, EventBatch, InboxEvent, Job},
+    job::{AppliedBatch, CommandOutcome, Decide, EventBatch, InboxEvent, Job},
     outbox::{BatchId, Outlet, Stall},
     ownership::{has_owner_columns, require_own, require_visible},
     queue::{Maintenance, Queue},
@@ -165,10 +165,9 @@ impl<A: Stored> Engine<A> {
         self.submit(Job::event(target, event, decide)).await.map(drop)
     }
 
-    /// Applies events one after another, with their consumer's step to the next position, in one transaction. Returns a result
-    /// for each event: after an error the event, and later ones of its aggregate, are stored as retrying. Fails if
-    /// nothing was written.
-    pub async fn apply_batch(&self, batch: EventBatch<A>) -> Result<Vec<Result<(), Error>>, Error> {
+    /// Applies events one after another, with their consumer's step to the next position, in one transaction. After
+    /// an error some of them may have been applied: the stored state says which.
+    pub async fn apply_batch(&self, batch: EventBatch<A>) -> Result<AppliedBatch, Error> {
         let (answer, answered) = oneshot::channel();
         self.0.queue.push_batch(batch, answer)?;
         answered.await.map_err(|_| Error::new(&reasons::STOPPING, "the process is stopping"))?

@@ -1,7 +1,7 @@
 //! A context's history, read in the sequence of its commits, and the steps of the consumers that read it.
 //!
 //! `seq` grows from commit to commit: SQLite has one writer at a time, and on PostgreSQL the transactions that append
-//! take turns ([`append_in_sequence`]). So a reader that has seen position n has seen every event up to n.
+//! take turns (see `Connection::transaction_in_turn`). So a reader that has seen position n has seen every event up to n.
 
 use std::sync::Arc;
 
@@ -11,17 +11,6 @@ use crate::{
     rows::read_event,
     storage::{Connection, Database, StorageError, Value, select},
 };
-
-/// The advisory lock of transactions that append to a history of this database's schema.
-const APPEND_LOCK: &str = "SELECT pg_advisory_xact_lock('events'::regclass::bigint)";
-
-/// Makes the transactions that append events commit in the sequence that they assign.
-pub(crate) fn append_in_sequence(connection: &mut Connection) -> Result<(), StorageError> {
-    match connection {
-        Connection::Sqlite(_) => Ok(()),
-        Connection::Postgres(_) => connection.query(APPEND_LOCK, &[]).map(drop),
-    }
-}
 
 /// At most `limit` events after a position, in the sequence of their commits.
 pub async fn after(database: &Database, position: i64, limit: usize) -> Result<Vec<Arc<Envelope>>, Error> {
@@ -65,22 +54,21 @@ pub(crate) fn stored_position(connection: &mut Connection, consumer: &str) -> Re
     rows.into_iter().next().map(|mut row| row.int()).transpose()
 }
 
-/// A consumer's step from one position to the next, which is stored in the same transaction as its effects.
+/// A consumer's step to a position, which is stored in the same transaction as its effects.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) consumer: String,
-    pub(crate) from: i64,
+    /// The version of the consumer's state before the step.
+    pub(crate) version: i64,
+    /// The position after it.
     pub(crate) to: i64,
 }
 
 impl Step {
-    /// Stores the step; fails as stale if another process has stored one.
+    /// Stores the step; fails as stale if another process has changed the consumer's state.
     pub(crate) fn save(&self, connection: &mut Connection) -> Result<(), StorageError> {
-        if self.from == self.to {
-            return Ok(());
-        }
-        let sql = "UPDATE positions SET position = ? WHERE consumer = ? AND position = ?";
-        let binds = [self.to.into(), self.consumer.as_str().into(), self.from.into()];
+        let sql = "UPDATE positions SET position = ?, version = version + 1 WHERE consumer = ? AND version = ?";
+        let binds = [self.to.into(), self.consumer.as_str().into(), self.version.into()];
         if connection.execute(sql, &binds)? == 1 { Ok(()) } else { Err(StorageError::Stale("position")) }
     }
 }

@@ -69,6 +69,8 @@ pub struct InboxEvent {
 pub struct EventBatch<A: Stored> {
     /// The name of the subscription.
     pub consumer: String,
+    /// The version of the consumer's stored state.
+    pub version: i64,
     /// The stored position of the consumer.
     pub from: i64,
     /// The position after these events; the same for retries.
@@ -76,10 +78,19 @@ pub struct EventBatch<A: Stored> {
     pub(crate) jobs: Vec<Job<A>>,
 }
 
+/// The outcome of a batch.
+#[derive(Debug)]
+pub struct AppliedBatch {
+    /// The result of each event: after an error the event, and later ones of its aggregate, are stored as retrying.
+    pub results: Vec<Result<(), Error>>,
+    /// The version of the consumer's stored state after it.
+    pub version: i64,
+}
+
 impl<A: Stored> EventBatch<A> {
     /// A batch without events.
-    pub fn new(consumer: String, from: i64, to: i64) -> Self {
-        Self { consumer, from, to, jobs: Vec::new() }
+    pub fn new(consumer: String, version: i64, from: i64, to: i64) -> Self {
+        Self { consumer, version, from, to, jobs: Vec::new() }
     }
 
     /// Adds an event; without a `target` it changes no aggregate.

@@ -42,7 +42,7 @@ pub use deferred_index::DeferredIndex;
 pub use engine::{Engine, existing};
 pub use filter::FilterField;
 pub use handle::EngineHandle;
-pub use job::{Arrival, CommandOutcome, Decide, EventBatch, InboxEvent};
+pub use job::{AppliedBatch, Arrival, CommandOutcome, Decide, EventBatch, InboxEvent};
 pub use list::{PageRequest, page_size};
 pub use owner::Owner;
 pub use ownership::may_see;

@@ -4,7 +4,6 @@ use jumun_core::Error;
 
 use crate::{
     EngineHandle,
-    event_log::stored_position,
     storage::{Connection, StorageError},
 };
 
@@ -13,6 +12,9 @@ use crate::{
 pub struct ConsumerState {
     /// The position up to which it has read.
     pub position: i64,
+    /// The number of changes of this state. A batch is applied only to the version that it was made for, so processes
+    /// that run the same consumer notice each other.
+    pub version: i64,
     /// The aggregates with events up to the position that wait for a retry, each with the number of the first of them.
     pub retrying: Vec<(String, i64)>,
 }
@@ -25,13 +27,15 @@ pub async fn consumer_state(engine: &dyn EngineHandle, consumer: &str) -> Result
         return Ok(state);
     }
     let name = consumer.to_owned();
-    let sql = "INSERT INTO positions (consumer, position) VALUES (?, 0) ON CONFLICT (consumer) DO NOTHING";
+    let sql = "INSERT INTO positions (consumer, position, version) VALUES (?, 0, 0) ON CONFLICT (consumer) DO NOTHING";
     engine.maintain(Box::new(move |connection| connection.execute(sql, &[name.as_str().into()]).map(drop))).await?;
     Ok(ConsumerState::default())
 }
 
 fn stored_state(connection: &mut Connection, consumer: &str) -> Result<Option<ConsumerState>, StorageError> {
-    let Some(position) = stored_position(connection, consumer)? else { return Ok(None) };
+    let sql = "SELECT position, version FROM positions WHERE consumer = ?";
+    let Some(mut row) = connection.query(sql, &[consumer.into()])?.pop() else { return Ok(None) };
+    let (position, version) = (row.int()?, row.int()?);
     let prefix = format!("{consumer}/");
     let mut retrying = Vec::new();
     for mut row in connection.query("SELECT id, last_event FROM inbox WHERE retrying > 0", &[])? {
@@ -39,5 +43,5 @@ fn stored_state(connection: &mut Connection, consumer: &str) -> Result<Option<Co
             retrying.push((aggregate.to_owned(), row.int()? + 1));
         }
     }
-    Ok(Some(ConsumerState { position, retrying }))
+    Ok(Some(ConsumerState { position, version, retrying }))
 }

@@ -14,7 +14,7 @@ use jumun_core::{Error, reasons, time::Instant};
 use crate::{
     Stored,
     event_log::Step,
-    job::{EventBatch, Job},
+    job::{AppliedBatch, EventBatch, Job},
     metrics::BATCH_SIZE,
     storage::{Connection, StorageError},
 };
@@ -41,8 +41,10 @@ pub type Maintenance = Box<dyn FnMut(&mut Connection) -> Result<(), StorageError
 /// A batch of events that waits for a transaction.
 pub(crate) struct QueuedBatch<A: Stored> {
     pub(crate) step: Step,
+    /// The position before it.
+    pub(crate) from: i64,
     pub(crate) jobs: Vec<Job<A>>,
-    pub(crate) answer: oneshot::Sender<Result<Vec<Result<(), Error>>, Error>>,
+    pub(crate) answer: oneshot::Sender<Result<AppliedBatch, Error>>,
 }
 
 /// The work of one transaction.
@@ -121,14 +123,14 @@ impl<A: Stored> Queue<A> {
     /// Queues a batch of events. Each consumer waits for its batch before it queues the next.
     pub(crate) fn push_batch(
         &self,
-        EventBatch { consumer, from, to, jobs }: EventBatch<A>,
-        answer: oneshot::Sender<Result<Vec<Result<(), Error>>, Error>>,
+        EventBatch { consumer, version, from, to, jobs }: EventBatch<A>,
+        answer: oneshot::Sender<Result<AppliedBatch, Error>>,
     ) -> Result<(), Error> {
         let mut waiting = self.lock();
         if waiting.closed {
             return Err(Error::new(&reasons::STOPPING, "the process is stopping"));
         }
-        waiting.batches.push(QueuedBatch { step: Step { consumer, from, to }, jobs, answer });
+        waiting.batches.push(QueuedBatch { step: Step { consumer, version, to }, from, jobs, answer });
         drop(waiting);
         self.ready.notify_one();
         Ok(())

@@ -10,7 +10,7 @@ use crate::{
     batch::{Batch, BatchOutcome, KnownConsumers, Parked, StateCache},
     deferred_index::MAX_WAITING_ENTRIES,
     event_log::Step,
-    job::{CommandOutcome, Job},
+    job::{AppliedBatch, CommandOutcome, Job},
     outbox::{self, Outlet},
     queue::{QueuedBatch, QueuedWork},
     shared::Shared,
@@ -50,13 +50,14 @@ struct Together<A: Stored> {
 /// Whom to tell the results of a batch, and how many there are.
 struct BatchAnswer {
     size: usize,
-    answer: oneshot::Sender<Result<Vec<Result<(), Error>>, Error>>,
+    from: i64,
+    answer: oneshot::Sender<Result<AppliedBatch, Error>>,
 }
 
 impl BatchAnswer {
-    fn answer(self, results: Result<Vec<Result<(), Error>>, Error>) {
+    fn answer(self, applied: Result<AppliedBatch, Error>) {
         // It fails only if the consumer has stopped.
-        let _ = self.answer.send(results);
+        let _ = self.answer.send(applied);
     }
 }
 
@@ -64,8 +65,8 @@ impl<A: Stored> Together<A> {
     fn of(work: &mut QueuedWork<A>) -> Self {
         let mut jobs = std::mem::take(&mut work.jobs);
         let (singles, mut steps, mut batches) = (jobs.len(), Vec::new(), Vec::new());
-        for QueuedBatch { step, jobs: batch, answer } in work.batches.drain(..) {
-            batches.push(BatchAnswer { size: batch.len(), answer });
+        for QueuedBatch { step, from, jobs: batch, answer } in work.batches.drain(..) {
+            batches.push(BatchAnswer { size: batch.len(), from, answer });
             jobs.extend(batch);
             steps.push(step);
         }
@@ -76,9 +77,9 @@ impl<A: Stored> Together<A> {
     fn answer_batches(&mut self, answers: &mut Vec<Result<CommandOutcome<A>, Error>>) {
         self.jobs.truncate(self.singles);
         let mut rest = answers.drain(self.singles..);
-        for batch in self.batches.drain(..) {
+        for (batch, step) in self.batches.drain(..).zip(&self.steps) {
             let results = rest.by_ref().take(batch.size).map(|answer| answer.map(drop)).collect();
-            batch.answer(Ok(results));
+            batch.answer(Ok(AppliedBatch { results, version: step.version + 1 }));
         }
     }
 
@@ -87,8 +88,9 @@ impl<A: Stored> Together<A> {
         let mut rest = self.jobs.split_off(self.singles).into_iter();
         let batches = self.batches.into_iter().zip(self.steps);
         let batches = batches
-            .map(|(BatchAnswer { size, answer }, step)| QueuedBatch {
+            .map(|(BatchAnswer { size, from, answer }, step)| QueuedBatch {
                 step,
+                from,
                 jobs: rest.by_ref().take(size).collect(),
                 answer,
             })
@@ -191,13 +193,15 @@ impl<A: Stored> Writer<'_, A> {
         let cache = std::mem::replace(&mut self.cache, StateCache::new());
         let mut consumers = std::mem::take(&mut self.consumers);
         let is_relayed = matches!(shared.outlet, Outlet::Relay(_));
-        let result = self.connection()?.transaction(|connection| {
+        let work = |connection: &mut Connection| {
             let schema = shared.database.schema();
             let mut batch = Batch::load(connection, schema, now, jobs, &cache, &mut consumers, optimistic)?;
             let answers = jobs.iter_mut().map(|job| batch.decide(job)).collect();
             outbox::delete_published(connection, published)?;
             batch.save(connection, answers, steps, is_relayed)
-        });
+        };
+        let connection = self.connection()?;
+        let result = if is_relayed { connection.transaction(work) } else { connection.transaction_in_turn(work) };
         match &result {
             Ok(_) => (self.cache, self.consumers) = (cache, consumers),
             // A session that started while the server was read-only stays read-only.
@@ -225,33 +229,38 @@ impl<A: Stored> Writer<'_, A> {
 
     /// Runs each event of a batch in its own transaction, with the consumer's step to it. An event that the database
     /// refuses becomes a dead letter. After another error the remaining events are not applied.
-    fn write_batch_one_by_one(&mut self, QueuedBatch { step, jobs, answer }: QueuedBatch<A>) {
-        let mut position = step.from;
-        let mut answers = Vec::with_capacity(jobs.len());
+    fn write_batch_one_by_one(&mut self, QueuedBatch { step, from, jobs, answer }: QueuedBatch<A>) {
+        let are_retries = from == step.to;
+        let mut next = Step { to: from, ..step.clone() };
+        let mut results = Vec::with_capacity(jobs.len());
         for mut job in jobs {
-            let sequence = job.event.as_ref().map_or(0, |event| event.envelope.sequence);
-            let to = if step.from == step.to { position } else { sequence };
-            let steps = [Step { consumer: step.consumer.clone(), from: position, to }];
-            let mut result = self.attempt_alone(std::slice::from_mut(&mut job), &steps);
+            if let Some(event) = job.event.as_ref().filter(|_| !are_retries) {
+                next.to = event.envelope.sequence;
+            }
+            let alone = std::slice::from_mut(&mut job);
+            let mut result = self.attempt_alone(alone, std::slice::from_ref(&next));
             if let Err(error @ (StorageError::Refused(_) | StorageError::Unreadable(_))) = result {
                 if let Some(event) = &mut job.event {
                     event.poison = Some(error.into());
                     job.target = None;
                 }
-                result = self.attempt_alone(std::slice::from_mut(&mut job), &steps);
+                result = self.attempt_alone(std::slice::from_mut(&mut job), std::slice::from_ref(&next));
             }
             match result {
                 Ok(mut outcome) => {
-                    answers.extend(outcome.answers.drain(..).map(|answer| answer.map(drop)));
-                    position = to;
+                    results.extend(outcome.answers.drain(..).map(|answer| answer.map(drop)));
+                    next.version += 1;
                     self.answer(Vec::new(), outcome);
                 }
-                // The consumer reads its stored position, and goes on from there.
+                // The consumer reads its stored state, and goes on from there.
                 Err(error) => return drop(answer.send(Err(error.into()))),
             }
         }
-        let rest = [Step { from: position, ..step }];
-        let _ = answer.send(self.attempt_alone(&mut [], &rest).map(|_| answers).map_err(Error::from));
+        next.to = step.to;
+        let last = self.attempt_alone(&mut [], std::slice::from_ref(&next));
+        let applied = last.map(|_| AppliedBatch { results, version: next.version + 1 });
+        // It fails only if the consumer has stopped.
+        let _ = answer.send(applied.map_err(Error::from));
     }
 
     fn attempt_alone(&mut self, jobs: &mut [Job<A>], steps: &[Step]) -> Result<BatchOutcome<A>, StorageError> {

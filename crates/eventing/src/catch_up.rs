@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use engine::{Arrival, Decide, Decision, EventBatch, Stored, event_log, positions};
+use engine::{AppliedBatch, Arrival, Decide, Decision, EventBatch, Stored, event_log, positions};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jumun_core::{
     Envelope, Error, reasons,
@@ -61,6 +61,8 @@ pub(crate) struct CatchUp<'a, A: Stored> {
     /// The stored position, and the position up to which everything was applied or ignored.
     stored: i64,
     read: i64,
+    /// The version of the stored state.
+    version: i64,
     retries: HashMap<String, Retry<A>>,
     /// Policies of events that wait for a retry.
     judging: JoinSet<(String, Judged<A>)>,
@@ -97,6 +99,7 @@ impl<'a, A: Stored> CatchUp<'a, A> {
             progress,
             stored: 0,
             read: 0,
+            version: 0,
             retries: HashMap::new(),
             judging: JoinSet::new(),
         };
@@ -135,7 +138,7 @@ impl<'a, A: Stored> CatchUp<'a, A> {
         let state = positions::consumer_state(&self.subscription.engine, &self.subscription.name).await?;
         self.judging = JoinSet::new();
         // What was only ignored since then is read again.
-        (self.stored, self.read) = (state.position, state.position);
+        (self.stored, self.read, self.version) = (state.position, state.position, state.version);
         self.retries = state.retrying.into_iter().map(|(id, number)| (id, Retry::due(number, 0, None))).collect();
         self.show_progress();
         Ok(())
@@ -155,7 +158,7 @@ impl<'a, A: Stored> CatchUp<'a, A> {
         self.progress.oldest.store(events.first().map_or(0, |event| event.time.0), Relaxed);
         let Some(last) = events.last() else { return Ok(Round::Idle) };
         let (to, count) = (last.sequence, events.len());
-        let mut batch = EventBatch::new(self.subscription.name.clone(), self.stored, to);
+        let mut batch = EventBatch::new(self.subscription.name.clone(), self.version, self.stored, to);
         let mut applied = Vec::new();
         for (envelope, judged) in self.judge(events).await {
             if let Ok(EventEffect::Ignore) = judged.effect {
@@ -165,8 +168,8 @@ impl<'a, A: Stored> CatchUp<'a, A> {
             push(&mut batch, envelope, Arrival::InSequence, judged);
         }
         if !batch.is_empty() || to - self.stored > MAX_UNSTORED {
-            let results = self.subscription.engine.apply_batch(batch).await?;
-            self.stored = to;
+            let AppliedBatch { results, version } = self.subscription.engine.apply_batch(batch).await?;
+            (self.stored, self.version) = (to, version);
             for (envelope, result) in applied.iter().zip(results) {
                 if let Err(error) = result {
                     let retry = || Retry::due(envelope.number, 0, Some(&error));
@@ -255,7 +258,7 @@ impl<'a, A: Stored> CatchUp<'a, A> {
             RetryState::Judged(_) => true,
         };
         let ready: Vec<_> = self.retries.extract_if(|_, retry| ready(retry)).take(MAX_EVENTS).collect();
-        let mut batch = EventBatch::new(self.subscription.name.clone(), self.stored, self.stored);
+        let mut batch = EventBatch::new(self.subscription.name.clone(), self.version, self.stored, self.stored);
         let mut applied = Vec::new();
         for (aggregate, retry) in ready {
             let database = &self.history.database;
@@ -281,7 +284,8 @@ impl<'a, A: Stored> CatchUp<'a, A> {
             }
         }
         if !batch.is_empty() {
-            let results = self.subscription.engine.apply_batch(batch).await?;
+            let AppliedBatch { results, version } = self.subscription.engine.apply_batch(batch).await?;
+            self.version = version;
             for ((aggregate, number, attempts, next), result) in applied.into_iter().zip(results) {
                 match (result, next) {
                     (Err(error), _) => {

@@ -1,6 +1,6 @@
 //! Subscriptions: a context receives the events of another context, and applies each once and in order.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::{
@@ -141,7 +141,12 @@ impl<A: Stored> Subscription<A> {
         );
         let context = RequestContext { traceparent: envelope.traceparent.clone(), ..RequestContext::default() };
         let policy = self.policy.clone();
-        let judging = async move { Judged { effect: policy(envelope).await, traceparent: trace::traceparent() } };
+        let judging = async move {
+            // A policy that panics fails only its own event, which becomes a dead letter.
+            let effect = AssertUnwindSafe(async { policy(envelope).await }).catch_unwind().await;
+            let effect = effect.unwrap_or_else(|_| Err(Error::internal("a policy panicked")));
+            Judged { effect, traceparent: trace::traceparent() }
+        };
         context.scope(judging).instrument(span).boxed()
     }
 

@@ -18,6 +18,11 @@ use diesel::{
 
 use super::StorageError;
 
+/// IMMEDIATE takes SQLite's write lock at once: a later upgrade could fail with SQLITE_BUSY_SNAPSHOT.
+const SQLITE_BEGIN: &str = "BEGIN IMMEDIATE";
+/// The advisory lock is the one of the schema's history. Both in one statement: one round trip.
+const POSTGRES_BEGIN_IN_TURN: &str = "BEGIN; SELECT pg_advisory_xact_lock('events'::regclass::bigint)";
+
 /// An open connection.
 pub enum Connection {
     /// A connection to a SQLite file.
@@ -192,9 +197,30 @@ impl Connection {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        // BEGIN IMMEDIATE takes SQLite's write lock at once: a later upgrade could fail with SQLITE_BUSY_SNAPSHOT.
-        let begin = if matches!(self, Self::Sqlite(_)) { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        self.batch(begin)?;
+        let begin = if matches!(self, Self::Sqlite(_)) { SQLITE_BEGIN } else { "BEGIN" };
+        self.transaction_after(begin, work)
+    }
+
+    /// The same for transactions that append to the history: they take turns, so that they commit in the sequence that
+    /// they assign.
+    pub(crate) fn transaction_in_turn<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let begin = if matches!(self, Self::Sqlite(_)) { SQLITE_BEGIN } else { POSTGRES_BEGIN_IN_TURN };
+        self.transaction_after(begin, work)
+    }
+
+    fn transaction_after<T>(
+        &mut self,
+        begin: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        if let Err(error) = self.batch(begin) {
+            // The transaction may have begun without its lock.
+            let _ = self.batch("ROLLBACK");
+            return Err(error);
+        }
         // A failed COMMIT may leave the transaction open, too.
         match work(self).and_then(|value| self.batch("COMMIT").map(|()| value)) {
             Ok(value) => Ok(value),

@@ -43,6 +43,7 @@ const POSTGRES_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout
 /// cached page.
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA wal_autocheckpoint = 4096; PRAGMA cache_size = -8192;";
+const SQLITE_READER_SETTINGS: &str = "PRAGMA cache_size = -1024;";
 /// English messages, from which `failure` reads what diesel does not expose. Only some roles may set it.
 const POSTGRES_LANGUAGE: &str = "SET lc_messages TO 'C'";
 /// The encoding that can represent every text.
@@ -187,6 +188,15 @@ impl Database {
         }
     }
 
+    /// Opens a connection for reading: it finds most pages in the cache of the system, so its own is small.
+    fn connect_to_read(&self) -> Result<Connection, StorageError> {
+        let mut connection = self.connect()?;
+        if let Connection::Sqlite(_) = connection {
+            connection.batch(SQLITE_READER_SETTINGS)?;
+        }
+        Ok(connection)
+    }
+
     /// Waits for the write lock of a SQLite database; None on PostgreSQL, which needs none.
     pub(crate) fn lock_writing(&self) -> Option<MutexGuard<'_, ()>> {
         matches!(self.0.url, DatabaseUrl::Sqlite(_))
@@ -252,7 +262,7 @@ impl Database {
         let idle = self.idle().pop();
         let mut connection = match idle {
             Some(connection) => connection,
-            None => self.connect()?,
+            None => self.connect_to_read()?,
         };
         let result = work(&mut connection);
         if !result.as_ref().is_err_and(StorageError::is_outage) {

@@ -14,7 +14,7 @@ use engine::{
     Decision,
     storage::{Database, Field, Json},
 };
-use eventing::{EventEffect, Policy, decode};
+use eventing::{Bus, EventEffect, LocalBus, Policy, decode};
 use futures::future::join_all;
 use jumun_core::{Error, name::new_id, reasons};
 use runtime::{Context, ContextBuilder};
@@ -149,6 +149,32 @@ async fn events_that_cannot_be_applied_now_are_applied_later_in_sequence_and_oth
     until_applied(&picky, &failing, &[1, 2, 3, 4, 5, 6]).await;
     Built::last().add(&failing, 7).await.expect("counted");
     until_applied(&picky, &failing, &[1, 2, 3, 4, 5, 6, 7]).await;
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn two_processes_apply_what_waits_for_a_retry_once() {
+    let cluster = TestCluster::new(admin::platform(), vec![counter(), picky()]).await;
+    let built = Built::last();
+    let bus = if testkit::on_servers() { cluster.bus().clone() } else { Bus::Local(LocalBus::default()) };
+    let mut replica = cluster.replica_without(&[], &bus).await;
+    let ids: Vec<_> = (0..5).map(|_| new_id()).collect();
+    let picky = cluster.database("picky", "picky");
+    for round in 0..3 {
+        ids.iter().for_each(|id| insert(&FAILING, id));
+        for by in 1..=5 {
+            join_all(ids.iter().map(|id| built.add(id, round * 10 + by))).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        ids.iter().for_each(|id| remove(&FAILING, id));
+        for by in 6..=10 {
+            join_all(ids.iter().map(|id| built.add(id, round * 10 + by))).await;
+        }
+        for id in &ids {
+            until_applied(&picky, id, &(1..=(round + 1) * 10).collect::<Vec<_>>()).await;
+        }
+    }
+    replica.stop().await;
     cluster.finish().await;
 }
 

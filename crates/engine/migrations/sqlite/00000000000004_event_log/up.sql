@@ -17,10 +17,11 @@ DROP TABLE events;
 ALTER TABLE event_log RENAME TO events;
 
 -- How far each consumer has read the history of another context: what it has applied, decided to ignore, or keeps in
--- `inbox` as retrying or parked.
+-- `inbox` as retrying or parked. `version` counts the changes of any of these.
 CREATE TABLE positions (
     consumer TEXT PRIMARY KEY,
-    position BIGINT NOT NULL
+    position BIGINT NOT NULL,
+    version BIGINT NOT NULL
 ) WITHOUT ROWID;
 
 ALTER TABLE inbox ADD COLUMN retrying BIGINT NOT NULL DEFAULT 0;
