@@ -272,13 +272,16 @@ impl Runtime {
     }
 }
 
-/// Tells the overload protection how long the oldest event of the process has waited.
+/// Tells the overload protection how long the oldest event of the process has waited. Events from before its start do
+/// not count: a consumer that is new, or was down, may read them for long, and new work does not make it later.
 async fn watch_backlog(bus: Bus, overload: Arc<Overload>, clock: Clock) {
     let mut ticks = interval(BACKLOG_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let start = clock.now();
     loop {
         ticks.tick().await;
-        overload.backlog.set_age(bus.oldest_event().map_or(Duration::ZERO, |oldest| clock.now().since(oldest)));
+        let oldest = bus.oldest_event().filter(|oldest| *oldest >= start);
+        overload.backlog.set_age(oldest.map_or(Duration::ZERO, |oldest| clock.now().since(oldest)));
     }
 }
 

@@ -258,7 +258,7 @@ impl Snapshot {
 async fn read_inbox(database: &Database) -> anyhow::Result<Log> {
     let number = |row: &mut Row| Ok((row.text()?, row.int()?));
     let applied = rows(database, "SELECT id, last_event FROM inbox".to_owned(), number).await?;
-    let readers = "SELECT consumer FROM positions WHERE position > 0".to_owned();
+    let readers = "SELECT consumer FROM positions".to_owned();
     let readers = rows(database, readers, Row::text).await?;
     let mut last_events = HashMap::new();
     for table in aggregate_tables(database).await? {
