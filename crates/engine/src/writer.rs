@@ -47,7 +47,7 @@ struct Together<A: Stored> {
     batches: Vec<BatchAnswer>,
 }
 
-/// Whom to tell the results of a batch, and how many there are.
+/// Where the results of a batch go, and how many there are.
 struct BatchAnswer {
     size: usize,
     from: i64,

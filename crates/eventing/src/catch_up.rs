@@ -21,7 +21,7 @@ use jumun_core::{
 use crate::{
     local::{History, Progress},
     stall::StallWatch,
-    subscription::{EventEffect, FIRST_RETRY, Judged, MAX_RETRY, Subscription},
+    subscription::{EventEffect, Judged, Subscription, retry_delay},
 };
 
 /// Maximum number of events per transaction.
@@ -83,9 +83,7 @@ enum RetryState<A: Stored> {
 
 impl<A: Stored> Retry<A> {
     fn due(number: i64, attempts: u32, error: Option<&Error>) -> Self {
-        let delay = (FIRST_RETRY * 2_u32.pow(attempts.min(10))).min(MAX_RETRY);
-        let delay = error.and_then(|error| error.retry_after).map_or(delay, |after| after.min(delay));
-        Self { number, attempts, state: RetryState::Due(Instant::now() + delay) }
+        Self { number, attempts, state: RetryState::Due(Instant::now() + retry_delay(attempts, error)) }
     }
 }
 
@@ -207,7 +205,7 @@ impl<'a, A: Stored> CatchUp<'a, A> {
                 behind.push_back(envelope);
                 continue;
             }
-            let mut judging = self.subscription.judge(envelope.clone());
+            let mut judging = self.subscription.judge(&envelope);
             match (&mut judging).now_or_never() {
                 Some(judgement) => judged.push((envelope, judgement)),
                 None => {
@@ -227,7 +225,7 @@ impl<'a, A: Stored> CatchUp<'a, A> {
             let behind = waiting.get_mut(&envelope.aggregate).and_then(VecDeque::pop_front);
             judged.push((envelope, judgement));
             if let Some(envelope) = behind.filter(|_| !waits) {
-                running.push(Running { judging: self.subscription.judge(envelope.clone()), envelope });
+                running.push(Running { judging: self.subscription.judge(&envelope), envelope });
             }
         }
         for Running { envelope, judging } in running {
@@ -276,7 +274,7 @@ impl<'a, A: Stored> CatchUp<'a, A> {
                     applied.push((aggregate, retry.number, retry.attempts, next.map(|next| next.number)));
                 }
                 RetryState::Due(_) | RetryState::Judging => {
-                    let judging = self.subscription.judge(envelope);
+                    let judging = self.subscription.judge(&envelope);
                     let id = aggregate.clone();
                     self.judging.spawn(async move { (id, judging.await) });
                     self.retries.insert(aggregate, Retry { state: RetryState::Judging, ..retry });

@@ -32,8 +32,14 @@ const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(500);
 /// How often a subscription checks whether it makes progress.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Delays before an event is retried after a transient failure: doubled each time, up to MAX_RETRY.
-pub(crate) const FIRST_RETRY: Duration = Duration::from_millis(100);
-pub(crate) const MAX_RETRY: Duration = Duration::from_secs(5);
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const MAX_RETRY: Duration = Duration::from_secs(5);
+
+/// The delay before an event is retried that has failed so often before.
+pub(crate) fn retry_delay(failures: u32, error: Option<&Error>) -> Duration {
+    let delay = (FIRST_RETRY * 2_u32.pow(failures.min(10))).min(MAX_RETRY);
+    error.and_then(|error| error.retry_after).map_or(delay, |after| after.min(delay))
+}
 
 /// The effect of an event on the receiving context.
 pub enum EventEffect<A: Stored> {
@@ -128,26 +134,36 @@ impl<A: Stored> Subscription<A> {
         }
     }
 
-    /// Asks the policy about an event.
-    pub(crate) fn judge(&self, envelope: Arc<Envelope>) -> BoxFuture<'static, Judged<A>> {
+    /// Runs `processing` in the trace of the event.
+    fn in_trace<F: Future>(
+        &self,
+        envelope: &Envelope,
+        system: &'static str,
+        processing: F,
+    ) -> impl Future<Output = F::Output> + use<F, A> {
         let span = trace_span!(
             envelope.traceparent.as_deref(),
             "process",
             otel.name = format!("process {}.{} by {}", envelope.context, envelope.kind, self.name),
             otel.kind = "consumer",
-            messaging.system = "jumun",
+            messaging.system = system,
             messaging.message.id = envelope.id(),
             messaging.consumer.group.name = self.name,
         );
         let context = RequestContext { traceparent: envelope.traceparent.clone(), ..RequestContext::default() };
-        let policy = self.policy.clone();
+        context.scope(processing).instrument(span)
+    }
+
+    /// Asks the policy about an event of a history.
+    pub(crate) fn judge(&self, envelope: &Arc<Envelope>) -> BoxFuture<'static, Judged<A>> {
+        let (policy, event) = (self.policy.clone(), envelope.clone());
         let judging = async move {
             // A policy that panics fails only its own event, which becomes a dead letter.
-            let effect = AssertUnwindSafe(async { policy(envelope).await }).catch_unwind().await;
+            let effect = AssertUnwindSafe(async { policy(event).await }).catch_unwind().await;
             let effect = effect.unwrap_or_else(|_| Err(Error::internal("a policy panicked")));
             Judged { effect, traceparent: trace::traceparent() }
         };
-        context.scope(judging).instrument(span).boxed()
+        self.in_trace(envelope, "jumun", judging).boxed()
     }
 
     async fn receive(&self, mut incoming: JetStreamIncoming) {
@@ -196,25 +212,15 @@ impl<A: Stored> Subscription<A> {
             // The sender is dropped at the end of the turn.
             let _ = before.await;
         }
-        let span = trace_span!(
-            envelope.traceparent.as_deref(),
-            "process",
-            otel.name = format!("process {}.{} by {}", envelope.context, envelope.kind, self.name),
-            otel.kind = "consumer",
-            messaging.system = "nats",
-            messaging.message.id = envelope.id(),
-            messaging.consumer.group.name = self.name,
-        );
-        let context = RequestContext { traceparent: envelope.traceparent.clone(), ..RequestContext::default() };
-        match context.scope(self.apply(envelope, None, turn)).instrument(span).await {
+        match self.in_trace(&envelope, "nats", self.apply(envelope.clone(), None, turn)).await {
             Ok(()) => {
                 delivery.settle().await;
                 true
             }
             Err(error) => {
-                let delay = (FIRST_RETRY * 2_u32.pow(delivery.attempt().min(10) - 1)).min(MAX_RETRY);
+                let delay = retry_delay(delivery.attempt() - 1, Some(&error));
                 tracing::debug!(%error, consumer = self.name, ?delay, "cannot apply an event now; retrying");
-                delivery.retry(error.retry_after.map_or(delay, |after| after.min(delay))).await;
+                delivery.retry(delay).await;
                 false
             }
         }

@@ -119,7 +119,7 @@ impl MetricsPage {
         let consumers = self.sources.subscriptions.iter();
         let consumers =
             consumers.map(|subscription| timeout(LOOK_WITHIN, self.look_at_consumer(subscription.as_ref())));
-        // Whoever did not answer was not looked at.
+        // The figures of what does not answer in time stay as they were.
         let _ = join(join_all(outboxes), join_all(consumers)).await;
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
